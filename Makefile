@@ -1,0 +1,35 @@
+# The front door: every target sets up .venv from requirements.lock by itself, and does nothing twice.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: setup figures test test-slow check bench clean
+setup: $(READY)
+
+$(READY): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+figures: $(READY)  ## every figure and table, from the bundled checkpoints, into figures/
+	$(BIN)/python -m analyses all
+
+test: $(READY)  ## the quick tests
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+check: $(READY)  ## lint, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(READY)  ## speeds, as ratios measured side by side
+	$(BIN)/python -m tests.benchmarks
+
+clean:  ## forget figures and caches, keep .venv
+	rm -rf figures .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,28 @@
+"""The words: language types, and several of them over one vocabulary. It knows no rule of Othello and no model."""
+
+from mothello_interp.languages.language import (
+    Atomic,
+    Compositional,
+    Language,
+    Split,
+    describe_language,
+    language_from,
+    register_language,
+)
+from mothello_interp.languages.mothello import PAD, Encoded, Mothello
+from mothello_interp.languages.targets import exact_targets, sampled_targets
+
+__all__ = [
+    "PAD",
+    "Atomic",
+    "Compositional",
+    "Encoded",
+    "Language",
+    "Mothello",
+    "Split",
+    "describe_language",
+    "exact_targets",
+    "language_from",
+    "register_language",
+    "sampled_targets",
+]

@@ -1,0 +1,143 @@
+"""Language types: how one move is written as a word of one or more pieces.
+
+A language type is a frozen dataclass with a method `words(board)` that gives, for every square, its word: a tuple of
+piece names. Equal names are the same piece. No word may be the beginning of another, so that text can be read back.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+
+from mothello_interp.othello import square_name
+
+Word = tuple[str, ...]
+
+
+@runtime_checkable
+class Language(Protocol):
+    """What every language type provides."""
+
+    def words(self, board: int) -> Sequence[Word]:
+        """The word of every square, row-major, as piece names; start squares included, though nobody plays them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Atomic:
+    """Every move is one token of its own.
+
+    >>> Atomic().words(6)[0]
+    ('a1',)
+    """
+
+    def words(self, board: int) -> list[Word]:
+        return [(square_name(square, board),) for square in range(board * board)]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Every move is 1 to `max_pieces` tokens of its own; the numbers are drawn once, uniformly, from `seed`.
+
+    `lengths` fixes the number of pieces of every square instead, row-major, for boards of that many squares.
+    """
+
+    seed: int = 0
+    max_pieces: int = 3
+    lengths: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_pieces < 1:
+            raise ValueError(f"max_pieces={self.max_pieces}: a word needs at least one piece")
+        if self.lengths is not None:
+            object.__setattr__(self, "lengths", tuple(self.lengths))
+            if min(self.lengths) < 1:
+                raise ValueError(f"lengths={self.lengths}: a word needs at least one piece")
+
+    def words(self, board: int) -> list[Word]:
+        lengths = self.lengths
+        if lengths is None:
+            lengths = tuple(np.random.default_rng(self.seed).integers(1, self.max_pieces + 1, board * board))
+        if len(lengths) != board * board:
+            raise ValueError(
+                f"Split has lengths for {len(lengths)} squares: a board of side {board} has {board * board}"
+            )
+        return [
+            tuple(f"{square_name(square, board)}/{piece + 1}" for piece in range(n)) for square, n in enumerate(lengths)
+        ]
+
+
+@dataclass(frozen=True)
+class Compositional:
+    """Every move is two tokens, its row and then its column, which moves of one row or column share.
+
+    >>> Compositional().words(6)[0:2]
+    [('1', 'a'), ('1', 'b')]
+    """
+
+    def words(self, board: int) -> list[Word]:
+        names = [square_name(square, board) for square in range(board * board)]
+        return [(name[1:], name[0]) for name in names]
+
+
+_TYPES: dict[str, Callable[..., Language]] = {"atomic": Atomic, "split": Split, "compositional": Compositional}
+_Type = TypeVar("_Type", bound=type)
+
+
+def register_language(name: str) -> Callable[[_Type], _Type]:
+    """Class decorator: make a frozen dataclass with `words(board)` known as `name` in specs and checkpoints.
+
+    Loading a checkpoint never imports code, so register your own types before you load a model that uses them.
+
+    Raises:
+        ValueError: if the name is taken by another class.
+    """
+
+    def register(cls: _Type) -> _Type:
+        taken = _TYPES.get(name)
+        if taken is not None and getattr(taken, "__qualname__", "") != cls.__qualname__:
+            raise ValueError(f"language type {name!r} is registered already, for {taken!r}; choose another name")
+        _TYPES[name] = cls
+        return cls
+
+    return register
+
+
+def language_from(description: str | Mapping[str, Any]) -> Language:
+    """A language from its description in a spec: `"atomic"`, or `{"type": "split", "seed": 1}`.
+
+    Raises:
+        ValueError: for an unknown type or option, naming the nearest known one.
+    """
+    options: dict[str, Any] = {"type": description} if isinstance(description, str) else dict(description)
+    name = options.pop("type", None)
+    if name not in _TYPES:
+        near = get_close_matches(str(name), _TYPES, 1)
+        hint = (
+            f"did you mean {near[0]!r}?"
+            if near
+            else "your own types are made known with register_language before they are used"
+        )
+        raise ValueError(f"unknown language type {name!r}: known are {', '.join(sorted(_TYPES))}; {hint}")
+    if isinstance(options.get("lengths"), list):
+        options["lengths"] = tuple(options["lengths"])
+    try:
+        return _TYPES[name](**options)
+    except TypeError as error:
+        raise ValueError(f"language type {name!r} does not take {options}: {error}") from None
+
+
+def describe_language(language: Language) -> str | dict[str, Any]:
+    """The description that `language_from` turns back into this language.
+
+    Raises:
+        ValueError: for a type that was never registered.
+    """
+    for name, cls in _TYPES.items():
+        if type(language) is cls:
+            options = {key: value for key, value in asdict(language).items() if value is not None}  # type: ignore[call-overload]
+            plain = language_from(name) == language
+            return name if plain else {"type": name, **options}
+    raise ValueError(f"{language!r} is of no registered language type; decorate its class with register_language(name)")

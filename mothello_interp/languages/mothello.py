@@ -1,0 +1,338 @@
+"""Mothello: several languages over one vocabulary, with anchors and a unified output if asked for.
+
+Token 0 pads and is never predicted. No token marks the beginning of a game or its language.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from mothello_interp.languages.language import Language
+from mothello_interp.othello import Games, full_length, square_index, square_name, start_squares
+
+PAD = 0
+Anchors = Iterable[str | int] | Mapping[str | int, Sequence[Sequence[int]]]
+Groups = tuple[tuple[int, tuple[int, ...]], ...]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Games written in one language.
+
+    Attributes:
+        tokens: int32 `[game pos]`, 0 after the end.
+        last: int16 `[game move]`, the position of each move's last token, -1 after the end.
+    """
+
+    tokens: np.ndarray
+    last: np.ndarray
+
+
+@dataclass(frozen=True)
+class Mothello:
+    """M languages that write the same games over one vocabulary.
+
+    Attributes:
+        board: side of the board.
+        languages: the language types; under `unified_output` the first is the output language, which must give
+            every move one token, and the others are the input languages.
+        anchors: moves that a group of languages writes with the same tokens, those of the group's first language.
+            Square names (shared by all input languages), or a mapping from a square to groups of languages.
+        unified_output: games are read in any input language and continued in the output language.
+
+    Raises:
+        ValueError: for an anchor that is a start square, a language index out of range, overlapping groups, a code in
+            which one word begins another, or an output language with longer words.
+    """
+
+    board: int
+    languages: tuple[Language, ...]
+    anchors: Anchors = ()
+    unified_output: bool = False
+    groups: Groups = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "languages", tuple(self.languages))
+        if len(self.languages) < 1 + self.unified_output:
+            raise ValueError(
+                f"{len(self.languages)} languages given: at least {1 + self.unified_output} needed (the output language counts)"
+            )
+        object.__setattr__(self, "groups", self._read_anchors())
+        names = [square_name(square, self.board) for square, _ in self.groups]
+        plain = all(group == self.inputs for _, group in self.groups)
+        object.__setattr__(self, "anchors", tuple(names) if plain else self._anchor_mapping())
+        if self.unified_output and (self.word_lengths[0] > 1).any():
+            raise ValueError(
+                f"the output language {self.languages[0]!r} writes moves as several tokens; it must be like Atomic()"
+            )
+
+    def __hash__(self) -> int:
+        return hash((self.board, self.languages, self.groups, self.unified_output))
+
+    @property
+    def inputs(self) -> tuple[int, ...]:
+        """The languages that games are written in: all, or all but the first under a unified output."""
+        return tuple(range(int(self.unified_output), len(self.languages)))
+
+    def output_of(self, language: int) -> int:
+        """The language in which a game written in `language` is continued."""
+        return 0 if self.unified_output else self._input(language)
+
+    @property
+    def d_vocab(self) -> int:
+        """Size of the vocabulary, padding included."""
+        return len(self.vocabulary)
+
+    @property
+    def n_ctx(self) -> int:
+        """Positions a model needs: the longest game in the longest language, less its last token."""
+        return max(self.width(language) for language in self.inputs) - 1
+
+    def width(self, language: int) -> int:
+        """Tokens of a game that fills the board."""
+        return int(self.word_lengths[language].sum())
+
+    @cached_property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The name of every token: `language:piece`, with the language that owns it."""
+        return self._code[0]
+
+    @cached_property
+    def words(self) -> np.ndarray:
+        """The tokens of every move, int32 `[language square piece]`, padded with 0; start squares are all 0."""
+        return self._code[1]
+
+    @cached_property
+    def word_lengths(self) -> np.ndarray:
+        """Number of tokens of every move, int64 `[language square]`; 0 for start squares."""
+        return (self.words != PAD).sum(axis=2)
+
+    @cached_property
+    def anchor_tokens(self) -> np.ndarray:
+        """The tokens with which anchors are written, sorted."""
+        shared = [self.words[group[0], square] for square, group in self.groups]
+        return np.setdiff1d(np.concatenate(shared), [PAD]) if shared else np.array([], np.int32)
+
+    def tokens_of(self, language: int) -> np.ndarray:
+        """The tokens that `language` writes with, its anchors included, sorted."""
+        return np.setdiff1d(self.words[language], [PAD])
+
+    def encode(self, games: Games, language: int) -> Encoded:
+        """Write games in a language.
+
+        Returns:
+            Encoded with tokens `[game width(language)]` and last `[game move]`.
+
+        Raises:
+            ValueError: for another board, an output-only language, or a game through a start square.
+        """
+        moves = self._moves_of(games)
+        longest = self.word_lengths[self._input(language)].max()
+        words = self.words[language, :, :longest]
+        n, length = moves.shape
+        if longest == 1:
+            tokens = np.append(words[:, 0], np.int32(PAD))[moves]
+            last = np.where(moves >= 0, np.arange(length, dtype=np.int16), np.int16(-1))
+        else:
+            ends = np.append(self.word_lengths[language], 0)[moves].cumsum(axis=1)
+            tokens = np.zeros((n, self.width(language) + 1), np.int32)  # the last column takes what is not written
+            starts = np.pad(ends[:, :-1], ((0, 0), (1, 0)))
+            for piece in range(words.shape[1]):
+                token = np.append(words[:, piece], np.int32(PAD))[moves]
+                position = np.where(token != PAD, starts + piece, self.width(language))
+                np.put_along_axis(tokens, position, token, axis=1)
+            tokens = np.ascontiguousarray(tokens[:, :-1])
+            last = np.where(moves >= 0, ends - 1, -1).astype(np.int16)
+        return Encoded(tokens, last)
+
+    def decode(self, tokens: np.ndarray, language: int) -> Games:
+        """Read games back from tokens int `[game pos]`, 0 after the end.
+
+        Raises:
+            ValueError: for a token or a word that the language does not have, or an unfinished word.
+        """
+        tokens = np.asarray(tokens)
+        n, length = tokens.shape
+        square_at, step = self._words_starting_at(tokens, self._input(language))
+        begins = _reachable(step)
+        wrong = begins & (square_at < 0) & (tokens != PAD)
+        wrong[:, 1:] |= (tokens[:, 1:] != PAD) & (tokens[:, :-1] == PAD)
+        if wrong.any():
+            game, place = (int(index[0]) for index in np.nonzero(wrong))
+            token = int(tokens[game, place])
+            name = self.vocabulary[token] if 0 <= token < self.d_vocab else f"outside the vocabulary of {self.d_vocab}"
+            raise ValueError(
+                f"game {game}, position {place}: token {token} ({name}) begins no word of language {language} there"
+            )
+        begins &= square_at >= 0
+        move = begins.cumsum(axis=1) - 1
+        if n and length and move.max() >= full_length(self.board):
+            raise ValueError(
+                f"a game of {move.max() + 1} moves: a board of side {self.board} has room for {full_length(self.board)}"
+            )
+        moves = np.full((n, full_length(self.board)), -1, np.int8)
+        games, places = np.nonzero(begins)
+        moves[games, move[games, places]] = square_at[games, places]
+        return Games(moves, self.board)
+
+    def language_open(self, games: Games, language: int) -> np.ndarray:
+        """Where the moves so far, this one included, are anchors alone, so that another language reads the same.
+
+        Returns:
+            bool `[game move]`; False behind the end.
+        """
+        moves = self._moves_of(games)
+        still_open = np.zeros(moves.shape, bool)
+        for other in self.inputs:
+            if other != language:
+                same = (self.words[other] == self.words[self._input(language)]).all(axis=1)
+                still_open |= np.logical_and.accumulate(same[moves], axis=1)
+        return still_open & (moves >= 0)
+
+    def _input(self, language: int) -> int:
+        if language not in self.inputs:
+            raise ValueError(
+                f"language {language} is no input language of this Mothello: choose from {list(self.inputs)}"
+            )
+        return language
+
+    def _moves_of(self, games: Games) -> np.ndarray:
+        if games.board != self.board:
+            raise ValueError(f"games on a board of side {games.board}: this Mothello writes games of side {self.board}")
+        impossible = np.isin(games.moves, start_squares(self.board))
+        if impossible.any():
+            game, move = (int(index[0]) for index in np.nonzero(impossible))
+            name = square_name(int(games.moves[game, move]), self.board)
+            raise ValueError(
+                f"game {game}, move {move + 1}: {name} is a start square, which no language has a word for"
+            )
+        return games.moves
+
+    def _words_starting_at(self, tokens: np.ndarray, language: int) -> tuple[np.ndarray, np.ndarray]:
+        """For a word that would begin at each position: its square or -1, and how far the next word is."""
+        words = self.words[language, :, : self.word_lengths[language].max()]
+        node = np.zeros(tokens.shape, np.int64)  # index into the tree of words, 0 its root; -1 off the tree
+        square_at = np.full(tokens.shape, -1, np.int64)
+        step = np.ones(tokens.shape, np.int64)
+        tree, squares = _word_tree(words, self.d_vocab)
+        known = np.clip(tokens, 0, self.d_vocab - 1)
+        for piece in range(words.shape[1]):
+            ahead = np.zeros_like(known)
+            ahead[:, : tokens.shape[1] - piece] = known[:, piece:]
+            in_range = np.zeros(tokens.shape, bool)
+            in_range[:, : tokens.shape[1] - piece] = (tokens == known)[:, piece:]
+            node = np.where((node >= 0) & in_range, tree[node, ahead], -1)
+            ends = (node >= 0) & (squares[node] >= 0)
+            square_at[ends] = squares[node[ends]]
+            step[ends] = piece + 1
+        return square_at, step
+
+    def _read_anchors(self) -> Groups:
+        shared_by_all = [self.inputs]
+        given = self.anchors if isinstance(self.anchors, Mapping) else dict.fromkeys(self.anchors, shared_by_all)
+        groups = []
+        for key, members in given.items():
+            square = square_index(key, self.board) if isinstance(key, str) else int(key)
+            if not 0 <= square < self.board**2 or square in start_squares(self.board):
+                name = square_name(square, self.board)
+                raise ValueError(
+                    f"anchor {name}: start squares are never played and cannot be anchors of a board of side {self.board}"
+                )
+            seen: set[int] = set()
+            for group in members:
+                languages = tuple(sorted(set(group)))
+                if not set(languages) <= set(range(len(self.languages))):
+                    raise ValueError(
+                        f"anchor {key!r} is shared by languages {languages}: there are only 0 to {len(self.languages) - 1}"
+                    )
+                if seen & set(languages):
+                    raise ValueError(
+                        f"anchor {key!r}: a language stands in two of its groups {[list(g) for g in members]}"
+                    )
+                seen |= set(languages)
+                if len(languages) > 1:
+                    groups.append((square, languages))
+        return tuple(sorted(groups))
+
+    def _anchor_mapping(self) -> dict[str | int, list[list[int]]]:
+        mapping: dict[str | int, list[list[int]]] = {}
+        for square, group in self.groups:
+            mapping.setdefault(square_name(square, self.board), []).append(list(group))
+        return mapping
+
+    @cached_property
+    def _code(self) -> tuple[tuple[str, ...], np.ndarray]:
+        owner = {(square, member): group[0] for square, group in self.groups for member in group}
+        own_words = [language.words(self.board) for language in self.languages]
+        vocabulary, index = ["<pad>"], {}
+        written: list[list[list[int]]] = []
+        for language in range(len(self.languages)):
+            row: list[list[int]] = []
+            for square in range(self.board**2):
+                if square in start_squares(self.board):
+                    row.append([])
+                    continue
+                by = owner.get((square, language), language)
+                word = [f"{by}:{piece}" for piece in own_words[by][square]]
+                for piece in word:
+                    if piece not in index:
+                        index[piece] = len(vocabulary)
+                        vocabulary.append(piece)
+                row.append([index[piece] for piece in word])
+            written.append(row)
+        longest = max(len(word) for row in written for word in row)
+        words = np.array([[word + [PAD] * (longest - len(word)) for word in row] for row in written], np.int32)
+        for language, table in enumerate(words):
+            _check_code(table, language, self)
+        return tuple(vocabulary), words
+
+
+def _check_code(words: np.ndarray, language: int, mothello: Mothello) -> None:
+    spelled = {tuple(int(token) for token in word if token): square for square, word in enumerate(words)}
+    playable = [square for square in range(len(words)) if square not in start_squares(mothello.board)]
+    for square in playable:
+        word = tuple(int(token) for token in words[square] if token)
+        name = square_name(square, mothello.board)
+        if not word:
+            raise ValueError(f"language {language} ({mothello.languages[language]!r}) has no word for {name}")
+        if spelled[word] != square:
+            raise ValueError(
+                f"language {language} ({mothello.languages[language]!r}) writes {name} like another square"
+            )
+        if any(word[:n] in spelled for n in range(1, len(word))):
+            raise ValueError(
+                f"language {language} ({mothello.languages[language]!r}): a shorter word begins that of {name}"
+            )
+
+
+def _word_tree(words: np.ndarray, d_vocab: int) -> tuple[np.ndarray, np.ndarray]:
+    """The words as a tree: next node `[node token]` (-1: none) and the square that each node spells (-1: none)."""
+    nodes: dict[tuple[int, ...], int] = {(): 0}
+    for word in words:
+        for n in range(1, int((word != PAD).sum()) + 1):
+            nodes.setdefault(tuple(word[:n]), len(nodes))
+    tree = np.full((len(nodes), d_vocab), -1)
+    squares = np.full(len(nodes), -1)
+    for path, node in nodes.items():
+        if path:
+            tree[nodes[path[:-1]], path[-1]] = node
+    for square, word in enumerate(words):
+        if word[0] != PAD:
+            squares[nodes[tuple(word[: int((word != PAD).sum())])]] = square
+    return tree, squares
+
+
+def _reachable(step: np.ndarray) -> np.ndarray:
+    """Which positions are word beginnings, if position 0 is one and each p leads to p + step[p]: pointer doubling."""
+    n, length = step.shape
+    jump = np.minimum(np.arange(length) + step, length)
+    jump = np.concatenate([jump, np.full((n, 1), length)], axis=1)
+    reached = np.zeros((n, length + 1), bool)
+    reached[:, 0] = True
+    for _ in range(length.bit_length()):
+        games, places = np.nonzero(reached)
+        reached[games, jump[games, places]] = True
+        jump = np.take_along_axis(jump, jump, axis=1)
+    return reached[:, :length]

@@ -1,0 +1,30 @@
+"""The world: rules, games, boards and symmetries of Othello. It knows no token and no model."""
+
+from mothello_interp.othello.games import (
+    Boards,
+    Games,
+    IllegalGame,
+    full_length,
+    random_games,
+    replay,
+    square_index,
+    square_name,
+)
+from mothello_interp.othello.rules import perft, start_squares
+from mothello_interp.othello.symmetry import CONTROLS, SYMMETRIES, Symmetry
+
+__all__ = [
+    "CONTROLS",
+    "SYMMETRIES",
+    "Boards",
+    "Games",
+    "IllegalGame",
+    "Symmetry",
+    "full_length",
+    "perft",
+    "random_games",
+    "replay",
+    "square_index",
+    "square_name",
+    "start_squares",
+]

@@ -1,0 +1,280 @@
+"""Games as arrays: random play, transcripts, and replay to boards."""
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from os import cpu_count
+
+import numpy as np
+
+from mothello_interp.othello import kernels
+from mothello_interp.othello.rules import bits, check_side, playable, start_position, start_squares
+
+_CHUNK = 4096  # games a thread takes at a time
+
+
+class IllegalGame(ValueError):
+    """A game that breaks the rules. `game` and `move` are its indices in the call (`move` may be None)."""
+
+    def __init__(self, message: str, game: int, move: int | None = None):
+        super().__init__(message)
+        self.game = game
+        self.move = move
+
+
+def square_name(square: int, board: int) -> str:
+    """The square as players write it, column letter then row number: `square_name(19, 8) == "d3"`."""
+    return f"{chr(ord('a') + square % board)}{square // board + 1}"
+
+
+def square_index(name: str, board: int) -> int:
+    """The row-major index of a square name: `square_index("d3", 8) == 19`.
+
+    Raises:
+        ValueError: for a name that is no square of this board.
+    """
+    column, row = ord(name[:1].lower() or " ") - ord("a"), name[1:]
+    if not (0 <= column < board and row.isascii() and row.isdigit() and 1 <= int(row) <= board):
+        last = square_name(board * board - 1, board)
+        raise ValueError(
+            f"{name!r} is no square of a board of side {board}: write a column letter and a row, a1 to {last}"
+        )
+    return (int(row) - 1) * board + column
+
+
+@dataclass(frozen=True)
+class Games:
+    """Games of Othello, passes left out: they are implied by the rules.
+
+    Attributes:
+        moves: int8 `[game move]`, row-major squares, -1 after the end.
+        board: side of the board, 4, 6 or 8.
+
+    Whether the moves are legal is the business of `replay`.
+
+    Raises:
+        ValueError: for an unknown board, a wrong shape, a square that does not exist or can never be played,
+            a move twice, or a move behind a -1.
+    """
+
+    moves: np.ndarray
+    board: int
+
+    def __post_init__(self) -> None:
+        check_side(self.board)
+        moves = np.asarray(self.moves)
+        if moves.ndim != 2 or not np.issubdtype(moves.dtype, np.integer):
+            raise ValueError(f"moves is {moves.dtype} of shape {moves.shape}: expected integers of shape [game move]")
+        squares = self.board**2
+        if moves.size and (moves.min() < -1 or moves.max() >= squares):
+            raise ValueError(
+                f"moves range from {moves.min()} to {moves.max()}: expected squares 0 to {squares - 1}, or -1 after the end"
+            )
+        if ((moves[:, 1:] >= 0) & (moves[:, :-1] < 0)).any():
+            raise ValueError(
+                "a game goes on behind a -1: -1 may only stand after the last move (passes are not written)"
+            )
+        moves = moves.astype(np.int8)
+        moves.setflags(write=False)
+        object.__setattr__(self, "moves", moves)
+
+    def __len__(self) -> int:
+        return len(self.moves)
+
+    def __getitem__(self, index: slice | np.ndarray) -> "Games":
+        return Games(self.moves[index], self.board)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Games) and self.board == other.board and np.array_equal(self.moves, other.moves)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Number of moves of each game, int64 `[game]`."""
+        return (self.moves >= 0).sum(axis=1)
+
+    @classmethod
+    def from_lists(cls, games: Iterable[Sequence[int | str]], board: int = 8) -> "Games":
+        """Games from lists of squares, each an index or a name: `Games.from_lists([["d3", "c3"], [19]])`."""
+        check_side(board)
+        rows = [[square_index(move, board) if isinstance(move, str) else int(move) for move in game] for game in games]
+        moves = np.full((len(rows), full_length(board)), -1, np.int64)
+        for index, row in enumerate(rows):
+            if len(row) > moves.shape[1]:
+                raise IllegalGame(
+                    f"game {index} has {len(row)} moves; a board of side {board} has room for {moves.shape[1]}", index
+                )
+            moves[index, : len(row)] = row
+        return cls(moves, board)
+
+    @classmethod
+    def from_transcripts(cls, transcripts: Iterable[str], board: int = 8) -> "Games":
+        """Games from text like `f5d6c3`: any case; spaces, commas and pass marks (`--`, `pass`, `pa`) are skipped.
+
+        Raises:
+            IllegalGame: for text that is no move, naming the game and the place.
+        """
+        rows = []
+        for index, text in enumerate(transcripts):
+            row, place = [], 0
+            while place < len(text):
+                token = _TOKEN.match(text, place)
+                if token is None:
+                    raise IllegalGame(
+                        f"game {index}: {text[place : place + 8]!r} at character {place} is no move; expected squares like f5",
+                        index,
+                    )
+                if token["square"]:
+                    row.append(token["square"])
+                place = token.end()
+            rows.append(row)
+        return cls.from_lists(rows, board)
+
+    def to_transcripts(self) -> list[str]:
+        """One line a game, `f5d6c3...`, lower case, without passes."""
+        names = np.array([*(square_name(square, self.board) for square in range(self.board**2)), ""])
+        return ["".join(row) for row in names[self.moves]]
+
+
+_TOKEN = re.compile(r"(?P<square>[a-h][1-8])|pass|pa|ps|-+|[\s,;.]+", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Boards:
+    """Every position of some games.
+
+    Attributes:
+        state: int8 `[game move square]`, the board AFTER each move: -1 white, 0 empty, 1 black (0 behind the end).
+        legal: bool `[game move+1 square]`, the legal moves BEFORE move t; index t+1 is the position after it.
+        mover: int8 `[game move+1]`, who moves at that position: 1 black, -1 white, 0 where the game is over.
+    """
+
+    state: np.ndarray
+    legal: np.ndarray
+    mover: np.ndarray
+
+
+def full_length(board: int) -> int:
+    """Moves of a game that fills the board: 12, 32 or 60."""
+    return check_side(board) ** 2 - 4
+
+
+def random_games(
+    n: int,
+    *,
+    board: int = 8,
+    seed: int | Sequence[int],
+    opening: Sequence[int | str] = (),
+    start: int = 0,
+    threads: int | None = None,
+) -> Games:
+    """Games `start` to `start + n - 1` of an endless stream of uniformly random play.
+
+    Game i of a seed depends on (seed, i) alone, whatever `n`, `start` or `threads` are. (A move is drawn by a 32-bit
+    fraction, so "uniform" is exact to one part in 10^8.)
+
+    Args:
+        n: how many games.
+        seed: names the stream; an integer or a sequence of integers, all 0 or more.
+        opening: squares or names that every game begins with; games start there, none is rejected.
+        threads: how many cores to use, all of them by default.
+
+    Returns:
+        Games with moves `[n full_length]`; games in which both players are stuck early end in -1.
+
+    >>> random_games(2, board=4, seed=0, start=5) == random_games(7, board=4, seed=0)[5:]
+    True
+
+    Raises:
+        ValueError: for a bad board or count, or an illegal opening.
+    """
+    check_side(board)
+    if n < 0 or start < 0:
+        raise ValueError(f"n={n}, start={start}: both must be 0 or more")
+    prefix = Games.from_lists([opening], board)
+    length = len(opening)
+    boards = replay(prefix)
+    state = boards.state[0, length - 1] if length else _start_state(board)
+    mover = int(boards.mover[0, length])
+    if mover == 0:
+        raise ValueError(f"opening={list(opening)!r}: the game is over there, nothing is left to play")
+    own, opp = (_pack(state == colour, board) for colour in (mover, -mover))
+    key = np.random.SeedSequence(seed).generate_state(1, np.uint64)[0]
+    moves = np.empty((n, full_length(board)), np.int8)
+    moves[:, :length] = prefix.moves[:, :length]
+    squares = _square_of_bit(board)
+
+    def work(part: slice) -> None:
+        kernels.play_random(own, opp, playable(board), squares, key, start + part.start, length, moves[part])
+
+    _in_threads(work, n, threads)
+    return Games(moves, board)
+
+
+def replay(games: Games, *, threads: int | None = None) -> Boards:
+    """Play the games on a board and return every position, with whose turn it is by the rules (passes included).
+
+    Unfinished games are fine: they end with somebody to move.
+
+    Raises:
+        IllegalGame: naming the first game and move that break the rules, and the moves that were legal there.
+    """
+    n, length = games.moves.shape
+    squares = games.board**2
+    state = np.zeros((n, length, squares), np.int8)
+    legal = np.zeros((n, length + 1, squares), np.bool_)
+    mover = np.zeros((n, length + 1), np.int8)
+    status = np.empty((n, 2), np.int64)
+    black, white = start_position(games.board)
+
+    def work(part: slice) -> None:
+        kernels.replay_games(
+            black,
+            white,
+            playable(games.board),
+            bits(games.board),
+            games.moves[part],
+            state[part],
+            legal[part],
+            mover[part],
+            status[part],
+        )
+
+    _in_threads(work, n, threads)
+    wrong = np.flatnonzero(status[:, 0] == kernels.ILLEGAL)
+    if len(wrong):
+        game = int(wrong[0])
+        move = int(status[game, 1])
+        played = square_name(int(games.moves[game, move]), games.board)
+        options = [square_name(int(square), games.board) for square in np.flatnonzero(legal[game, move])]
+        allowed = f"legal there: {', '.join(options)}" if options else "the game was over"
+        raise IllegalGame(f"game {game}, move {move + 1}: {played} is not legal ({allowed})", game, move)
+    return Boards(state, legal, mover)
+
+
+def _in_threads(work: Callable[[slice], None], n: int, threads: int | None) -> None:
+    parts = [slice(first, min(first + _CHUNK, n)) for first in range(0, n, _CHUNK)]
+    if len(parts) < 2 or threads == 1:
+        for part in parts:
+            work(part)
+        return
+    with ThreadPoolExecutor(threads or cpu_count()) as pool:
+        list(pool.map(work, parts))
+
+
+def _pack(discs: np.ndarray, board: int) -> np.uint64:
+    return np.bitwise_or.reduce(np.where(discs, np.uint64(1) << bits(board), np.uint64(0)))
+
+
+def _start_state(board: int) -> np.ndarray:
+    state = np.zeros(board * board, np.int8)
+    state[list(start_squares(board))] = (-1, 1, 1, -1)
+    return state
+
+
+@cache
+def _square_of_bit(board: int) -> np.ndarray:
+    squares = np.full(64, -1, np.int8)
+    squares[bits(board).astype(np.int64)] = np.arange(board * board)
+    return squares

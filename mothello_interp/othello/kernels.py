@@ -1,0 +1,146 @@
+"""Compiled loops over many games: random play and replay. Arrays in, arrays filled in place; `games.py` is the front."""
+
+import numpy as np
+from numba import njit
+
+from mothello_interp.othello.rules import flips, legal_moves
+
+LANES = 64  # games played in step, so that the loops over them become vector instructions
+_ZERO = np.uint64(0)
+_ONE = np.uint64(1)
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+COMPLETE, OPEN, ILLEGAL = 0, 1, 2
+
+
+@njit(inline="always")
+def mix(value):
+    """The finaliser of SplitMix64 (Steele, Lea, Flood 2014): a bijection on 64 bits that looks random."""
+    value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return value ^ (value >> np.uint64(31))
+
+
+@njit(inline="always")
+def _count_bits(word):
+    """Number of set bits, in the form that LLVM turns into the processor's own instruction."""
+    word = word - ((word >> _ONE) & np.uint64(0x5555555555555555))
+    word = (word & np.uint64(0x3333333333333333)) + ((word >> np.uint64(2)) & np.uint64(0x3333333333333333))
+    word = (word + (word >> np.uint64(4))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
+
+
+@njit(inline="always")
+def _nth_bit(word, rank):
+    """The set bit of `word` that has `rank` set bits below it, alone; 0 for an empty word."""
+    position = _ZERO
+    for width in (32, 16, 8, 4, 2, 1):
+        step = np.uint64(width)
+        low = (word >> position) & ((_ONE << step) - _ONE)
+        count = _count_bits(low)
+        above = np.uint64(rank >= count)
+        rank -= count * above
+        position += step * above
+    return word & (_ONE << position)
+
+
+@njit(nogil=True, cache=True)
+def play_random(own, opp, board_mask, square_of_bit, key, start, length, moves):
+    """Fill `moves` int8 `[game move]` from column `length` on with uniformly random play from one position.
+
+    Game i of the call is game `start + i` of the stream `key`, and move t of it uses the hash of (key, start + i, t)
+    alone: neither LANES nor the split of a call over threads shows in the result.
+    """
+    owns = np.empty(LANES, np.uint64)
+    opps = np.empty(LANES, np.uint64)
+    keys = np.empty(LANES, np.uint64)
+    legal = np.empty(LANES, np.uint64)
+    chosen = np.empty(LANES, np.uint64)
+    played = np.empty(LANES, np.int64)
+    n_games, n_moves = moves.shape
+    for first in range(0, n_games, LANES):
+        n = min(LANES, n_games - first)
+        for lane in range(LANES):
+            owns[lane], opps[lane] = own, opp
+            keys[lane] = mix(key ^ mix(np.uint64(start + first + lane) + _GOLDEN))
+            played[lane] = length
+        running = True
+        ply = np.uint64(length)
+        while running:
+            stuck = False
+            for lane in range(LANES):
+                legal[lane] = legal_moves(owns[lane], opps[lane], board_mask)
+                stuck |= legal[lane] == _ZERO
+            if stuck:
+                for lane in range(LANES):
+                    if legal[lane] == _ZERO:
+                        reply = legal_moves(opps[lane], owns[lane], board_mask)
+                        if reply != _ZERO:
+                            owns[lane], opps[lane] = opps[lane], owns[lane]
+                            legal[lane] = reply
+            for lane in range(LANES):
+                random = mix(keys[lane] + ply * _GOLDEN) >> np.uint64(32)
+                rank = (random * _count_bits(legal[lane])) >> np.uint64(32)
+                chosen[lane] = _nth_bit(legal[lane], rank)
+            for lane in range(LANES):
+                turned = flips(chosen[lane], owns[lane], opps[lane])
+                mine = owns[lane] | turned | chosen[lane]
+                theirs = opps[lane] ^ turned
+                moved = chosen[lane] != _ZERO
+                owns[lane] = theirs if moved else owns[lane]
+                opps[lane] = mine if moved else opps[lane]
+            running = False
+            for lane in range(n):
+                if chosen[lane] != _ZERO:
+                    below = _count_bits(chosen[lane] - _ONE)
+                    moves[first + lane, played[lane]] = square_of_bit[below]
+                    played[lane] += 1
+                    running = True
+            ply += _ONE
+        for lane in range(n):
+            for move in range(played[lane], n_moves):
+                moves[first + lane, move] = -1
+
+
+@njit(nogil=True, cache=True)
+def replay_games(black, white, board_mask, bit_of_square, moves, state, legal, mover, status):
+    """Replay `moves` int8 `[game move]` from (black, white) with black to move.
+
+    Fills state int8 `[game move square]`, legal bool `[game move+1 square]`, mover int8 `[game move+1]` and, for each
+    game, status `[game 2]`: (COMPLETE, OPEN or ILLEGAL; the number of legal moves replayed). Games that fail stop there.
+    """
+    n_games, n_moves = moves.shape
+    n_squares = bit_of_square.shape[0]
+    for game in range(n_games):
+        own, opp = black, white
+        colour = np.int8(1)
+        done = 0
+        code = COMPLETE
+        for move in range(n_moves + 1):
+            options = legal_moves(own, opp, board_mask)
+            if options == _ZERO:
+                options = legal_moves(opp, own, board_mask)
+                if options != _ZERO:
+                    own, opp = opp, own
+                    colour = -colour
+            for square in range(n_squares):
+                legal[game, move, square] = ((options >> bit_of_square[square]) & _ONE) != _ZERO
+            mover[game, move] = colour if options != _ZERO else 0
+            if move == n_moves or moves[game, move] < 0:
+                code = COMPLETE if options == _ZERO else OPEN
+                break
+            chosen = _ONE << bit_of_square[moves[game, move]]
+            if chosen & options == _ZERO:
+                code = ILLEGAL
+                break
+            turned = flips(chosen, own, opp)
+            own, opp = opp ^ turned, own | turned | chosen
+            colour = -colour
+            for square in range(n_squares):
+                bit = bit_of_square[square]
+                mine = np.int8((own >> bit) & _ONE)
+                theirs = np.int8((opp >> bit) & _ONE)
+                state[game, move, square] = colour * (mine - theirs)
+            done += 1
+        status[game, 0] = code
+        status[game, 1] = done
