@@ -1,0 +1,166 @@
+"""Does the model know the rules? Legality of its next move, by language and move number."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mothello_interp.languages import PAD, Mothello
+from mothello_interp.models import Checkpoint
+from mothello_interp.othello import Games, replay
+
+_CELLS = 40_000  # tokens in one forward pass
+
+
+def legality(
+    checkpoint: Checkpoint, games: Games, *, languages: Sequence[int] | None = None, mass: bool = True
+) -> pd.DataFrame:
+    """Top-1 legal accuracy and legal mass after every proper prefix of the games.
+
+    Top-1 follows the paper: the greedy continuation, up to a whole word, counts if it spells a legal move. Legal mass
+    is the probability of all legal moves together, a move's being the product of the conditionals along its tokens.
+
+    Args:
+        games: finished games; a prefix ends before the last move.
+        languages: input languages to write them in, all by default.
+        mass: whether to measure the mass too, which for words of several tokens takes many more forward passes.
+
+    Returns:
+        One row per language and move number: language, move (0: the prediction of the second move), top1 and
+        legal_mass (0 to 1; mass is NaN if not asked for), guess (the share of squares that are legal: what a blind
+        guess among empty-board squares would score), prefixes (how many games go on there), open (share of prefixes
+        written in anchors alone, which other languages write the same).
+    """
+    mothello = checkpoint.mothello
+    legal = replay(games).legal
+    rows = []
+    for language in languages if languages is not None else mothello.inputs:
+        goes_on = games.moves[:, 1:] >= 0
+        top = next_moves(checkpoint, games, language)[:, :-1]
+        hit = np.take_along_axis(legal[:, 1:-1], np.maximum(top, 0)[..., None], 2)[..., 0] & (top >= 0)
+        weight = np.full(hit.shape, np.nan)
+        if mass:
+            spread = next_move_probabilities(checkpoint, games, language)[:, :-1]
+            weight = (spread * legal[:, 1:-1]).sum(axis=2)
+        still_open = mothello.language_open(games, language)[:, :-1]
+        playable = legal.shape[2] - 4
+        for move in np.flatnonzero(goes_on.any(axis=0)):
+            at = goes_on[:, move]
+            rows.append(
+                {
+                    "language": language,
+                    "move": int(move),
+                    "top1": hit[at, move].mean(),
+                    "legal_mass": weight[at, move].mean(),
+                    "guess": legal[at, move + 1].sum(axis=1).mean() / (playable - move - 1),
+                    "prefixes": int(at.sum()),
+                    "open": still_open[at, move].mean(),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def summary(table: pd.DataFrame) -> pd.DataFrame:
+    """`legality` over all prefixes, one row a language: language, top1, legal_mass, prefixes."""
+    weighted = table.assign(top1=table["top1"] * table["prefixes"], legal_mass=table["legal_mass"] * table["prefixes"])
+    total = weighted.groupby("language", as_index=False)[["top1", "legal_mass", "prefixes"]].sum()
+    return total.assign(top1=total["top1"] / total["prefixes"], legal_mass=total["legal_mass"] / total["prefixes"])
+
+
+def next_moves(checkpoint: Checkpoint, games: Games, language: int) -> np.ndarray:
+    """The square that greedy decoding names after each move, int16 `[game move]`; -1 where it spells no move.
+
+    From a game's last move on the value is -1 too.
+    """
+    mothello = checkpoint.mothello
+    spoken = mothello.output_of(language)
+    places = _Prefixes(mothello, games, language)
+    words = mothello.words[spoken]
+    longest = int(mothello.word_lengths[spoken].max())
+    written = np.zeros((len(places), longest), np.int32)
+    matches = np.ones((len(places), len(words)), bool) & (words[:, 0] != PAD)
+    for piece in range(longest):
+        unfinished = ~(matches & (mothello.word_lengths[spoken] <= piece)).any(axis=1)
+        if not unfinished.any():
+            break
+        logits = places.logits(checkpoint, written[:, :piece], np.flatnonzero(unfinished))
+        written[unfinished, piece] = logits.argmax(axis=1)
+        matches &= ~unfinished[:, None] | (words[None, :, piece] == written[:, piece, None])
+    found = np.where(matches.any(axis=1), matches.argmax(axis=1), -1)
+    return places.spread(found, -1).astype(np.int16)
+
+
+def next_move_probabilities(checkpoint: Checkpoint, games: Games, language: int) -> np.ndarray:
+    """The probability of every square as the next move, float32 `[game move square]`, 0 from a game's last move on.
+
+    A move's probability is the product of the conditionals along its tokens; what is missing to 1 the model spends on
+    tokens that spell no move.
+    """
+    mothello = checkpoint.mothello
+    spoken = mothello.output_of(language)
+    places = _Prefixes(mothello, games, language)
+    words = mothello.words[spoken]
+    result = np.zeros((len(places), len(words)), np.float32)
+    everywhere = np.arange(len(places))
+    beginnings = sorted({tuple(word[:n]) for word in words for n in range(int((word != PAD).sum()))}, key=len)
+    reached = {(): np.ones(len(places), np.float32)}
+    for beginning in beginnings:
+        written = np.broadcast_to(np.array(beginning, np.int32), (len(places), len(beginning)))
+        probabilities = torch.from_numpy(places.logits(checkpoint, written, everywhere)).softmax(1).numpy()
+        here = reached.pop(beginning)
+        for square, word in enumerate(words):
+            length = int((word != PAD).sum())
+            if length > len(beginning) and tuple(word[: len(beginning)]) == beginning:
+                share = here * probabilities[:, word[len(beginning)]]
+                if length == len(beginning) + 1:
+                    result[:, square] = share
+                else:
+                    reached[tuple(word[: len(beginning) + 1])] = share
+    return places.spread(result, 0)
+
+
+class _Prefixes:
+    """Every proper prefix of some games in one language, as places from which a model goes on writing."""
+
+    def __init__(self, mothello: Mothello, games: Games, language: int):
+        self.encoded = mothello.encode(games, language)
+        self.n_ctx = mothello.n_ctx
+        followed = np.pad(games.moves[:, 1:] >= 0, ((0, 0), (0, 1)))
+        self.game, self.move = np.nonzero(followed)
+        self.position = self.encoded.last[self.game, self.move].astype(np.int64)
+        self.shape = games.moves.shape
+
+    def __len__(self) -> int:
+        return len(self.game)
+
+    def spread(self, values: np.ndarray, behind_the_end: float) -> np.ndarray:
+        """Values `[place ...]` laid out as `[game move ...]`."""
+        result = np.full((*self.shape, *values.shape[1:]), behind_the_end, values.dtype)
+        result[self.game, self.move] = values
+        return result
+
+    def logits(self, checkpoint: Checkpoint, written: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Logits `[place vocab]` for the token after each prefix and `written` `[place piece]` behind it."""
+        if written.shape[1] == 0:
+            tokens = self.encoded.tokens[:, : self.n_ctx]
+            return _logits_at(checkpoint, tokens, self.game[places], self.position[places])
+        here = np.arange(len(places))
+        tokens = np.pad(self.encoded.tokens, ((0, 0), (0, self.n_ctx)))[self.game[places], : self.n_ctx]
+        tokens = np.where(np.arange(self.n_ctx) <= self.position[places][:, None], tokens, PAD)
+        for piece in range(written.shape[1]):  # a proper prefix leaves room for one more whole word
+            tokens[here, self.position[places] + 1 + piece] = written[places, piece]
+        return _logits_at(checkpoint, tokens, here, self.position[places] + written.shape[1])
+
+
+def _logits_at(checkpoint: Checkpoint, tokens: np.ndarray, row: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Logits float32 `[place vocab]` at (row, position) of tokens `[row pos]`; rows ascend."""
+    device = checkpoint.model.W_E.device
+    size = max(1, _CELLS // tokens.shape[1])
+    found = []
+    for first in range(0, len(tokens), size):
+        asked = slice(*np.searchsorted(row, [first, first + size]))
+        with torch.inference_mode():
+            logits = checkpoint.model(torch.from_numpy(tokens[first : first + size]).to(device).long())
+            found.append(logits[row[asked] - first, position[asked]].float().cpu().numpy())
+    return np.concatenate(found)

@@ -1,0 +1,20 @@
+"""Models: their spec, the one place that builds them, checkpoints, and the bundled ones by name."""
+
+from mothello_interp.models.build import build_model
+from mothello_interp.models.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from mothello_interp.models.spec import Architecture, ModelSpec, SpecError, World
+from mothello_interp.models.zoo import bundled, load
+
+__all__ = [
+    "Architecture",
+    "Checkpoint",
+    "CheckpointError",
+    "ModelSpec",
+    "SpecError",
+    "World",
+    "build_model",
+    "bundled",
+    "load",
+    "load_checkpoint",
+    "save_checkpoint",
+]

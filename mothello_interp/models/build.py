@@ -1,0 +1,41 @@
+"""The one place that makes a model. Everything else calls only what transformer-lens 3 and 4 share."""
+
+import warnings
+from typing import TYPE_CHECKING
+
+import torch
+
+from mothello_interp.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from transformer_lens import HookedTransformer
+
+
+def build_model(spec: ModelSpec, *, seed: int, device: str | torch.device = "cpu") -> "HookedTransformer":
+    """A HookedTransformer with random weights, drawn from a normal distribution of width `initializer_range`.
+
+    Pre-norm GPT-2 style with learned positions, GELU, untied unembedding. The unembedding's bias is zero and frozen, as
+    in the paper. The global random state is left as it was.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # transformer-lens 3 announces that 4 drops this class; pyproject pins <4
+        from transformer_lens import HookedTransformer, HookedTransformerConfig
+
+        config = HookedTransformerConfig(
+            n_layers=spec.model.n_layers,
+            d_model=spec.model.d_model,
+            n_heads=spec.model.n_heads,
+            d_head=spec.model.d_model // spec.model.n_heads,
+            d_mlp=spec.model.d_mlp,
+            n_ctx=spec.mothello.n_ctx,
+            d_vocab=spec.mothello.d_vocab,
+            act_fn="gelu",
+            normalization_type="LN",
+            initializer_range=spec.model.initializer_range,
+            device="cpu",
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = HookedTransformer(config, move_to_device=False)
+    model.unembed.b_U.requires_grad_(False)
+    return model.to(device) if str(device) != "cpu" else model

@@ -1,0 +1,122 @@
+"""Checkpoints: a folder with `weights.safetensors`, `spec.toml` and `provenance.json`, written whole or not at all."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from mothello_interp.languages import Mothello
+from mothello_interp.models.build import build_model
+from mothello_interp.models.spec import ModelSpec
+
+if TYPE_CHECKING:
+    from transformer_lens import HookedTransformer
+
+WEIGHTS, SPEC, PROVENANCE = "weights.safetensors", "spec.toml", "provenance.json"
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that is missing, incomplete or does not fit its spec."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model with its identity.
+
+    Attributes:
+        model: a TransformerLens HookedTransformer in float32, in evaluation mode.
+        spec: world, languages and architecture.
+        provenance: how it was made: seed, steps, games, versions, final metrics.
+        name: what it was loaded as.
+    """
+
+    model: "HookedTransformer"
+    spec: ModelSpec
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+
+    @property
+    def mothello(self) -> Mothello:
+        """Its languages over one vocabulary."""
+        return self.spec.mothello
+
+    def untrained(self, seed: int = 0) -> "Checkpoint":
+        """The same architecture with random weights: the control that stands beside every measure.
+
+        The weights are drawn at the conventional scale 0.02, not at the spec's `initializer_range`: with tiny
+        weights a random model would carry hardly any signal but the token embeddings.
+        """
+        architecture = self.spec.model.model_copy(update={"initializer_range": 0.02})
+        spec = self.spec.model_copy(update={"model": architecture})
+        model = build_model(spec, seed=seed, device=self.model.W_E.device).eval()
+        return Checkpoint(model, spec, {"seed": seed, "steps": 0}, f"{self.name} (random weights)")
+
+
+def save_checkpoint(
+    folder: str | Path, checkpoint: Checkpoint, *, dtype: torch.dtype = torch.float32, overwrite: bool = False
+) -> Path:
+    """Write a checkpoint beside its final place, then rename it there: a reader sees all of it or nothing.
+
+    Raises:
+        FileExistsError: if the folder exists and `overwrite` is False.
+        OSError: if it cannot be written; what stood there before is intact.
+    """
+    folder = Path(folder)
+    if folder.exists() and not overwrite:
+        raise FileExistsError(f"{folder} exists; choose another name or pass overwrite=True")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        weights = {name: weight.detach().to("cpu", dtype).contiguous() for name, weight in _weights(checkpoint.model)}
+        save_file(weights, partial / WEIGHTS)
+        (partial / SPEC).write_text(checkpoint.spec.to_toml(), encoding="utf-8")
+        (partial / PROVENANCE).write_text(json.dumps(checkpoint.provenance, indent=2) + "\n", encoding="utf-8")
+        partial.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def load_checkpoint(folder: str | Path, *, device: str | torch.device = "cpu", name: str = "") -> Checkpoint:
+    """Read a checkpoint folder. Nothing in it is executed or unpickled.
+
+    Raises:
+        CheckpointError: if files are missing or the weights do not fit the spec, naming the first that does not.
+        SpecError: if its spec is not valid.
+    """
+    folder = Path(folder)
+    missing = [file for file in (WEIGHTS, SPEC, PROVENANCE) if not (folder / file).is_file()]
+    if missing:
+        raise CheckpointError(f"{folder} is no checkpoint: {', '.join(missing)} missing")
+    spec = ModelSpec.load(folder / SPEC)
+    provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    try:
+        stored = load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        raise CheckpointError(f"{folder / WEIGHTS} cannot be read: {error}") from None
+    model = build_model(spec, seed=0)
+    expected = dict(_weights(model))
+    if stored.keys() != expected.keys():
+        odd = sorted(stored.keys() ^ expected.keys())
+        raise CheckpointError(f"{folder / WEIGHTS} does not fit {SPEC}: {len(odd)} names differ, first {odd[0]!r}")
+    with torch.no_grad():
+        for key, weight in expected.items():
+            if stored[key].shape != weight.shape:
+                shapes = f"{tuple(stored[key].shape)}, the spec asks for {tuple(weight.shape)}"
+                raise CheckpointError(f"{folder / WEIGHTS} does not fit {SPEC}: {key} is {shapes}")
+            weight.copy_(stored[key])
+    return Checkpoint(model.to(device).eval(), spec, provenance, name or folder.name)
+
+
+def _weights(model: "HookedTransformer") -> list[tuple[str, torch.Tensor]]:
+    return list(model.named_parameters())

@@ -1,0 +1,152 @@
+"""ModelSpec: everything that names a model - its world, languages and architecture - read from TOML and validated."""
+
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from mothello_interp.languages import Mothello, describe_language, language_from
+
+
+class SpecError(ValueError):
+    """A spec or preset that cannot be used; the message says which key, what was given and what is expected."""
+
+
+class Strict(BaseModel):
+    """A frozen table of settings in which an unknown key is an error that names the nearest known one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known_keys(cls, values: Any) -> Any:
+        if isinstance(values, Mapping):
+            for key in values:
+                if key not in cls.model_fields:
+                    near = get_close_matches(str(key), cls.model_fields, 1, 0.5)
+                    hint = f"; did you mean {near[0]!r}?" if near else ""
+                    raise ValueError(f"unknown key {key!r}{hint} Known are: {', '.join(cls.model_fields)}")
+        return values
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any], source: str) -> Self:
+        """The validated settings.
+
+        Raises:
+            SpecError: naming `source`, the key, and what is wrong with it.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            lines = []
+            for problem in error.errors():
+                place = ".".join(str(part) for part in problem["loc"])
+                given = "" if isinstance(problem["input"], Mapping) else f" (given: {problem['input']!r})"
+                lines.append(
+                    f"{source}: {place + ': ' if place else ''}{problem['msg'].removeprefix('Value error, ')}{given}"
+                )
+            raise SpecError("\n".join(lines)) from None
+
+
+class World(Strict):
+    """What the games are and how they are written: the arguments of `Mothello`."""
+
+    board: int = 8
+    languages: tuple[Any, ...]
+    anchors: tuple[str, ...] | dict[str, list[list[int]]] = ()
+    unified_output: bool = False
+
+    @field_validator("languages", mode="before")
+    @classmethod
+    def _read_languages(cls, value: Any) -> Any:
+        if isinstance(value, str) or not isinstance(value, list | tuple):
+            raise ValueError('expected a list of languages, such as ["atomic", {type = "split", seed = 1}]')
+        return tuple(language_from(item) if isinstance(item, str | Mapping) else item for item in value)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        _ = self.mothello.words
+        return self
+
+    @cached_property
+    def mothello(self) -> Mothello:
+        """The languages of this world over one vocabulary."""
+        return Mothello(self.board, self.languages, self.anchors, self.unified_output)
+
+
+class Architecture(Strict):
+    """The transformer. `d_mlp` is 4 * d_model by default; `initializer_range` is the scale of the initial weights."""
+
+    n_layers: int = Field(gt=0)
+    d_model: int = Field(gt=0)
+    n_heads: int = Field(gt=0)
+    d_mlp: int = Field(default=0, ge=0)
+    initializer_range: float = Field(default=0.02, gt=0)
+
+    @model_validator(mode="after")
+    def _divisible(self) -> Self:
+        if self.d_model % self.n_heads:
+            raise ValueError(f"d_model = {self.d_model} is not divisible by n_heads = {self.n_heads}")
+        return self if self.d_mlp else self.model_copy(update={"d_mlp": 4 * self.d_model})
+
+
+class ModelSpec(Strict):
+    """A model's identity.
+
+    Attributes:
+        world: board, languages, anchors, unified output.
+        model: the architecture.
+    """
+
+    world: World
+    model: Architecture
+
+    @property
+    def board(self) -> int:
+        """Side of the board."""
+        return self.world.board
+
+    @property
+    def mothello(self) -> Mothello:
+        """The languages over one vocabulary."""
+        return self.world.mothello
+
+    @classmethod
+    def load(cls, path: str | Path) -> "ModelSpec":
+        """Read a `spec.toml` with its tables [world] and [model].
+
+        Raises:
+            SpecError: for anything that does not fit, naming the file and the key.
+        """
+        return cls.read(read_toml(path), str(path))
+
+    def to_toml(self) -> str:
+        """The text that `load` reads back to an equal spec."""
+        mothello = self.mothello
+        anchors = mothello.anchors
+        world = {
+            "board": self.board,
+            "languages": [describe_language(language) for language in mothello.languages],
+            "anchors": dict(anchors) if isinstance(anchors, Mapping) else list(anchors),
+            "unified_output": mothello.unified_output,
+        }
+        return tomli_w.dumps({"world": world, "model": self.model.model_dump()})
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The tables of a TOML file.
+
+    Raises:
+        SpecError: if the file is missing or no TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SpecError(f"{path}: there is no such file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SpecError(f"{path}: not a TOML file: {error}") from None

@@ -1,0 +1,171 @@
+"""Language types: the words they give, their descriptions, and the registry."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mothello_interp.languages import (
+    Atomic,
+    Compositional,
+    Language,
+    Mothello,
+    Split,
+    describe_language,
+    language,
+    language_from,
+    register_language,
+)
+from mothello_interp.othello import random_games, square_name
+from mothello_interp.othello.rules import SIDES
+
+languages = st.one_of(
+    st.just(Atomic()),
+    st.just(Compositional()),
+    st.builds(Split, seed=st.integers(0, 99), max_pieces=st.integers(1, 5)),
+    st.builds(Split, lengths=st.lists(st.integers(1, 4), min_size=16, max_size=16).map(tuple)),
+)
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """A language of a user: every square in two digits of some base."""
+
+    base: int = 8
+
+    def words(self, board: int) -> list[tuple[str, ...]]:
+        return [tuple(map(str, divmod(square, self.base))) for square in range(board * board)]
+
+
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The registry as it was, again after the test."""
+    with monkeypatch.context() as patch:
+        patch.setattr(language, "_TYPES", dict(language._TYPES))
+        yield
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_words_of_atomic(side: int) -> None:
+    assert Atomic().words(side) == [(square_name(square, side),) for square in range(side * side)]
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_words_of_compositional(side: int) -> None:
+    words = Compositional().words(side)
+    assert [column + row for row, column in words] == [square_name(square, side) for square in range(side * side)]
+    assert len({piece for word in words for piece in word}) == 2 * side
+
+
+@given(st.integers(0, 2**32), st.integers(1, 5), st.sampled_from(SIDES))
+@settings(deadline=None)
+def test_words_of_split(seed: int, max_pieces: int, side: int) -> None:
+    words = Split(seed, max_pieces).words(side)
+    assert words == Split(seed, max_pieces).words(side)
+    assert len(words) == side * side
+    assert all(1 <= len(word) <= max_pieces for word in words)
+    pieces = [piece for word in words for piece in word]
+    assert len(set(pieces)) == len(pieces)
+
+
+def test_words_of_split_are_drawn_by_the_seed() -> None:
+    numbers = np.array([[len(word) for word in Split(seed).words(8)] for seed in range(40)])
+    assert len({tuple(row) for row in numbers}) == 40
+    share = np.bincount(numbers.ravel(), minlength=4)[1:] / numbers.size
+    assert share == pytest.approx([1 / 3] * 3, abs=0.03)
+
+
+def test_split_with_lengths_given() -> None:
+    words = Split(lengths=(1, 2, 3, *[1] * 13)).words(4)
+    assert words[:3] == [("a1/1",), ("b1/1", "b1/2"), ("c1/1", "c1/2", "c1/3")]
+    assert Split(lengths=[1, 2]) == Split(lengths=(1, 2))  # type: ignore[arg-type]
+
+
+def test_split_refuses_words_without_pieces() -> None:
+    with pytest.raises(ValueError, match="max_pieces=0: a word needs at least one piece"):
+        Split(max_pieces=0)
+    with pytest.raises(ValueError, match=r"lengths=\(1, 0\): a word needs at least one piece"):
+        Split(lengths=(1, 0))
+
+
+def test_split_refuses_another_board() -> None:
+    with pytest.raises(ValueError, match="Split has lengths for 16 squares: a board of side 6 has 36"):
+        Split(lengths=(1,) * 16).words(6)
+
+
+@given(languages)
+@settings(deadline=None)
+def test_descriptions_round_trip(spoken: Language) -> None:
+    assert isinstance(spoken, Language)
+    assert language_from(describe_language(spoken)) == spoken
+
+
+def test_descriptions_are_plain() -> None:
+    assert describe_language(Atomic()) == "atomic"
+    assert describe_language(Compositional()) == "compositional"
+    assert describe_language(Split()) == "split"
+    assert describe_language(Split(seed=1)) == {"type": "split", "seed": 1, "max_pieces": 3}
+
+
+def test_a_description_is_read_as_a_file_gives_it() -> None:
+    description = {"type": "split", "lengths": [1] * 16}
+    assert language_from(description) == Split(lengths=(1,) * 16)
+    assert description == {"type": "split", "lengths": [1] * 16}
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_language_of_ones_own() -> None:
+    with pytest.raises(ValueError, match=r"Numbered\(base=8\) is of no registered language type; decorate its class"):
+        describe_language(Numbered())
+    assert register_language("numbered")(Numbered) is Numbered
+    assert describe_language(Numbered()) == "numbered"
+    assert describe_language(Numbered(9)) == {"type": "numbered", "base": 9}
+    for spoken in (Numbered(), Numbered(9)):
+        assert language_from(describe_language(spoken)) == spoken
+        mothello = Mothello(8, (Atomic(), spoken), anchors=["d3"])
+        games = random_games(5, board=8, seed=0)
+        assert mothello.decode(mothello.encode(games, 1).tokens, 1) == games
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_name_is_registered_once() -> None:
+    register_language("numbered")(Numbered)
+    register_language("numbered")(Numbered)  # again, as when a notebook cell runs twice
+    with pytest.raises(ValueError, match=r"language type 'atomic' is registered already, for .*Atomic.*another name"):
+        register_language("atomic")(Numbered)
+    assert language_from("atomic") == Atomic()
+
+
+@pytest.mark.usefixtures("registry")
+def test_the_registry_is_put_back() -> None:
+    with pytest.raises(ValueError, match="unknown language type 'numbered'"):
+        language_from("numbered")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"), [("atomik", "atomic"), ("splitt", "split"), ("composition", "compositional")]
+)
+def test_an_unknown_type_names_the_nearest(name: str, near: str) -> None:
+    message = f"unknown language type {name!r}: known are atomic, compositional, split; did you mean {near!r}\\?"
+    with pytest.raises(ValueError, match=message):
+        language_from(name)
+    with pytest.raises(ValueError, match=message):
+        language_from({"type": name, "seed": 1})
+
+
+@pytest.mark.parametrize("description", ["klingon", {"seed": 1}])
+def test_an_unknown_type_that_resembles_none(description: str | dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"known are .*; your own types are made known with register_language"):
+        language_from(description)
+
+
+def test_unknown_options_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"language type 'atomic' does not take \{'seed': 1\}: "):
+        language_from({"type": "atomic", "seed": 1})
+    with pytest.raises(ValueError, match=r"language type 'split' does not take \{'sead': 1\}: .*'sead'"):
+        language_from({"type": "split", "sead": 1})
+    with pytest.raises(ValueError, match="max_pieces=0: a word needs at least one piece"):
+        language_from({"type": "split", "max_pieces": 0})

@@ -1,0 +1,219 @@
+"""Targets: exact distributions against brute force and against what was sampled, move by move."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import cache
+
+import numpy as np
+import pytest
+from scipy.stats import chisquare
+
+from mothello_interp.languages import PAD, Atomic, Compositional, Mothello, Split, exact_targets, sampled_targets
+from mothello_interp.othello import Games, full_length, random_games, replay
+from tests.othello import reference
+
+OPENING = ["b1", "a1", "a2"]
+LENGTHS = tuple(1 + square % 3 for square in range(16))
+WORLDS = {
+    "atomic": Mothello(4, (Atomic(), Atomic()), ["b1"]),
+    "compositional": Mothello(4, (Compositional(),)),
+    "one anchor in a row": Mothello(4, (Atomic(), Compositional()), ["a3"]),
+    "anchors that share a row": Mothello(4, (Compositional(), Compositional()), ["a1", "b1", "d4"]),
+    "split": Mothello(4, (Split(lengths=LENGTHS),)),
+    "split with anchors": Mothello(4, (Compositional(), Split(lengths=LENGTHS)), ["a1", "a2", "c4"]),
+    "unified": Mothello(4, (Atomic(), Compositional(), Split(lengths=LENGTHS)), ["a2"], unified_output=True),
+}
+CASES = [(name, language) for name, mothello in WORLDS.items() for language in mothello.inputs]
+every_case = pytest.mark.parametrize(("name", "language"), CASES)
+
+
+@cache
+def world_games(opening: tuple[str, ...] = ()) -> tuple[Games, np.ndarray]:
+    """Games on 4x4, every fourth unfinished, and their legal moves; inside the opening the move played alone."""
+    games = random_games(48, board=4, seed=21, opening=opening)
+    ends = np.where(np.arange(48) % 4 == 0, len(opening) + np.arange(48) % 9, full_length(4))
+    games = Games(np.where(np.arange(full_length(4)) < ends[:, None], games.moves, -1), 4)
+    legal = replay(games).legal.copy()
+    for move in range(len(opening)):
+        legal[:, move] = np.arange(16) == games.moves[:, move, None]
+    return games, legal
+
+
+def word(mothello: Mothello, language: int, square: int) -> tuple[int, ...]:
+    """The tokens of one move."""
+    return tuple(int(token) for token in mothello.words[language, square] if token != PAD)
+
+
+def likely(words: Sequence[tuple[int, ...]], written: tuple[int, ...]) -> dict[int, float]:
+    """The next token after the beginning of one of several equally likely words."""
+    possible = [word for word in words if word[: len(written)] == written]
+    return {token: n / len(possible) for token, n in Counter(word[len(written)] for word in possible).items()}
+
+
+def brute_force(mothello: Mothello, language: int, moves: Sequence[int], opening: int) -> list[dict[int, float]]:
+    """The distribution of what follows each token of a game, spelled from the moves that the reference allows."""
+    options = [[row * 4 + column for row, column in now.legal] for now in reference.positions(moves, 4)]
+    options[:opening] = [[move] for move in moves[:opening]]
+    result: list[dict[int, float]] = []
+    for number, move in enumerate(moves):
+        spelled = word(mothello, language, move)
+        words = [word(mothello, language, square) for square in options[number]]
+        beginnings = [spelled[:written] for written in range(1, len(spelled))]
+        result += [{} if mothello.unified_output else likely(words, written) for written in beginnings]
+        spoken = mothello.output_of(language)
+        result.append(likely([word(mothello, spoken, square) for square in options[number + 1]], ()))
+    return result
+
+
+@pytest.mark.parametrize("opening", [(), tuple(OPENING)], ids=["free", "opening"])
+@every_case
+def test_exact_targets_are_brute_force(name: str, language: int, opening: tuple[str, ...]) -> None:
+    mothello = WORLDS[name]
+    games, legal = world_games(opening)
+    exact = exact_targets(mothello, games, legal, language)
+    assert (exact.dtype, exact.shape) == (np.float32, (48, mothello.width(language), mothello.d_vocab))
+    for game, row in enumerate(games.moves.tolist()):
+        expected = np.zeros(exact.shape[1:])
+        moves = [move for move in row if move >= 0]
+        for position, chances in enumerate(brute_force(mothello, language, moves, len(opening))):
+            for token, chance in chances.items():
+                expected[position, token] = chance
+        np.testing.assert_allclose(exact[game], expected, atol=1e-6)
+
+
+@every_case
+def test_rows_sum_to_one_or_to_nothing(name: str, language: int) -> None:
+    mothello = WORLDS[name]
+    games, legal = world_games()
+    encoded = mothello.encode(games, language)
+    sums = exact_targets(mothello, games, legal, language).sum(axis=2)
+    last = np.zeros_like(encoded.tokens, dtype=bool)
+    rows, moves = np.nonzero(games.moves >= 0)
+    last[rows, encoded.last[rows, moves]] = True
+    loss = last if mothello.unified_output else encoded.tokens != PAD
+    over = np.flatnonzero(~legal[np.arange(48), games.lengths].any(axis=1))
+    assert 0 < len(over) < 48
+    loss[over, encoded.last[over, games.lengths[over] - 1]] = False
+    np.testing.assert_allclose(sums, loss, atol=1e-6)
+
+
+@every_case
+def test_exact_targets_are_the_mean_of_sampled_ones(name: str, language: int) -> None:
+    """Over the games that agree in their first tokens the next token comes as often as the exact target says."""
+    mothello = WORLDS[name]
+    games = random_games(20_000, board=4, seed=22)
+    tokens = mothello.encode(games, language).tokens
+    sampled = sampled_targets(mothello, games, language)
+    tested = 0
+    for position in range(7):
+        _, first, group = np.unique(tokens[:, : position + 1], axis=0, return_index=True, return_inverse=True)
+        sizes = np.bincount(group.ravel())
+        for index in np.flatnonzero(sizes > 300)[:40]:
+            some = games[first[index] : first[index] + 1]
+            chances = exact_targets(mothello, some, replay(some).legal, language)[0, position]
+            seen = np.bincount(sampled[group.ravel() == index, position], minlength=mothello.d_vocab)
+            if not chances.any():
+                assert seen[PAD] == sizes[index]
+                continue
+            support = np.flatnonzero(chances)
+            assert set(np.flatnonzero(seen)) <= set(support)
+            if len(support) > 1:
+                share = chances[support].astype(float) / chances.sum(dtype=float)
+                assert chisquare(seen[support], share * sizes[index]).pvalue > 1e-5
+            tested += 1
+    assert tested > 20
+
+
+@every_case
+def test_what_was_sampled_is_possible(name: str, language: int) -> None:
+    mothello = WORLDS[name]
+    for opening in ((), tuple(OPENING)):
+        games, legal = world_games(opening)
+        sampled = sampled_targets(mothello, games, language)
+        exact = exact_targets(mothello, games, legal, language)
+        rows, places = np.nonzero(sampled)
+        assert (exact[rows, places, sampled[rows, places]] > 0).all()
+
+
+@pytest.mark.parametrize("name", [name for name, mothello in WORLDS.items() if not mothello.unified_output])
+def test_sampled_targets_are_the_next_tokens(name: str) -> None:
+    mothello = WORLDS[name]
+    games, _ = world_games()
+    for language in mothello.inputs:
+        tokens = mothello.encode(games, language).tokens
+        sampled = sampled_targets(mothello, games, language)
+        assert sampled.dtype == np.int32
+        assert np.array_equal(sampled[:, :-1], tokens[:, 1:])
+        assert not sampled[:, -1].any()
+
+
+@pytest.mark.parametrize("language", [1, 2])
+def test_targets_of_a_unified_output(language: int) -> None:
+    """On the last token of every move but the game's last, in the output language, and nowhere else."""
+    mothello = WORLDS["unified"]
+    games, legal = world_games()
+    last = mothello.encode(games, language).last
+    sampled = sampled_targets(mothello, games, language)
+    exact = exact_targets(mothello, games, legal, language)
+    assert sampled.dtype == np.int32
+    for game, length in enumerate(games.lengths):
+        places = last[game, : max(length - 1, 0)].tolist()
+        assert np.flatnonzero(sampled[game]).tolist() == places
+        spoken = [word(mothello, 0, square)[0] for square in games.moves[game, 1:length]]
+        assert sampled[game, places].tolist() == spoken
+        assert set(np.flatnonzero(exact[game].any(axis=1))) <= set(last[game, :length].tolist())
+    assert set(np.flatnonzero(exact.any(axis=(0, 1)))) <= set(mothello.tokens_of(0).tolist())
+
+
+@every_case
+def test_inside_an_opening_the_target_is_its_move(name: str, language: int) -> None:
+    mothello = WORLDS[name]
+    games, legal = world_games(tuple(OPENING))
+    exact = exact_targets(mothello, games, legal, language)
+    sampled = sampled_targets(mothello, games, language)
+    end = int(mothello.encode(games, language).last[0, len(OPENING) - 1])
+    for position in range(end):
+        forced = sampled[:, position]
+        assert len(set(forced[games.lengths > len(OPENING)])) == 1
+        certain = exact[np.arange(48), position, forced]
+        assert set(certain[forced != PAD]) <= {1.0}
+    assert exact[games.lengths > len(OPENING), end].max() < 1
+
+
+@pytest.mark.parametrize("targets", [sampled_targets, exact_targets])
+@every_case
+def test_a_batch_is_its_games_one_by_one(name: str, language: int, targets: Callable[..., np.ndarray]) -> None:
+    mothello = WORLDS[name]
+    games, legal = world_games()
+    for game in range(16):
+        one = slice(game, game + 1)
+        more = [legal[one]] if targets is exact_targets else []
+        all_games = [legal] if targets is exact_targets else []
+        assert np.array_equal(
+            targets(mothello, games[one], *more, language), targets(mothello, games, *all_games, language)[one]
+        )
+
+
+def test_targets_of_no_games() -> None:
+    mothello = WORLDS["unified"]
+    none = random_games(0, board=4, seed=0)
+    assert sampled_targets(mothello, none, 1).shape == (0, mothello.width(1))
+    assert exact_targets(mothello, none, replay(none).legal, 1).shape == (0, mothello.width(1), mothello.d_vocab)
+
+
+def test_a_compositional_row_weighs_its_moves() -> None:
+    """After b1 of 4x4 the moves a1, c1 and a3 are legal: row 1 counts twice, and once less for an anchor in it."""
+    games = Games.from_lists([["b1", "a1"]], 4)
+    legal = replay(games).legal
+    assert np.flatnonzero(legal[0, 1]).tolist() == [0, 2, 8]
+
+    def following(mothello: Mothello, language: int, position: int) -> dict[str, float]:
+        row = exact_targets(mothello, games, legal, language)[0, position]
+        return {mothello.vocabulary[token]: round(float(row[token]), 4) for token in np.flatnonzero(row)}
+
+    plain = Mothello(4, (Compositional(),))
+    assert following(plain, 0, 1) == {"0:1": 0.6667, "0:3": 0.3333}
+    assert following(plain, 0, 2) == {"0:a": 0.5, "0:c": 0.5}
+    anchored = Mothello(4, (Atomic(), Compositional()), ["c1"])
+    assert following(anchored, 1, 1) == {"0:c1": 0.3333, "1:1": 0.3333, "1:3": 0.3333}
+    assert following(anchored, 1, 2) == {"1:a": 1.0}

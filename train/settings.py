@@ -1,0 +1,113 @@
+"""Presets: TOML files with the tables [world] and [model] (a ModelSpec) and [training]."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mothello_interp.corpus import Corpus, Objective
+from mothello_interp.models.spec import ModelSpec, SpecError, Strict, read_toml
+
+PRESETS = Path(__file__).parent / "presets"
+
+
+class Training(Strict):
+    """How a model is trained. Amounts are in games, so that they do not change their meaning with the batch.
+
+    Attributes:
+        games: how many games are seen in all, each once.
+        batch: games a step.
+        objective: "exact" or "sampled" targets, see `Corpus`.
+        optimizer: "adamw", or "muon" for the transformer's weight matrices with AdamW for all else.
+        lr: peak learning rate of AdamW.
+        matrix_lr: peak learning rate of Muon, scaled so that an update is as large as AdamW's would be.
+        weight_decay: decay a step is `lr * weight_decay` under either optimiser, on the parameters that `decay` names.
+        decay: "matrices" (attention and MLP), or "all" weights, embeddings included; never biases and layer norms.
+        warmup: games over which the learning rate rises; it then falls along a cosine to `final_lr` of its peak.
+        clip: largest norm of the gradient.
+        opening: moves that every game begins with.
+        language_weights: relative frequency of the input languages, equal if empty.
+        precision: "bfloat16" or "float32" products (weights stay float32); "auto" is bfloat16 where it is fast.
+        evaluate_every: games between two lines of metrics.
+        save_every: games between two saves of the training state.
+    """
+
+    games: int = Field(gt=0)
+    batch: int = Field(default=256, gt=0)
+    objective: Objective = "exact"
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    lr: float = Field(default=5e-4, gt=0)
+    matrix_lr: float = Field(default=0.01, gt=0)
+    betas: tuple[float, float] = (0.9, 0.95)
+    weight_decay: float = Field(default=0.1, ge=0)
+    decay: Literal["matrices", "all"] = "matrices"
+    warmup: int = Field(default=25_600, ge=0)
+    final_lr: float = Field(default=0.1, ge=0, le=1)
+    clip: float = Field(default=1.0, gt=0)
+    opening: tuple[str, ...] = ()
+    language_weights: tuple[float, ...] = ()
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    evaluate_every: int = Field(default=25_600, gt=0)
+    save_every: int = Field(default=51_200, gt=0)
+
+    @property
+    def steps(self) -> int:
+        """Number of optimiser steps."""
+        return max(1, self.games // self.batch)
+
+
+class Preset(Strict):
+    """Everything that one command trains.
+
+    Attributes:
+        spec: the model.
+        training: how to train it.
+        name: how runs and checkpoints of it are called.
+    """
+
+    spec: ModelSpec
+    training: Training
+    name: str
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a preset; `extends = "base.toml"` takes over what that file, beside this one, sets.
+
+        Raises:
+            SpecError: naming the file and the key.
+        """
+        path = Path(path)
+        tables = _with_bases(path, ())
+        unknown = sorted(tables.keys() - {"world", "model", "training"})
+        if unknown:
+            raise SpecError(f"{path}: unknown table [{unknown[0]}]; a preset has [world], [model] and [training]")
+        spec = ModelSpec.read({key: tables[key] for key in ("world", "model") if key in tables}, str(path))
+        training = Training.read(tables.get("training", {}), f"{path}: [training]")
+        return cls(spec=spec, training=training, name=f"{path.parent.name}/{path.stem}")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        self.corpus(0)
+        return self
+
+    def corpus(self, seed: int) -> Corpus:
+        """The stream of batches that it trains on."""
+        training = self.training
+        return Corpus(self.spec.mothello, seed, training.objective, training.opening, training.language_weights)
+
+
+def _with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    if path in seen:
+        raise SpecError(f"{path}: presets extend each other in a circle: {' -> '.join(map(str, (*seen, path)))}")
+    tables = read_toml(path)
+    base = tables.pop("extends", None)
+    return tables if base is None else _merge(_with_bases(path.parent / base, (*seen, path)), tables)
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        table = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping) and key != "anchors"
+        merged[key] = _merge(merged[key], value) if table else value
+    return merged

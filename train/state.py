@@ -1,0 +1,58 @@
+"""The state of a run on disk: one file, replaced whole, so that a run killed at any moment goes on exactly."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+
+STATE, METRICS, CHECKPOINT = "state.pt", "metrics.csv", "checkpoint"
+
+
+class TrainingStopped(RuntimeError):
+    """Training cannot go on; the last good state is on disk."""
+
+
+def save_state(folder: Path, state: dict[str, Any]) -> None:
+    """Replace the state file by a complete new one.
+
+    Raises:
+        TrainingStopped: if the folder cannot be written (a full disk, say); the earlier state is intact.
+    """
+    partial = folder / f"{STATE}.partial"
+    try:
+        with partial.open("wb") as file:
+            torch.save(state, file)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(folder / STATE)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise TrainingStopped(
+            f"the state could not be saved in {folder} ({error.strerror}); the earlier one is intact: "
+            f"mend that and start the same command again"
+        ) from error
+
+
+def load_state(folder: Path) -> dict[str, Any] | None:
+    """The saved state, or None. Nothing in it is unpickled but tensors and plain values."""
+    path = folder / STATE
+    return torch.load(path, weights_only=True, map_location="cpu") if path.exists() else None
+
+
+class Metrics:
+    """A CSV of metrics, appended as they come; on resuming cut back to the lines that the saved state knows of."""
+
+    def __init__(self, path: Path, keep: int):
+        self.path = path
+        self.count = min(keep, len(pd.read_csv(path))) if keep and path.exists() else 0
+        if self.count:
+            pd.read_csv(path).head(self.count).to_csv(path, index=False)
+        else:
+            path.unlink(missing_ok=True)
+
+    def append(self, line: dict[str, Any]) -> None:
+        """Write one line."""
+        pd.DataFrame([line]).to_csv(self.path, mode="a", header=self.count == 0, index=False)
+        self.count += 1
