@@ -148,9 +148,11 @@ class _Prefixes:
         here = np.arange(len(places))
         tokens = np.pad(self.encoded.tokens, ((0, 0), (0, self.n_ctx)))[self.game[places], : self.n_ctx]
         tokens = np.where(np.arange(self.n_ctx) <= self.position[places][:, None], tokens, PAD)
-        for piece in range(written.shape[1]):  # a proper prefix leaves room for one more whole word
-            tokens[here, self.position[places] + 1 + piece] = written[places, piece]
-        return _logits_at(checkpoint, tokens, here, self.position[places] + written.shape[1])
+        end = self.position[places] + written.shape[1]
+        fits = end < self.n_ctx  # only the word of a square that is taken already can run out of room
+        for piece in range(written.shape[1]):
+            tokens[here[fits], self.position[places][fits] + 1 + piece] = written[places, piece][fits]
+        return _logits_at(checkpoint, tokens, here, np.minimum(end, self.n_ctx - 1))
 
 
 def _logits_at(checkpoint: Checkpoint, tokens: np.ndarray, row: np.ndarray, position: np.ndarray) -> np.ndarray:
