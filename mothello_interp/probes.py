@@ -1,0 +1,207 @@
+"""Board probes: what can be read from the residual stream, at every layer and in every language at once.
+
+A probe reads, for each square, one of three classes: white, empty, black (frame "absolute", as in Hua et al. 2024) or
+theirs, empty, mine (frame "relative", Nanda et al. 2023). Kinds: "linear", a multinomial logistic regression a square,
+and "mlp", two layers with 512 hidden units, as in Li et al. 2023 and Hua et al. 2024.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from einops import rearrange
+from safetensors.torch import load_file, save_file
+
+from mothello_interp.activations import Activations, Frame, collect
+from mothello_interp.models import Checkpoint
+from mothello_interp.othello import Games
+
+Kind = Literal["linear", "mlp"]
+HIDDEN = 512
+_LEARNING_RATE = {"linear": 1e-2, "mlp": 1e-3}
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Fitted probes of one kind and frame for every pair of a language and a layer.
+
+    Attributes:
+        kind: "linear" or "mlp".
+        frame: "absolute" or "relative".
+        board: side of the board.
+        languages: the languages they were fitted on, the order of the first axis of the weights.
+        layers: the layers, the order of the second axis.
+        weights: float32 tensors, for "linear" `weight [language layer d_model class*square]` and `bias`; for "mlp" also
+            `weight_in [language layer d_model hidden]` and `bias_in`.
+        guess: int8 `[move square]`, the commonest class at each move number and square of the games they were fitted
+            on: the best guess that never sees the model.
+    """
+
+    kind: Kind
+    frame: Frame
+    board: int
+    languages: tuple[int, ...]
+    layers: tuple[int, ...]
+    weights: dict[str, torch.Tensor]
+    guess: np.ndarray
+
+    def logits(self, rows: torch.Tensor, language: int, layer: int) -> torch.Tensor:
+        """Class logits `[row square 3]` for residual rows `[row d_model]`, by the probe of a language and layer."""
+        site = (self.languages.index(language), self.layers.index(layer))
+        if self.kind == "mlp":
+            rows = torch.relu(rows @ self.weights["weight_in"][site] + self.weights["bias_in"][site])
+        return rearrange(rows @ self.weights["weight"][site] + self.weights["bias"][site], "row (c s) -> row s c", c=3)
+
+    def predict(self, rows: torch.Tensor, language: int, layer: int) -> np.ndarray:
+        """The likeliest class of every square, int8 `[row square]`, by the probe of a language and layer."""
+        with torch.inference_mode():
+            first, second, third = self.logits(rows, language, layer).unbind(-1)
+            likeliest = (second > first).to(torch.int8)
+            return likeliest.masked_fill_(third > torch.maximum(first, second), 2).numpy()
+
+    def directions(self, language: int, layer: int) -> torch.Tensor:
+        """What a linear probe looks along: `[square 3 d_model]`, in the coordinates of the residual stream.
+
+        Raises:
+            ValueError: for MLP probes, which have no directions.
+        """
+        if self.kind != "linear":
+            raise ValueError(f"{self.kind} probes have no directions: fit kind='linear'")
+        site = (self.languages.index(language), self.layers.index(layer))
+        return rearrange(self.weights["weight"][site], "d_model (c s) -> s c d_model", c=3)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the probes to a folder, as safetensors and JSON."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({**self.weights, "guess": torch.from_numpy(self.guess)}, folder / "probes.safetensors")
+        facts: dict[str, object] = {"kind": self.kind, "frame": self.frame, "board": self.board}
+        facts |= {"languages": list(self.languages), "layers": list(self.layers)}
+        (folder / "probes.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Probes":
+        """Read what `save` wrote."""
+        facts = json.loads((Path(folder) / "probes.json").read_text(encoding="utf-8"))
+        weights = load_file(Path(folder) / "probes.safetensors")
+        guess = weights.pop("guess").numpy()
+        languages, layers = tuple(facts["languages"]), tuple(facts["layers"])
+        return cls(facts["kind"], facts["frame"], facts["board"], languages, layers, weights, guess)
+
+
+def fit_probes(
+    checkpoint: Checkpoint,
+    games: Games,
+    *,
+    kind: Kind = "linear",
+    frame: Frame = "relative",
+    layers: Sequence[int] | None = None,
+    languages: Sequence[int] | None = None,
+    epochs: int = 16,
+    batch: int = 1024,
+    seed: int,
+) -> Probes:
+    """Fit a probe for every language and layer on the same games; the model runs once a language.
+
+    Args:
+        games: the games to fit on; score on others.
+        kind: "linear" or "mlp".
+        frame: "absolute" or "relative".
+        layers: which layers, all by default.
+        languages: which languages, all by default.
+        epochs: passes over the rows.
+        batch: rows a step.
+        seed: of the initial weights and the order of rows.
+
+    Raises:
+        ValueError: for an unknown kind or frame, or no games.
+    """
+    rows = collect(checkpoint, games, layers=layers, languages=languages)
+    return fit_probes_on(rows, kind=kind, frame=frame, epochs=epochs, batch=batch, seed=seed)
+
+
+def fit_probes_on(
+    activations: Activations,
+    *,
+    kind: Kind = "linear",
+    frame: Frame = "relative",
+    epochs: int = 16,
+    batch: int = 1024,
+    seed: int,
+) -> Probes:
+    """`fit_probes` on rows collected already, for several kinds and frames from one run of the model.
+
+    Cross-entropy summed over squares, Adam, no weight decay, the learning rate falling along a cosine to 0.
+    """
+    if kind not in _LEARNING_RATE:
+        raise ValueError(f'kind={kind!r}: choose "linear" or "mlp"')
+    kept, classes = activations.labels(frame)
+    if len(kept) == 0:
+        raise ValueError("no rows to fit on: pass at least one game with two moves")
+    x = rearrange(activations.values[:, :, kept], "language layer row d_model -> row (language layer) d_model")
+    mean, scale = x.mean(dim=0), x.std(dim=0) + 1e-6
+    x = (x - mean) / scale
+    truth = rearrange(torch.nn.functional.one_hot(torch.from_numpy(classes).long(), 3), "row s c -> row (c s)").float()
+    generator = torch.Generator().manual_seed(seed)
+    parameters = _initial(kind, x.shape[1], x.shape[2], truth.shape[1], generator)
+    optimizer = torch.optim.Adam(parameters.values(), lr=_LEARNING_RATE[kind], fused=True)
+    course = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * -(-len(x) // batch))
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(x), generator=generator).split(batch):
+            logits = _forward(kind, parameters, x.index_select(0, chosen).transpose(0, 1))
+            optimizer.zero_grad()
+            logits.backward(_loss_gradient(logits.detach(), truth[chosen]))
+            optimizer.step()
+            course.step()
+    shape = (len(activations.languages), len(activations.layers))
+    weights = {name: value.unflatten(0, shape).contiguous() for name, value in _fold(parameters, mean, scale).items()}
+    guess = _commonest(classes, activations.move[kept])
+    board = activations.games.board
+    return Probes(kind, frame, board, activations.languages, activations.layers, weights, guess)
+
+
+def _initial(kind: Kind, sites: int, d_model: int, outputs: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
+    def uniform(rows: int, columns: int) -> torch.Tensor:
+        return ((torch.rand(sites, rows, columns, generator=generator) * 2 - 1) * rows**-0.5).requires_grad_()
+
+    def zeros(columns: int) -> torch.Tensor:
+        return torch.zeros(sites, 1, columns, requires_grad=True)
+
+    if kind == "linear":
+        return {"weight": torch.zeros(sites, d_model, outputs, requires_grad=True), "bias": zeros(outputs)}
+    first = {"weight_in": uniform(d_model, HIDDEN), "bias_in": zeros(HIDDEN)}
+    return {**first, "weight": uniform(HIDDEN, outputs), "bias": zeros(outputs)}
+
+
+def _forward(kind: Kind, parameters: dict[str, torch.Tensor], rows: torch.Tensor) -> torch.Tensor:
+    if kind == "mlp":
+        rows = torch.relu(torch.baddbmm(parameters["bias_in"], rows, parameters["weight_in"]))
+    return torch.baddbmm(parameters["bias"], rows, parameters["weight"])
+
+
+def _loss_gradient(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
+    """Gradient of the cross-entropy, summed over squares and averaged over rows, at logits `[site row class*square]`."""
+    by_class = rearrange(logits, "site row (c s) -> site row c s", c=3)
+    shares = rearrange(by_class.softmax(dim=2), "site row c s -> site row (c s)")
+    return (shares - truth) / len(truth)
+
+
+def _fold(parameters: dict[str, torch.Tensor], mean: torch.Tensor, scale: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The same probes for rows that are not standardised; mean and scale are `[site d_model]`."""
+    folded = {name: value.detach() for name, value in parameters.items()}
+    weight, bias = ("weight_in", "bias_in") if "weight_in" in folded else ("weight", "bias")
+    folded[weight] = folded[weight] / scale[:, :, None]
+    folded[bias] = folded[bias] - mean[:, None] @ folded[weight]
+    return {name: value.squeeze(1) if name.startswith("bias") else value for name, value in folded.items()}
+
+
+def _commonest(classes: np.ndarray, move: np.ndarray) -> np.ndarray:
+    """The commonest class at each move number and square, int8 `[move square]`."""
+    counts = np.zeros((3, move.max() + 1, classes.shape[1]), np.int64)
+    for label in range(3):
+        np.add.at(counts[label], move, classes == label)
+    return counts.argmax(axis=0).astype(np.int8)
