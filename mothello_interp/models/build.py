@@ -38,4 +38,4 @@ def build_model(spec: ModelSpec, *, seed: int, device: str | torch.device = "cpu
             torch.manual_seed(seed)
             model = HookedTransformer(config, move_to_device=False)
     model.unembed.b_U.requires_grad_(False)
-    return model.to(device) if str(device) != "cpu" else model
+    return model.to(device, print_details=False)

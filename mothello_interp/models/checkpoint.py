@@ -104,7 +104,7 @@ def load_checkpoint(folder: str | Path, *, device: str | torch.device = "cpu", n
         stored = load_file(folder / WEIGHTS)
     except SafetensorError as error:
         raise CheckpointError(f"{folder / WEIGHTS} cannot be read: {error}") from None
-    model = build_model(spec, seed=0)
+    model = build_model(spec, seed=0, device=device)
     expected = dict(_weights(model))
     if stored.keys() != expected.keys():
         odd = sorted(stored.keys() ^ expected.keys())
@@ -115,7 +115,7 @@ def load_checkpoint(folder: str | Path, *, device: str | torch.device = "cpu", n
                 shapes = f"{tuple(stored[key].shape)}, the spec asks for {tuple(weight.shape)}"
                 raise CheckpointError(f"{folder / WEIGHTS} does not fit {SPEC}: {key} is {shapes}")
             weight.copy_(stored[key])
-    return Checkpoint(model.to(device).eval(), spec, provenance, name or folder.name)
+    return Checkpoint(model.eval(), spec, provenance, name or folder.name)
 
 
 def _weights(model: "HookedTransformer") -> list[tuple[str, torch.Tensor]]:

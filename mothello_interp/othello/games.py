@@ -220,37 +220,43 @@ def replay(games: Games, *, threads: int | None = None) -> Boards:
     Raises:
         IllegalGame: naming the first game and move that break the rules, and the moves that were legal there.
     """
-    n, length = games.moves.shape
-    squares = games.board**2
-    state = np.zeros((n, length, squares), np.int8)
-    legal = np.zeros((n, length + 1, squares), np.bool_)
-    mover = np.zeros((n, length + 1), np.int8)
-    status = np.empty((n, 2), np.int64)
-    black, white = start_position(games.board)
-
-    def work(part: slice) -> None:
-        kernels.replay_games(
-            black,
-            white,
-            playable(games.board),
-            bits(games.board),
-            games.moves[part],
-            state[part],
-            legal[part],
-            mover[part],
-            status[part],
-        )
-
-    _in_threads(work, n, threads)
+    boards, status = _replay(games, threads)
     wrong = np.flatnonzero(status[:, 0] == kernels.ILLEGAL)
     if len(wrong):
         game = int(wrong[0])
         move = int(status[game, 1])
         played = square_name(int(games.moves[game, move]), games.board)
-        options = [square_name(int(square), games.board) for square in np.flatnonzero(legal[game, move])]
+        options = [square_name(int(square), games.board) for square in np.flatnonzero(boards.legal[game, move])]
         allowed = f"legal there: {', '.join(options)}" if options else "the game was over"
         raise IllegalGame(f"game {game}, move {move + 1}: {played} is not legal ({allowed})", game, move)
-    return Boards(state, legal, mover)
+    return boards
+
+
+def legal_prefixes(games: Games) -> np.ndarray:
+    """How many moves of each game are legal before the first that is not, int64 `[game]`.
+
+    >>> legal_prefixes(Games.from_lists([["d3", "c3", "a1"]]))
+    array([2])
+    """
+    return _replay(games, None)[1][:, 1]
+
+
+def _replay(games: Games, threads: int | None) -> tuple[Boards, np.ndarray]:
+    """The positions, and for each game its status and number of legal moves, int64 `[game 2]`."""
+    n, length = games.moves.shape
+    state = np.zeros((n, length, games.board**2), np.int8)
+    legal = np.zeros((n, length + 1, games.board**2), np.bool_)
+    mover = np.zeros((n, length + 1), np.int8)
+    status = np.empty((n, 2), np.int64)
+    black, white = start_position(games.board)
+    mask, at = playable(games.board), bits(games.board)
+
+    def work(part: slice) -> None:
+        moves = games.moves[part]
+        kernels.replay_games(black, white, mask, at, moves, state[part], legal[part], mover[part], status[part])
+
+    _in_threads(work, n, threads)
+    return Boards(state, legal, mover), status
 
 
 def _in_threads(work: Callable[[slice], None], n: int, threads: int | None) -> None:
