@@ -1,6 +1,7 @@
 """Pretraining: fresh games from the corpus, one step a batch, resumable at any moment."""
 
 import platform
+import subprocess
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -126,6 +127,7 @@ class _Run:
             "held_out": final[["language", "top1", "prefixes"]].round(5).to_dict("records"),
             "versions": {name: version(name) for name in ("mothello-interp", "torch", "transformer-lens", "numpy")},
             "machine": platform.machine(),
+            "commit": _commit(),
         }
         return Checkpoint(self.checkpoint.model, self.preset.spec, provenance, self.preset.name)
 
@@ -189,6 +191,13 @@ def _written(corpus: Corpus, games: Games, language: int) -> tuple[torch.Tensor,
     tokens = corpus.mothello.encode(games, language).tokens[:, :width]
     possible = exact_targets(corpus.mothello, games, replay(games).legal, language)[:, :width] > 0
     return torch.from_numpy(tokens), possible
+
+
+def _commit() -> str:
+    """The checkout's commit, or "unknown" outside of one."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() if found.returncode == 0 else "unknown"
 
 
 def _dtype(preset: Preset, device: str) -> torch.dtype:

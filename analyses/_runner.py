@@ -1,0 +1,59 @@
+"""Find the analyses, run them, and write what they give: CSV, interactive HTML, PNG and SVG."""
+
+import ast
+import importlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from rich.console import Console
+
+HERE = Path(__file__).parent
+_STATIC_WIDTH, _SCALE = 1100, 2
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """One file of this folder. Its docstring is the figure's title (first line) and how to read it (the rest)."""
+
+    name: str
+    title: str
+    text: str
+
+    def module(self) -> ModuleType:
+        """The module, with `measure`, `compute`, `figure` and `headline`."""
+        return importlib.import_module(f"analyses.{self.name}")
+
+
+def find() -> dict[str, Analysis]:
+    """Every analysis by name, read from the sources without importing them."""
+    found = {}
+    for path in sorted(HERE.glob("[!_]*.py")):
+        title, _, text = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")
+        found[path.stem] = Analysis(path.stem, title, text.strip())
+    return found
+
+
+def run(analysis: Analysis, out: Path, console: Console) -> None:
+    """Compute (or take from the cache) the table, and write it and its figure."""
+    module = analysis.module()
+    table = module.compute()
+    figure = module.figure(table)
+    out.mkdir(parents=True, exist_ok=True)
+    table.to_csv(out / f"{analysis.name}.csv", index=False, float_format="%.6g")
+    module.headline(table).to_csv(out / f"{analysis.name}-headline.csv", index=False, float_format="%.4g")
+    figure.write_html(out / f"{analysis.name}.html", include_plotlyjs=True)
+    (out / f"{analysis.name}.json").write_text(figure.to_json(), encoding="utf-8")
+    written = f"{analysis.name}: csv, html"
+    if has_browser():
+        for kind in ("png", "svg"):
+            figure.write_image(out / f"{analysis.name}.{kind}", width=_STATIC_WIDTH, scale=_SCALE)
+        written += ", png, svg"
+    console.print(written)
+
+
+def has_browser() -> bool:
+    """Whether kaleido finds a Chrome or Chromium to draw static images with."""
+    from choreographer.browsers import Chromium
+
+    return Chromium.find_browser(skip_local=False) is not None

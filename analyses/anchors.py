@@ -1,0 +1,132 @@
+"""Where do two languages meet? Probe transfer by layer, with and without anchors
+
+A probe learns to read the board from games written in one language and is applied, unchanged, to the same games in the
+other. Thick line: its accuracy there (both directions averaged; band: 95% over games; thin lines: other seeds). Black:
+its accuracy at home, the ceiling. Grey dots: the same predictions against other games' boards, the floor; grey dashes:
+the best guess from square and move number. A curve on the ceiling means one shared code of the board; a curve on the
+floor means none. Dashed colours read the target through another symmetry of the board: without anchors nothing in the
+data says which of four maps relates two languages, so all four are shown.
+
+What could fool it: a weak probe (the ceiling shows it), boards that are easy to guess (floor and guess), a map other
+than the identity (the symmetries), position embeddings, which random weights share too (grey line), luck (seeds).
+Linear probes, frame "mine / empty / theirs"; the paper's MLP probes on black / empty / white are in the table.
+"""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analyses._models import LABELS, over_models
+from mothello_interp import Checkpoint, random_games
+from mothello_interp.activations import collect
+from mothello_interp.alignment import align, best_layer
+from mothello_interp.plots import COLOURS, add_curve, layer_name, panel_grid
+from mothello_interp.probes import fit_probes_on
+
+_FIT, _CHOOSE, _SCORE = 1000, 200, 500
+_SEEDS = {"fit": 11, "choose": 12, "score": 13}
+_PAPER = {"naive": 0.53, "anchors": 0.97, "unified": 0.90}
+_PAPER_WHERE = {
+    "naive": "Table 1, atomic + atomic, 0 anchors",
+    "anchors": "Table 1, atomic + atomic, 4 anchors",
+    "unified": "transfer figure, atomic, before fine-tuning",
+}
+
+
+def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+    """Alignment of every pair of languages, for trained and random weights: see `mothello_interp.alignment.align`."""
+    board = checkpoint.spec.board
+    fit, choose, score = (
+        random_games(n, board=board, seed=_SEEDS[use])
+        for n, use in ((_FIT, "fit"), (_CHOOSE, "choose"), (_SCORE, "score"))
+    )
+    tables = []
+    for weights, model in (("trained", checkpoint), ("random", checkpoint.untrained())):
+        rows = collect(model, fit)
+        kinds = [("linear", "relative"), ("mlp", "absolute")] if weights == "trained" else [("linear", "relative")]
+        for kind, frame in kinds:
+            probes = fit_probes_on(rows, kind=kind, frame=frame, seed=0)  # type: ignore[arg-type]
+            own = align(probes, model, choose, resamples=1)
+            chosen = {language: best_layer(own, language) for language in probes.languages}
+            table = align(probes, model, score)
+            table["chosen"] = table["layer"] == table["source"].map(chosen)
+            tables.append(table.assign(weights=weights, kind=kind, frame=frame))
+    return pd.concat(tables, ignore_index=True)
+
+
+def compute() -> pd.DataFrame:
+    """The measure over the bundled models, and the stored rows of the other seeds."""
+    return over_models("anchors", measure)
+
+
+def figure(table: pd.DataFrame) -> go.Figure:
+    """One panel a regime: accuracy by layer."""
+    regimes = list(dict.fromkeys(table["regime"]))
+    drawing = panel_grid([[LABELS[regime] for regime in regimes]], x="layer", y="accuracy in the other language")
+    cross = table[(table["source"] != table["target"]) & (table["kind"] == "linear")]
+    for column, regime in enumerate(regimes, 1):
+        here = cross[cross["regime"] == regime]
+        first = here["seed"].min()
+        for (weights, symmetry, seed), group in here.groupby(["weights", "symmetry", "seed"]):
+            curve = group.groupby("layer", as_index=False)[
+                ["accuracy", "low", "high", "floor", "ceiling", "guess", "normalised"]
+            ].mean()
+            if weights == "random":
+                if symmetry == "identity" and seed == first:
+                    add_curve(drawing, curve, x="layer", y="accuracy", name="random weights", column=column,
+                              legend=column == 1, colour=COLOURS["random weights"])  # fmt: skip
+                continue
+            main = symmetry == "identity"
+            name = "other language" if main else f"through the {symmetry.replace('_', ' ')}"
+            if seed != first:
+                if main:
+                    add_curve(drawing, curve, x="layer", y="accuracy", name="other seeds", colour=COLOURS[regime],
+                              column=column, width=1, legend=column == 1)  # fmt: skip
+                continue
+            add_curve(
+                drawing,
+                curve,
+                x="layer",
+                y="accuracy",
+                name=name,
+                colour=COLOURS[regime] if main else COLOURS[symmetry],
+                column=column,
+                dash="solid" if main else "dash",
+                width=4 if main else 1.5,
+                band=("low", "high") if main else None,
+                legend=column == 1,
+                hover=("floor", "ceiling", "guess", "normalised"),
+            )
+            if main:
+                for line, dash in (("ceiling", "solid"), ("floor", "dot"), ("guess", "dash")):
+                    colour = COLOURS["ceiling"] if line == "ceiling" else COLOURS["zero"]
+                    add_curve(drawing, curve, x="layer", y=line, name=line, colour=colour, column=column, dash=dash,
+                              width=1.5, legend=column == 1)  # fmt: skip
+    layers = sorted(table["layer"].unique())
+    drawing.update_xaxes(tickvals=layers, ticktext=[layer_name(layer) for layer in layers])
+    return drawing.update_yaxes(range=[0.3, 1.0])
+
+
+def headline(table: pd.DataFrame) -> pd.DataFrame:
+    """At the layer that the source's own accuracy chooses on other games, beside the paper's value (8x8, MLP, layer 6)."""
+    rows = table[(table["source"] != table["target"]) & table["chosen"] & (table["weights"] == "trained")]
+    result = []
+    for (regime, kind), group in rows.groupby(["regime", "kind"], sort=False):
+        identity = group[group["symmetry"] == "identity"]
+        by_seed = identity.groupby("seed")["normalised"].mean()
+        by_symmetry = group[group["seed"] == group["seed"].min()].groupby("symmetry")["accuracy"].mean()
+        result.append(
+            {
+                "regime": LABELS[str(regime)],
+                "probe": "linear, relative" if kind == "linear" else "MLP, absolute (the paper's)",
+                "layer": ", ".join(str(layer) for layer in sorted(identity["layer"].unique())),
+                "accuracy": identity["accuracy"].mean(),
+                "floor": identity["floor"].mean(),
+                "ceiling": identity["ceiling"].mean(),
+                "normalised, each seed": ", ".join(f"{value:.2f}" for value in by_seed),
+                "best symmetry": by_symmetry.idxmax(),
+                "its accuracy": by_symmetry.max(),
+                "paper's accuracy": _PAPER[str(regime)],
+                "paper's place": _PAPER_WHERE[str(regime)],
+            }
+        )
+    return pd.DataFrame(result)

@@ -1,0 +1,88 @@
+"""Does similarity tell shared from merely alike? CKA beside measures that need the same coordinates
+
+The same games in both languages, compared row by row within each move number, by layer. CKA (blue) asks whether the two
+clouds of points have the same shape, whichever way they are turned; retrieval (orange) asks whether a game's nearest
+neighbour in the other language is itself; cosine (green) whether the two point the same way. Dashed: random weights.
+Dotted: the same language in a model trained from another seed, which shares no coordinates at all. Where CKA is high and
+the others are at their null, the languages are alike but not shared: CKA alone would call the naive model
+language-neutral.
+
+What could fool it: position embeddings (only rows of one move number are compared), too few games (debiased estimator;
+an error below four games a dimension), a rotation (retrieval and cosine). The null re-pairs whole games at random.
+Retrieval stops short of 1 where several games still share a position.
+"""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analyses._models import LABELS, REGIMES, over_models, regime_of
+from mothello_interp import Checkpoint, load, random_games
+from mothello_interp.activations import collect
+from mothello_interp.plots import COLOURS, add_curve, layer_name, panel_grid
+from mothello_interp.similarity import compare
+
+_GAMES, _PERMUTATIONS = 700, 40
+
+
+def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+    """`similarity.compare` of the first two input languages; of random weights; and of another seed's first language."""
+    games = random_games(_GAMES, board=checkpoint.spec.board, seed=41)
+    first, second = checkpoint.mothello.inputs[:2]
+    rows = collect(checkpoint, games, languages=(first, second))
+    untrained = collect(checkpoint.untrained(), games, languages=(first, second))
+    tables = [
+        compare(rows, first, rows, second, permutations=_PERMUTATIONS).assign(comparison="languages"),
+        compare(untrained, first, untrained, second, permutations=_PERMUTATIONS).assign(comparison="random weights"),
+    ]
+    if checkpoint.provenance["seed"] != 0:
+        bundled = collect(load(REGIMES[regime_of(checkpoint)]), games, languages=(first,))
+        tables.append(
+            compare(rows, first, bundled, first, permutations=_PERMUTATIONS).assign(comparison="another seed")
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def compute() -> pd.DataFrame:
+    """The measure over the bundled models, and the stored rows of the other seeds."""
+    return over_models("cka", measure)
+
+
+def figure(table: pd.DataFrame) -> go.Figure:
+    """One panel a regime: the three measures by layer."""
+    regimes = list(dict.fromkeys(table["regime"]))
+    drawing = panel_grid([[LABELS[regime] for regime in regimes]], x="layer", y="similarity")
+    styles = {"languages": ("solid", 3.5), "random weights": ("dash", 1.5), "another seed": ("dot", 1.8)}
+    for column, regime in enumerate(regimes, 1):
+        here = table[table["regime"] == regime]
+        for (comparison, measure_name), group in here.groupby(["comparison", "measure"]):
+            curve = group[group["seed"] == group["seed"].min()]
+            dash, width = styles[comparison]
+            add_curve(
+                drawing,
+                curve,
+                x="layer",
+                y="value",
+                name=measure_name if comparison == "languages" else f"{measure_name}: {comparison}",
+                colour=COLOURS[measure_name],
+                column=column,
+                dash=dash,
+                width=width,
+                band=("low", "high") if comparison == "languages" else None,
+                legend=column == 1,
+                hover=("low", "high", "null", "null_high", "p", "games", "moves"),
+            )
+    layers = sorted(table["layer"].unique())
+    drawing.update_xaxes(tickvals=layers, ticktext=[layer_name(layer) for layer in layers])
+    return drawing.update_yaxes(range=[-0.05, 1.05])
+
+
+def headline(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the layers after the embeddings, each seed, with the null's 95% quantile."""
+    inner = table[table["layer"] >= 0]
+    rows = []
+    for (regime, comparison, name), group in inner.groupby(["regime", "comparison", "measure"], sort=False):
+        by_seed = group.groupby("seed")["value"].mean()
+        row = {"regime": LABELS[str(regime)], "comparison": comparison, "measure": name}
+        row["value, each seed"] = ", ".join(f"{value:.3f}" for value in by_seed)
+        rows.append({**row, "null, 95%": group["null_high"].mean()})
+    return pd.DataFrame(rows)

@@ -1,0 +1,69 @@
+"""Do the models know the game? Illegal next moves, by move number and language
+
+After every proper prefix of unseen games, the share of greedy predictions that are NOT legal moves (solid, on a
+logarithmic axis: lower is better) and the probability that the model gives to illegal moves and other tokens (dashed).
+Grey: what a guess among the empty squares would score. The paper's models reach 0.3% to 1% after training on 20 million
+8x8 games; these have seen half a million 6x6 games.
+
+What could fool it: easy positions (the guess by move number), memory (held-out games), a mean over languages (each
+language is a curve of its own).
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from analyses._models import LABELS, over_models
+from mothello_interp import Checkpoint, random_games
+from mothello_interp.legality import legality
+from mothello_interp.plots import COLOURS, LANGUAGES, add_curve, panel_grid
+
+_GAMES = 1000
+_FLOOR = 1e-4  # where a curve without a single error is drawn on the logarithmic axis
+
+
+def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+    """`mothello_interp.legality` on held-out games."""
+    return legality(checkpoint, random_games(_GAMES, board=checkpoint.spec.board, seed=31))
+
+
+def compute() -> pd.DataFrame:
+    """The measure over the bundled models, and the stored rows of the other seeds."""
+    return over_models("legality", measure)
+
+
+def figure(table: pd.DataFrame) -> go.Figure:
+    """One panel a regime: illegal share by move number, on a logarithmic axis."""
+    regimes = list(dict.fromkeys(table["regime"]))
+    drawing = panel_grid([[LABELS[regime] for regime in regimes]], x="move", y="illegal share")
+    table = table.assign(
+        move=table["move"] + 2,
+        illegal=np.maximum(1 - table["top1"], _FLOOR),
+        illegal_mass=np.maximum(1 - table["legal_mass"], _FLOOR),
+        illegal_guess=np.maximum(1 - table["guess"], _FLOOR),
+    )
+    for column, regime in enumerate(regimes, 1):
+        here = table[(table["regime"] == regime) & (table["seed"] == table["seed"].min())]
+        shared: dict[str, Any] = {"column": column, "legend": column == 1, "x": "move"}
+        for index, (_, curve) in enumerate(here.groupby("language")):
+            name, colour = "AB"[index] if index < 2 else str(index), LANGUAGES[index]
+            hover = ("prefixes",)
+            add_curve(drawing, curve, y="illegal", name=f"language {name}", colour=colour, hover=hover, **shared)
+            add_curve(drawing, curve, y="illegal_mass", name=f"language {name}: probability", colour=colour, dash="dash",
+                      width=1.2, **shared)  # fmt: skip
+        add_curve(drawing, curve, y="illegal_guess", name="guess", colour=COLOURS["zero"], dash="dot", **shared)
+    return drawing.update_yaxes(type="log", range=[-4, 0], tickvals=[1e-4, 1e-3, 1e-2, 0.1, 1],
+                                ticktext=["≤ 0.01%", "0.1%", "1%", "10%", "100%"])  # fmt: skip
+
+
+def headline(table: pd.DataFrame) -> pd.DataFrame:
+    """Top-1 legal accuracy and legal mass over all prefixes, by regime, seed and language."""
+    weighted = table.assign(**{name: table[name] * table["prefixes"] for name in ("top1", "legal_mass", "guess")})
+    total = weighted.groupby(["regime", "seed", "language"], as_index=False, sort=False)[
+        ["top1", "legal_mass", "guess", "prefixes"]
+    ].sum()
+    for name in ("top1", "legal_mass", "guess"):
+        total[name] /= total["prefixes"]
+    return total.assign(regime=total["regime"].map(LABELS))

@@ -1,0 +1,72 @@
+"""Is the shared board used? Patching one language's state into the other
+
+Two games differ in one move and agree on the two moves after it. The model reads the corrupted game in language B; at one
+layer and move its state is replaced by that of the clean game read in language A. A cell is the share of the clean
+prediction, in B's own tokens, that returns. Columns count from the move that differs: at -1 the games are still equal, and
+nothing may change. Top: A is B, the ceiling. Middle: A is the other language. Bottom: the state of some other game in the
+other language, the zero; it lies near 0.5 wherever wiping out the corrupted prediction is half of the way back. What
+counts is the middle against the other two: like the top, A's state does B's work; like the bottom, it is noise to B.
+
+What could fool it: pairs whose clean and corrupted predictions hardly differ (dropped and counted), averages of ratios
+(a ratio of sums is taken), damage that looks like recovery (the zero). Intervals over pairs are in the table.
+"""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analyses._models import LABELS, over_models
+from mothello_interp import Checkpoint, random_games
+from mothello_interp.patching import minimal_pairs, recovery
+from mothello_interp.plots import add_heatmap, layer_name, panel_grid
+
+_PAIRS = 200
+_ROWS = {"own": "own language (ceiling)", "cross": "other language", "zero": "other language, another game (zero)"}
+
+
+def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+    """`patching.recovery` within each language and in both directions between the first two."""
+    pairs = minimal_pairs(random_games(2000, board=checkpoint.spec.board, seed=51), _PAIRS, seed=0)
+    first, second = checkpoint.mothello.inputs[:2]
+    tables = []
+    for base, donor in ((first, first), (second, second), (first, second), (second, first)):
+        tables.append(recovery(checkpoint, pairs, base=base, donor=donor))
+    return pd.concat(tables, ignore_index=True)
+
+
+def compute() -> pd.DataFrame:
+    """The measure over the bundled models, and the stored rows of the other seeds."""
+    return over_models("patching", measure)
+
+
+def figure(table: pd.DataFrame) -> go.Figure:
+    """A column a regime, a row for the ceiling, the other language and the zero."""
+    regimes = list(dict.fromkeys(table["regime"]))
+    titles = [[f"{LABELS[regime]}: {label}" for regime in regimes] for label in _ROWS.values()]
+    drawing = panel_grid(titles, x="move, from the one that differs", y="layer")
+    for column, regime in enumerate(regimes, 1):
+        here = table[(table["regime"] == regime) & (table["seed"] == table["seed"].min())]
+        for row, kind in enumerate(_ROWS, 1):
+            cells = here[(here["base"] == here["donor"]) == (kind == "own")]
+            means = cells.groupby(["layer", "offset"], as_index=False)[["recovery", "zero"]].mean()
+            means["recovery"] = means["zero"] if kind == "zero" else means["recovery"]
+            means["layer"] = means["layer"].map(layer_name)
+            add_heatmap(drawing, means, x="offset", y="layer", z="recovery", limits=(-1, 1), row=row, column=column)
+    drawing.update_annotations(font_size=13)
+    return drawing.update_yaxes(type="category", categoryorder="array", categoryarray=["emb", "0", "1", "2"])
+
+
+def headline(table: pd.DataFrame) -> pd.DataFrame:
+    """At the last shared move, where the prediction is made: other language against its ceiling and its zero."""
+    last = table[table["offset"] == table["offset"].max()]
+    rows = []
+    for (regime, seed, layer), group in last.groupby(["regime", "seed", "layer"], sort=False):
+        own = group[group["base"] == group["donor"]]
+        cross = group[group["base"] != group["donor"]]
+        if layer == -1:
+            continue
+        row = {"regime": LABELS[str(regime)], "seed": seed, "layer": layer, "other language": cross["recovery"].mean()}
+        row |= {"low": cross["low"].min(), "high": cross["high"].max()}
+        row |= {"own language": own["recovery"].mean(), "another game": cross["zero"].mean()}
+        row["share"] = (row["other language"] - row["another game"]) / (row["own language"] - row["another game"])
+        rows.append({**row, "pairs": int(cross["pairs"].min()), "dropped": int(cross["dropped"].max())})
+    return pd.DataFrame(rows)

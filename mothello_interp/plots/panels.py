@@ -1,0 +1,113 @@
+"""Panels side by side: curves with bands, and heat maps. Tables in, plotly figures out; nothing is computed here."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from mothello_interp.plots.theme import DIVERGING, faded, themed
+
+
+def panel_grid(titles: Sequence[Sequence[str]], *, x: str, y: str | Sequence[str]) -> go.Figure:
+    """Empty panels with shared axes.
+
+    Args:
+        titles: one list a row; an empty string leaves a panel untitled.
+        x: label of the x axes, shown below the last row.
+        y: label of the y axes, one for all rows or one a row.
+    """
+    rows, columns = len(titles), len(titles[0])
+    figure = make_subplots(
+        rows=rows,
+        cols=columns,
+        shared_xaxes=True,
+        shared_yaxes=True,
+        subplot_titles=[title for row in titles for title in row],
+        horizontal_spacing=0.03,
+        vertical_spacing=0.12 / rows if rows > 1 else 0,
+    )
+    for column in range(1, columns + 1):
+        figure.update_xaxes(title_text=x, row=rows, col=column)
+    for row in range(1, rows + 1):
+        figure.update_yaxes(title_text=y if isinstance(y, str) else y[row - 1], row=row, col=1)
+    return themed(figure, rows=rows)
+
+
+def add_curve(
+    figure: go.Figure,
+    table: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    name: str,
+    colour: str,
+    row: int = 1,
+    column: int = 1,
+    dash: str = "solid",
+    width: float = 2.5,
+    opacity: float = 1.0,
+    band: tuple[str, str] | None = None,
+    markers: bool = False,
+    legend: bool = True,
+    hover: Sequence[str] = (),
+) -> None:
+    """Draw one curve, with a band between two columns if asked for. Columns in `hover` are shown on hovering."""
+    table = table.sort_values(x)
+    place = {"row": row, "col": column}
+    if band is not None:
+        low, high = table[band[0]], table[band[1]]
+        around = [*table[x], *table[x][::-1]], [*high, *low[::-1]]
+        style = {"fill": "toself", "fillcolor": faded(colour, 0.18), "line": {"width": 0}, "hoverinfo": "skip"}
+        figure.add_trace(go.Scatter(x=around[0], y=around[1], showlegend=False, legendgroup=name, **style), **place)
+    lines = "<br>".join(f"{key}: %{{customdata[{index}]}}" for index, key in enumerate(hover))
+    figure.add_trace(
+        go.Scatter(
+            x=table[x],
+            y=table[y],
+            name=name,
+            legendgroup=name,
+            showlegend=legend,
+            mode="lines+markers" if markers else "lines",
+            line={"color": colour, "dash": dash, "width": width},
+            opacity=opacity,
+            customdata=table[list(hover)].round(3).to_numpy(),
+            hovertemplate=f"<b>{name}</b><br>{x}: %{{x}}<br>{y}: %{{y:.3f}}<br>{lines}<extra></extra>",
+        ),
+        **place,
+    )
+
+
+def add_heatmap(
+    figure: go.Figure,
+    table: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    z: str,
+    limits: tuple[float, float],
+    row: int = 1,
+    column: int = 1,
+    title: str = "",
+    text: bool = True,
+) -> None:
+    """Draw a heat map on a diverging scale around 0 that all panels share; cells are labelled if `text`."""
+    grid = table.pivot(index=y, columns=x, values=z)
+    figure.add_trace(
+        go.Heatmap(
+            x=[str(value) for value in grid.columns],
+            y=[str(value) for value in grid.index],
+            z=grid.to_numpy(),
+            zmin=limits[0],
+            zmax=limits[1],
+            zmid=0,
+            colorscale=DIVERGING,
+            colorbar={"title": {"text": z}},
+            showscale=row == 1 and column == 1,
+            text=grid.to_numpy().round(2) if text else None,
+            texttemplate="%{text}" if text else None,
+            hovertemplate=f"{title}<br>{y}: %{{y}}<br>{x}: %{{x}}<br>{z}: %{{z:.3f}}<extra></extra>",
+        ),
+        row=row,
+        col=column,
+    )

@@ -1,0 +1,54 @@
+"""One look for every figure: colour-blind safe colours (Okabe and Ito), one colour for a thing wherever it appears."""
+
+import plotly.graph_objects as go
+import plotly.io as pio
+
+COLOURS = {
+    "naive": "#D55E00",
+    "anchors": "#0072B2",
+    "unified": "#009E73",
+    "identity": "#0072B2",
+    "diagonal": "#E69F00",
+    "antidiagonal": "#CC79A7",
+    "half_turn": "#56B4E9",
+    "cka": "#0072B2",
+    "retrieval": "#D55E00",
+    "cosine": "#009E73",
+    "random weights": "#8A8A8A",
+    "zero": "#8A8A8A",
+    "ceiling": "#333333",
+}
+LANGUAGES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#555555")
+DIVERGING = "RdBu_r"  # with zmid=0
+PANEL_HEIGHT = 330
+
+_TEMPLATE = go.layout.Template(
+    layout={
+        "font": {"family": "Helvetica, Arial, sans-serif", "size": 14, "color": "#222222"},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "colorway": list(LANGUAGES),
+        "margin": {"l": 70, "r": 20, "t": 60, "b": 60},
+        "xaxis": {"gridcolor": "#E6E6E6", "zeroline": False, "linecolor": "#666666", "ticks": "outside"},
+        "yaxis": {"gridcolor": "#E6E6E6", "zeroline": False, "linecolor": "#666666", "ticks": "outside"},
+        "legend": {"bgcolor": "rgba(255,255,255,0.7)"},
+        "hoverlabel": {"font": {"size": 13}},
+    }
+)
+
+
+def themed(figure: go.Figure, *, rows: int = 1) -> go.Figure:
+    """The figure in this look, tall enough for its rows of panels."""
+    pio.templates["mothello"] = _TEMPLATE
+    return figure.update_layout(template="mothello", height=PANEL_HEIGHT * rows + 90)
+
+
+def layer_name(layer: int) -> str:
+    """How an axis calls a layer: `emb` for -1."""
+    return "emb" if layer == -1 else str(layer)
+
+
+def faded(colour: str, opacity: float) -> str:
+    """A hex colour as rgba with an opacity."""
+    red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity})"
