@@ -142,8 +142,14 @@ def test_the_vocabulary(case: tuple[Mothello, Groups]) -> None:
             together = any({one, other} <= set(group) for group in groups.get(name, []))
             same = np.array_equal(mothello.words[one, square], mothello.words[other, square])
             assert same == together
-    shared = [spell(mothello, groups, group[0], square) for square, group in mothello.groups]
+    shared = [
+        spell(mothello, groups, group[0], square_index(name, mothello.board))
+        for name, members in groups.items()
+        for group in members
+        if len(group) > 1
+    ]
     assert {mothello.vocabulary[token] for token in anchors} == {piece for word in shared for piece in word}
+    assert mothello.anchor_tokens.tolist() == sorted(anchors)
 
 
 @given(st.lists(st.sampled_from([Atomic(), Compositional(), Split(1)]), min_size=2, max_size=4))
@@ -226,6 +232,12 @@ def test_equal_anchors_make_equal_mothellos() -> None:
     assert grouped.anchors == {"c2": [[0, 1]]}
     assert grouped == Mothello(6, list(languages), grouped.anchors)  # type: ignore[arg-type]
     assert len({plain, grouped, Mothello(6, languages)}) == 3
+
+
+def test_an_anchor_shared_with_nobody_is_none() -> None:
+    languages = (Atomic(), Compositional())
+    assert Mothello(6, languages, {"c2": [[1], [0]], "b2": []}) == Mothello(6, languages)
+    assert Mothello(6, languages, ["c2"], unified_output=True) == Mothello(6, languages, unified_output=True)
 
 
 @given(mothellos(), st.data())
@@ -350,3 +362,12 @@ def test_tokens_that_are_no_game(tokens: list[list[int]], message: str) -> None:
     assert mothello.vocabulary[9] == "1:a1"
     with pytest.raises(ValueError, match=message):
         mothello.decode(np.array(tokens), 0)
+
+
+@pytest.mark.parametrize("token", [-1, 21, 99])
+def test_tokens_outside_the_vocabulary(token: int) -> None:
+    """Also in a language that writes with the last token inside it."""
+    mothello = Mothello(4, (Compositional(), Atomic()))
+    assert mothello.d_vocab == 21
+    with pytest.raises(ValueError, match=rf"game 0, position 1: token {token} \(outside the vocabulary of 21\)"):
+        mothello.decode(np.array([[9, token, 0]]), 1)

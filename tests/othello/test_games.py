@@ -251,7 +251,7 @@ def test_neighbours_are_independent() -> None:
     """Neither the next game of a stream nor the same game of the next seed knows the first moves of this one."""
     moves = random_games(20_000, board=8, seed=7).moves
     beside = random_games(20_000, board=8, seed=8).moves
-    for here, there in ((moves[:-1, 0], moves[1:, 0]), (moves[:, 0], beside[:, 0]), (moves[:-1, 0], moves[1:, 1])):
+    for here, there in ((moves[:-1, 0], moves[1:, 0]), (moves[:, 0], beside[:, 0]), (moves[1:, 0], moves[:-1, 1])):
         table = np.zeros((64, 64))
         np.add.at(table, (here, there), 1)
         seen = table[table.any(axis=1)][:, table.any(axis=0)]
@@ -261,7 +261,6 @@ def test_neighbours_are_independent() -> None:
 @given(st.data(), sides)
 @settings(max_examples=40, deadline=None)
 def test_any_proper_beginning_is_an_opening(data: st.DataObject, side: int) -> None:
-    """Also one after which a player has to pass."""
     games, boards = sample(side)
     game = data.draw(st.integers(0, len(games) - 1))
     length = data.draw(st.integers(0, int(games.lengths[game]) - 1))
@@ -270,6 +269,26 @@ def test_any_proper_beginning_is_an_opening(data: st.DataObject, side: int) -> N
     assert (opened.moves[:, :length] == opening).all()
     assert not replay(opened).mover[np.arange(5), opened.lengths].any()
     assert boards.legal[game, length][opened.moves[:, length]].all()
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_mover_after_an_opening_is_not_parity(side: int) -> None:
+    """After an earlier pass it is the other player's turn, although the one that parity names could move too."""
+    games, boards = sample(side)
+    parity = np.where(np.arange(full_length(side) + 1) % 2 == 0, 1, -1)
+    tested = 0
+    for game, length in np.argwhere(boards.mover == -parity).tolist():
+        opening = games.moves[game, :length].tolist()
+        discs = history(np.array(opening), side)[-1].discs
+        if reference.legal_places(discs, side, -int(boards.mover[game, length])):
+            opened = random_games(20, board=side, seed=9, opening=opening)
+            following = set(opened.moves[:, length].tolist())
+            assert following <= set(np.flatnonzero(boards.legal[game, length]).tolist())
+            assert len(replay(opened).mover) == 20
+            tested += 1
+        if tested == 10:
+            return
+    raise AssertionError(f"only {tested} such openings in the sample")
 
 
 def test_an_opening_by_names_or_indices() -> None:
