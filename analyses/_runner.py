@@ -42,7 +42,7 @@ def run(analysis: Analysis, out: Path, console: Console) -> None:
     out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / f"{analysis.name}.csv", index=False, float_format="%.6g")
     module.headline(table).to_csv(out / f"{analysis.name}-headline.csv", index=False, float_format="%.4g")
-    figure.write_html(out / f"{analysis.name}.html", include_plotlyjs=True)
+    figure.write_html(out / f"{analysis.name}.html", include_plotlyjs="directory")
     (out / f"{analysis.name}.json").write_text(figure.to_json(), encoding="utf-8")
     written = f"{analysis.name}: csv, html"
     if has_browser():

@@ -20,7 +20,7 @@ from mothello_interp.patching import minimal_pairs, recovery
 from mothello_interp.plots import add_heatmap, layer_name, panel_grid
 
 _PAIRS = 200
-_ROWS = {"own": "own language (ceiling)", "cross": "other language", "zero": "other language, another game (zero)"}
+_ROWS = {"own": "own language: ceiling", "cross": "<b>other language</b>", "zero": "another game: zero"}
 
 
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:
@@ -41,18 +41,18 @@ def compute() -> pd.DataFrame:
 def figure(table: pd.DataFrame) -> go.Figure:
     """A column a regime, a row for the ceiling, the other language and the zero."""
     regimes = list(dict.fromkeys(table["regime"]))
-    titles = [[f"{LABELS[regime]}: {label}" for regime in regimes] for label in _ROWS.values()]
-    drawing = panel_grid(titles, x="move, from the one that differs", y="layer")
+    titles = [[LABELS[regime] for regime in regimes], *[[""] * len(regimes)] * (len(_ROWS) - 1)]
+    drawing = panel_grid(titles, x="move, from the one that differs", y=[f"{label}<br>layer" for label in _ROWS.values()])
     for column, regime in enumerate(regimes, 1):
         here = table[(table["regime"] == regime) & (table["seed"] == table["seed"].min())]
         for row, kind in enumerate(_ROWS, 1):
             cells = here[(here["base"] == here["donor"]) == (kind == "own")]
             means = cells.groupby(["layer", "offset"], as_index=False)[["recovery", "zero"]].mean()
             means["recovery"] = means["zero"] if kind == "zero" else means["recovery"]
-            means["layer"] = means["layer"].map(layer_name)
             add_heatmap(drawing, means, x="offset", y="layer", z="recovery", limits=(-1, 1), row=row, column=column)
-    drawing.update_annotations(font_size=13)
-    return drawing.update_yaxes(type="category", categoryorder="array", categoryarray=["emb", "0", "1", "2"])
+    layers, offsets = sorted(table["layer"].unique()), sorted(table["offset"].unique())
+    drawing.update_xaxes(tickvals=offsets, showgrid=False)
+    return drawing.update_yaxes(tickvals=layers, ticktext=[layer_name(layer) for layer in layers], showgrid=False)
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:

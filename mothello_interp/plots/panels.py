@@ -25,7 +25,7 @@ def panel_grid(titles: Sequence[Sequence[str]], *, x: str, y: str | Sequence[str
         shared_yaxes=True,
         subplot_titles=[title for row in titles for title in row],
         horizontal_spacing=0.03,
-        vertical_spacing=0.12 / rows if rows > 1 else 0,
+        vertical_spacing=0.09 / rows if rows > 1 else 0,
     )
     for column in range(1, columns + 1):
         figure.update_xaxes(title_text=x, row=rows, col=column)
@@ -91,21 +91,24 @@ def add_heatmap(
     title: str = "",
     text: bool = True,
 ) -> None:
-    """Draw a heat map on a diverging scale around 0 that all panels share; cells are labelled if `text`."""
+    """Draw a heat map on a diverging scale around 0 that all panels share; cells are labelled if `text`.
+
+    The columns `x` and `y` are numbers: on axes of names plotly sorts cells and labels apart.
+    """
     grid = table.pivot(index=y, columns=x, values=z)
     figure.add_trace(
         go.Heatmap(
-            x=[str(value) for value in grid.columns],
-            y=[str(value) for value in grid.index],
+            x=grid.columns,
+            y=grid.index,
             z=grid.to_numpy(),
             zmin=limits[0],
             zmax=limits[1],
             zmid=0,
             colorscale=DIVERGING,
-            colorbar={"title": {"text": z}},
+            colorbar={"title": {"text": z}, "thickness": 14},
             showscale=row == 1 and column == 1,
-            text=grid.to_numpy().round(2) if text else None,
-            texttemplate="%{text}" if text else None,
+            texttemplate="%{z:.2f}" if text else None,
+            textfont={"size": 13},
             hovertemplate=f"{title}<br>{y}: %{{y}}<br>{x}: %{{x}}<br>{z}: %{{z:.3f}}<extra></extra>",
         ),
         row=row,

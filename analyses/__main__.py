@@ -1,0 +1,73 @@
+"""`python -m analyses`: every figure and table of the report, from the bundled checkpoints."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from analyses import _runner
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+_OUT = typer.Option(help="folder to write to")
+
+
+@app.callback(invoke_without_command=True)
+def _list(context: typer.Context) -> None:
+    """List the analyses; run one by its name, or `all` of them and the report."""
+    if context.invoked_subcommand is None:
+        table = Table("analysis", "question", box=None)
+        for analysis in _runner.find().values():
+            table.add_row(analysis.name, analysis.title)
+        Console().print(table)
+        typer.echo("\nRun one with: python -m analyses NAME       all and the report: python -m analyses all")
+
+
+@app.command("all")
+def run_all(out: Annotated[Path, _OUT] = Path("figures")) -> None:
+    """Run every analysis and write the report, `index.html`."""
+    _run(list(_runner.find()), out)
+
+
+@app.command("record")
+def record(
+    name: Annotated[str, typer.Argument(help="an analysis")],
+    folders: Annotated[list[Path], typer.Argument(help="checkpoints, or folders of finished runs")],
+) -> None:
+    """Keep an analysis' rows for models that are not bundled, with provenance, in analyses/tables/."""
+    from analyses._models import record as keep
+
+    found = _runner.find()
+    if name not in found:
+        raise SystemExit(f"error: no analysis {name!r}; there are: {', '.join(found)}")
+    inside = [folder / "checkpoint" if (folder / "checkpoint").exists() else folder for folder in folders]
+    typer.echo(keep(name, found[name].module().measure, inside))
+
+
+def _run(names: list[str], out: Path) -> None:
+    from analyses._report import write_report
+
+    console = Console()
+    found = _runner.find()
+    for name in names:
+        began = time.perf_counter()
+        _runner.run(found[name], out, console)
+        console.print(f"  {time.perf_counter() - began:.0f} s")
+    if not _runner.has_browser():
+        console.print("No Chrome or Chromium found, so no PNG and SVG: install one, or run `plotly_get_chrome`.")
+    console.print(f"Open {write_report(out)}")
+
+
+def _add(analysis: _runner.Analysis) -> None:
+    @app.command(analysis.name, help=f"{analysis.title}\n\n{analysis.text}")
+    def command(out: Annotated[Path, _OUT] = Path("figures")) -> None:
+        _run([analysis.name], out)
+
+
+for _analysis in _runner.find().values():
+    _add(_analysis)
+
+if __name__ == "__main__":
+    app(prog_name="python -m analyses")
