@@ -37,9 +37,9 @@ def compute() -> pd.DataFrame:
 def figure(table: pd.DataFrame) -> go.Figure:
     """One panel a regime: illegal share by move number, on a logarithmic axis."""
     regimes = list(dict.fromkeys(table["regime"]))
-    drawing = panel_grid([[LABELS[regime] for regime in regimes]], x="move", y="illegal share")
+    drawing = panel_grid([[LABELS[regime] for regime in regimes]], x="predicted move (from 0)", y="illegal share")
     table = table.assign(
-        move=table["move"] + 2,
+        move=table["move"] + 1,
         illegal=np.maximum(1 - table["top1"], _FLOOR),
         illegal_mass=np.maximum(1 - table["legal_mass"], _FLOOR),
         illegal_guess=np.maximum(1 - table["guess"], _FLOOR),

@@ -43,7 +43,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
     """One panel a regime: accuracy by move number, a curve a symmetry."""
     regimes = list(dict.fromkeys(table["regime"]))
     titles = [f"{LABELS[regime]}, layer {table[table['regime'] == regime]['layer'].iloc[0]}" for regime in regimes]
-    drawing = panel_grid([titles], x="move", y="accuracy in the other language")
+    drawing = panel_grid([titles], x="move (from 0)", y="accuracy in the other language")
     for column, regime in enumerate(regimes, 1):
         here = table[(table["regime"] == regime) & (table["seed"] == table["seed"].min())]
         shared: dict[str, Any] = {"column": column, "legend": column == 1, "x": "move"}
@@ -54,7 +54,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
         for line, dash in (("ceiling", "solid"), ("floor", "dot"), ("guess", "dash")):
             colour = COLOURS["ceiling"] if line == "ceiling" else COLOURS["zero"]
             add_curve(drawing, identity, y=line, name=line, colour=colour, dash=dash, width=1.5, **shared)
-    return drawing.update_yaxes(range=[0.2, 1.02])
+    return drawing.update_yaxes(range=[0, 1.02])
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:

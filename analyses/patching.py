@@ -42,7 +42,9 @@ def figure(table: pd.DataFrame) -> go.Figure:
     """A column a regime, a row for the ceiling, the other language and the zero."""
     regimes = list(dict.fromkeys(table["regime"]))
     titles = [[LABELS[regime] for regime in regimes], *[[""] * len(regimes)] * (len(_ROWS) - 1)]
-    drawing = panel_grid(titles, x="move, from the one that differs", y=[f"{label}<br>layer" for label in _ROWS.values()])
+    drawing = panel_grid(
+        titles, x="move, from the one that differs", y=[f"{label}<br>layer" for label in _ROWS.values()]
+    )
     for column, regime in enumerate(regimes, 1):
         here = table[(table["regime"] == regime) & (table["seed"] == table["seed"].min())]
         for row, kind in enumerate(_ROWS, 1):
