@@ -1,9 +1,11 @@
-"""Compiled loops over many games: random play and replay. Arrays in, arrays filled in place; `games.py` is the front."""
+"""Everything compiled: the moves of a position (bitboards as in `rules.py`), and loops over many games.
+
+All of it is in this one file, because a cached function holds a copy of what it inlines, and numba renews the cache
+only when the function's own file changes.
+"""
 
 import numpy as np
 from numba import njit
-
-from mothello_interp.othello.rules import flips, legal_moves
 
 LANES = 64  # games played in step, so that the loops over them become vector instructions
 _ZERO = np.uint64(0)
@@ -11,6 +13,85 @@ _ONE = np.uint64(1)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 COMPLETE, OPEN, ILLEGAL = 0, 1, 2
+
+# A run of discs to be flipped never touches column 0 or 7, unless it is vertical.
+_INNER_COLUMNS = np.uint64(0x7E7E7E7E7E7E7E7E)
+
+
+@njit(inline="always")
+def _runs_up(first, through, shift):
+    """The discs of `through` in a run that starts next to a bit of `first`, towards higher bits."""
+    run = through & (first << shift)
+    run |= through & (run << shift)
+    pairs = through & (through << shift)
+    double = shift + shift
+    run |= pairs & (run << double)
+    return run | (pairs & (run << double))
+
+
+@njit(inline="always")
+def _runs_down(first, through, shift):
+    run = through & (first >> shift)
+    run |= through & (run >> shift)
+    pairs = through & (through >> shift)
+    double = shift + shift
+    run |= pairs & (run >> double)
+    return run | (pairs & (run >> double))
+
+
+@njit(inline="always")
+def _line_moves(own, through, shift):
+    return (_runs_up(own, through, shift) << shift) | (_runs_down(own, through, shift) >> shift)
+
+
+@njit(inline="always")
+def legal_moves(own, opp, board_mask):
+    """The bitboard of squares where the player who owns `own` may move."""
+    inner = opp & _INNER_COLUMNS
+    reached = _line_moves(own, inner, np.uint64(1))
+    reached |= _line_moves(own, inner, np.uint64(7))
+    reached |= _line_moves(own, opp, np.uint64(8))
+    reached |= _line_moves(own, inner, np.uint64(9))
+    return reached & board_mask & ~(own | opp)
+
+
+@njit(inline="always")
+def _line_flips(move, own, through, shift):
+    up = _runs_up(move, through, shift)
+    down = _runs_down(move, through, shift)
+    up_closed = _ZERO - np.uint64(((up << shift) & own) != _ZERO)
+    down_closed = _ZERO - np.uint64(((down >> shift) & own) != _ZERO)
+    return (up & up_closed) | (down & down_closed)
+
+
+@njit(inline="always")
+def flips(move, own, opp):
+    """The discs of `opp` turned over when the player who owns `own` plays the single bit `move`."""
+    inner = opp & _INNER_COLUMNS
+    turned = _line_flips(move, own, inner, np.uint64(1))
+    turned |= _line_flips(move, own, inner, np.uint64(7))
+    turned |= _line_flips(move, own, opp, np.uint64(8))
+    turned |= _line_flips(move, own, inner, np.uint64(9))
+    return turned
+
+
+@njit(cache=True)
+def leaves(own, opp, board_mask, depth):
+    """Number of leaves exactly `depth` plies below a position; a forced pass is a ply."""
+    if depth == 0:
+        return 1
+    moves = legal_moves(own, opp, board_mask)
+    if moves == _ZERO:
+        if legal_moves(opp, own, board_mask) == _ZERO:
+            return 0
+        return leaves(opp, own, board_mask, depth - 1)
+    total = 0
+    while moves != _ZERO:
+        move = moves & (_ZERO - moves)
+        moves ^= move
+        turned = flips(move, own, opp)
+        total += leaves(opp ^ turned, own | turned | move, board_mask, depth - 1)
+    return total
 
 
 @njit(inline="always")

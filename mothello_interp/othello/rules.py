@@ -1,4 +1,4 @@
-"""The rules of Othello on bitboards, compiled with numba.
+"""Othello on bitboards: sides, the start position and leaf counts; moves are worked out in `kernels.py`.
 
 A board of side 4, 6 or 8 lives in the top left corner of an 8x8 bitboard: square (row, column) is bit 8 * row + column.
 Shifts are then the same constants for every size, and only `playable(side)` knows where the board ends.
@@ -6,16 +6,13 @@ A position is a pair of bitboards (own, opp): the discs of the player to move an
 """
 
 import numpy as np
-from numba import njit
+
+from mothello_interp.othello.kernels import leaves
 
 SIDES = (4, 6, 8)
 BLACK, EMPTY, WHITE = 1, 0, -1
 
-_INNER_COLUMNS = np.uint64(
-    0x7E7E7E7E7E7E7E7E
-)  # a run of discs to be flipped never touches column 0 or 7, unless vertical
 _ONE = np.uint64(1)
-_ZERO = np.uint64(0)
 
 
 def check_side(board: int) -> int:
@@ -56,81 +53,6 @@ def start_squares(board: int) -> tuple[int, ...]:
     return tuple((low + row) * board + low + column for row in (0, 1) for column in (0, 1))
 
 
-@njit(inline="always")
-def _runs_up(first, through, shift):
-    """The discs of `through` in a run that starts next to a bit of `first`, towards higher bits."""
-    run = through & (first << shift)
-    run |= through & (run << shift)
-    pairs = through & (through << shift)
-    double = shift + shift
-    run |= pairs & (run << double)
-    return run | (pairs & (run << double))
-
-
-@njit(inline="always")
-def _runs_down(first, through, shift):
-    run = through & (first >> shift)
-    run |= through & (run >> shift)
-    pairs = through & (through >> shift)
-    double = shift + shift
-    run |= pairs & (run >> double)
-    return run | (pairs & (run >> double))
-
-
-@njit(inline="always")
-def _line_moves(own, through, shift):
-    return (_runs_up(own, through, shift) << shift) | (_runs_down(own, through, shift) >> shift)
-
-
-@njit(inline="always")
-def legal_moves(own, opp, board_mask):
-    """The bitboard of squares where the player who owns `own` may move."""
-    inner = opp & _INNER_COLUMNS
-    reached = _line_moves(own, inner, np.uint64(1))
-    reached |= _line_moves(own, inner, np.uint64(7))
-    reached |= _line_moves(own, opp, np.uint64(8))
-    reached |= _line_moves(own, inner, np.uint64(9))
-    return reached & board_mask & ~(own | opp)
-
-
-@njit(inline="always")
-def _line_flips(move, own, through, shift):
-    up = _runs_up(move, through, shift)
-    down = _runs_down(move, through, shift)
-    up_closed = _ZERO - np.uint64(((up << shift) & own) != _ZERO)
-    down_closed = _ZERO - np.uint64(((down >> shift) & own) != _ZERO)
-    return (up & up_closed) | (down & down_closed)
-
-
-@njit(inline="always")
-def flips(move, own, opp):
-    """The discs of `opp` turned over when the player who owns `own` plays the single bit `move`."""
-    inner = opp & _INNER_COLUMNS
-    turned = _line_flips(move, own, inner, np.uint64(1))
-    turned |= _line_flips(move, own, inner, np.uint64(7))
-    turned |= _line_flips(move, own, opp, np.uint64(8))
-    turned |= _line_flips(move, own, inner, np.uint64(9))
-    return turned
-
-
-@njit(cache=True)
-def _leaves(own, opp, board_mask, depth):
-    if depth == 0:
-        return 1
-    moves = legal_moves(own, opp, board_mask)
-    if moves == _ZERO:
-        if legal_moves(opp, own, board_mask) == _ZERO:
-            return 0
-        return _leaves(opp, own, board_mask, depth - 1)
-    total = 0
-    while moves != _ZERO:
-        move = moves & (_ZERO - moves)
-        moves ^= move
-        turned = flips(move, own, opp)
-        total += _leaves(opp ^ turned, own | turned | move, board_mask, depth - 1)
-    return total
-
-
 def perft(depth: int, *, board: int = 8) -> int:
     """Number of leaves exactly `depth` plies below the start position.
 
@@ -145,4 +67,4 @@ def perft(depth: int, *, board: int = 8) -> int:
     if depth < 0:
         raise ValueError(f"depth={depth}: the number of plies must be 0 or more")
     black, white = start_position(check_side(board))
-    return int(_leaves(black, white, playable(board), depth))
+    return int(leaves(black, white, playable(board), depth))

@@ -1,12 +1,15 @@
 """The rules: known leaf counts, and every position against the slow reference."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mothello_interp.othello import full_length, perft, square_name, start_squares
-from mothello_interp.othello.rules import SIDES, flips, legal_moves, playable, start_position
+from mothello_interp.othello import full_length, kernels, perft, square_name, start_squares
+from mothello_interp.othello.kernels import flips, legal_moves
+from mothello_interp.othello.rules import SIDES, playable, start_position
 from tests.othello import reference
 from tests.othello.reference import BLACK, WHITE, Discs, Place
 
@@ -93,3 +96,11 @@ def test_unknown_boards_are_refused(board: int) -> None:
         perft(1, board=board)
     with pytest.raises(ValueError, match=rf"board={board}: "):
         full_length(board)
+
+
+def test_what_is_compiled_is_in_one_file() -> None:
+    """Numba looks at the file of a cached function alone, not at the files of what it inlines."""
+    compiled = Path(kernels.__file__)
+    assert "mothello_interp" not in compiled.read_text(encoding="utf-8")
+    for path in compiled.parent.glob("*.py"):
+        assert path == compiled or "njit" not in path.read_text(encoding="utf-8"), path
