@@ -105,10 +105,8 @@ def collect(
     game, move = np.nonzero(games.moves[:, : full_length(games.board) - 1] >= 0)
     values = torch.empty(len(spoken), len(wanted), len(game), checkpoint.spec.model.d_model)
     for index, language in enumerate(spoken):
-        encoded = checkpoint.mothello.encode(games, language)
-        tokens = encoded.tokens[:, : checkpoint.mothello.n_ctx]
-        position = encoded.last[game, move].astype(np.int64)
-        for part, cache in _residuals(checkpoint, tokens, wanted):
+        position = checkpoint.mothello.encode(games, language).last[game, move].astype(np.int64)
+        for part, cache in _residuals(checkpoint, checkpoint.tokens(games, language), wanted):
             rows = slice(*np.searchsorted(game, [part.start, part.stop]))
             for layer, residual in enumerate(cache):
                 values[index, layer, rows] = residual[game[rows] - part.start, position[rows]].cpu()
@@ -116,7 +114,7 @@ def collect(
 
 
 def _residuals(
-    checkpoint: Checkpoint, tokens: np.ndarray, layers: Sequence[int]
+    checkpoint: Checkpoint, tokens: torch.Tensor, layers: Sequence[int]
 ) -> Iterator[tuple[slice, list[torch.Tensor]]]:
     """The residual stream `[batch pos d_model]` of every layer, batch by batch."""
     names = [hook_name(layer) for layer in layers]
@@ -124,9 +122,11 @@ def _residuals(
     size = max(1, _CELLS // tokens.shape[1])
     for first in range(0, len(tokens), size):
         part = slice(first, min(first + size, len(tokens)))
-        batch = torch.from_numpy(tokens[part]).to(model.W_E.device).long()
         with torch.inference_mode():
             _, cache = model.run_with_cache(
-                batch, names_filter=lambda name: name in names, return_type=None, stop_at_layer=max(layers) + 1 or 1
+                tokens[part],
+                names_filter=lambda name: name in names,
+                return_type=None,
+                stop_at_layer=max(layers) + 1 or 1,
             )
         yield part, [cache[name] for name in names]

@@ -149,12 +149,15 @@ def recovery(
     """
     model = checkpoint.model
     metric = _mass_difference(checkpoint, pairs, base)
-    clean, _ = _tokens(checkpoint, pairs.clean, base)
-    corrupted, last = _tokens(checkpoint, pairs.corrupted, base)
-    given, given_last = _tokens(checkpoint, pairs.clean, donor)
+    clean, corrupted = (checkpoint.tokens(games, base) for games in (pairs.clean, pairs.corrupted))
+    given = checkpoint.tokens(pairs.clean, donor)
+    last, clean_last, given_last = (
+        checkpoint.mothello.encode(games, language).last.astype(np.int64)
+        for games, language in ((pairs.corrupted, base), (pairs.clean, base), (pairs.clean, donor))
+    )
     with torch.inference_mode():
         at_end = last.max(axis=1)
-        m_clean = metric(model(clean), at_end).numpy()
+        m_clean = metric(model(clean), clean_last.max(axis=1)).numpy()
         m_corrupted = metric(model(corrupted), at_end).numpy()
     asked = (m_clean - m_corrupted) >= _SMALL
     if not asked.any():
@@ -260,12 +263,6 @@ def _hook_point(layer: int, hook: str) -> str:
 def _check_hook(hook: str) -> None:
     if hook not in HOOKS:
         raise ValueError(f"hook={hook!r}: choose one of {', '.join(HOOKS)}")
-
-
-def _tokens(checkpoint: Checkpoint, games: Games, language: int) -> tuple[torch.Tensor, np.ndarray]:
-    encoded = checkpoint.mothello.encode(games, language)
-    tokens = torch.from_numpy(encoded.tokens[:, : checkpoint.mothello.n_ctx]).long()
-    return tokens.to(checkpoint.model.W_E.device), encoded.last.astype(np.int64)
 
 
 def _mass_difference(

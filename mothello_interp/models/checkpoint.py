@@ -15,6 +15,7 @@ from safetensors.torch import load_file, save_file
 from mothello_interp.languages import Mothello
 from mothello_interp.models.build import build_model
 from mothello_interp.models.spec import ModelSpec
+from mothello_interp.othello import Games
 
 if TYPE_CHECKING:
     from transformer_lens import HookedTransformer
@@ -46,6 +47,15 @@ class Checkpoint:
     def mothello(self) -> Mothello:
         """Its languages over one vocabulary."""
         return self.spec.mothello
+
+    def tokens(self, games: Games, language: int) -> torch.Tensor:
+        """Games written in a language, as the model reads them: int64 `[game pos]`, at most n_ctx positions.
+
+        Raises:
+            ValueError: as `Mothello.encode`.
+        """
+        tokens = self.mothello.encode(games, language).tokens[:, : self.mothello.n_ctx]
+        return torch.from_numpy(tokens).to(self.model.W_E.device).long()
 
     def untrained(self, seed: int = 0) -> "Checkpoint":
         """The same architecture with random weights: the control that stands beside every measure.

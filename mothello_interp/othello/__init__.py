@@ -4,14 +4,11 @@ from mothello_interp.othello.games import (
     Boards,
     Games,
     IllegalGame,
-    full_length,
     legal_prefixes,
     random_games,
     replay,
-    square_index,
-    square_name,
 )
-from mothello_interp.othello.rules import perft, start_squares
+from mothello_interp.othello.rules import full_length, perft, square_index, square_name, start_squares
 from mothello_interp.othello.symmetry import CONTROLS, SYMMETRIES, Symmetry
 
 __all__ = [

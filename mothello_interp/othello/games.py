@@ -10,7 +10,16 @@ from os import cpu_count
 import numpy as np
 
 from mothello_interp.othello import kernels
-from mothello_interp.othello.rules import bits, check_side, playable, start_position, start_squares
+from mothello_interp.othello.rules import (
+    bits,
+    check_side,
+    full_length,
+    playable,
+    square_index,
+    square_name,
+    start_position,
+    start_squares,
+)
 
 _CHUNK = 4096  # games a thread takes at a time
 
@@ -24,67 +33,58 @@ class IllegalGame(ValueError):
         self.move = move
 
 
-def square_name(square: int, board: int) -> str:
-    """The square as players write it, column letter then row number: `square_name(19, 8) == "d3"`."""
-    return f"{chr(ord('a') + square % board)}{square // board + 1}"
-
-
-def square_index(name: str, board: int) -> int:
-    """The row-major index of a square name: `square_index("d3", 8) == 19`.
-
-    Raises:
-        ValueError: for a name that is no square of this board.
-    """
-    column, row = ord(name[:1].lower() or " ") - ord("a"), name[1:]
-    if not (0 <= column < board and row.isascii() and row.isdigit() and 1 <= int(row) <= board):
-        last = square_name(board * board - 1, board)
-        raise ValueError(
-            f"{name!r} is no square of a board of side {board}: write a column letter and a row, a1 to {last}"
-        )
-    return (int(row) - 1) * board + column
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Games:
     """Games of Othello, passes left out: they are implied by the rules.
 
     Attributes:
-        moves: int8 `[game move]`, row-major squares, -1 after the end.
+        moves: int8 `[game move]`, row-major squares, -1 after the end; as wide as a game that fills the board.
         board: side of the board, 4, 6 or 8.
 
     Whether the moves are legal is the business of `replay`.
 
     Raises:
-        ValueError: for an unknown board, a wrong shape, a square that does not exist or can never be played,
-            a move twice, or a move behind a -1.
+        ValueError: for an unknown board or a wrong shape.
+        IllegalGame: for a square that does not exist or is a start square, a move twice, or a move behind a -1.
     """
 
     moves: np.ndarray
     board: int
 
     def __post_init__(self) -> None:
-        check_side(self.board)
-        moves = np.asarray(self.moves)
-        if moves.ndim != 2 or not np.issubdtype(moves.dtype, np.integer):
-            raise ValueError(f"moves is {moves.dtype} of shape {moves.shape}: expected integers of shape [game move]")
-        squares = self.board**2
-        if moves.size and (moves.min() < -1 or moves.max() >= squares):
-            raise ValueError(
-                f"moves range from {moves.min()} to {moves.max()}: expected squares 0 to {squares - 1}, or -1 after the end"
-            )
-        if ((moves[:, 1:] >= 0) & (moves[:, :-1] < 0)).any():
-            raise ValueError(
-                "a game goes on behind a -1: -1 may only stand after the last move (passes are not written)"
-            )
-        moves = moves.astype(np.int8)
+        board, length = check_side(self.board), full_length(self.board)
+        given = np.asarray(self.moves)
+        if given.ndim != 2 or not np.issubdtype(given.dtype, np.integer):
+            raise ValueError(f"moves is {given.dtype} of shape {given.shape}: expected integers of shape [game move]")
+        n, width = given.shape
+        on_board = (given >= -1) & (given < board**2)
+        moves = np.full((n, max(width, length)), -1, np.int8)
+        moves[:, :width] = np.where(on_board, given.astype(np.int8), np.int8(-2))
+        game, move = kernels.first_impossible(moves, _bitset(start_squares(board)))
+        if game >= 0:
+            why = _impossible(given[game, : move + 1].tolist(), board)
+            raise IllegalGame(f"game {game}, move {move + 1}: {why}", game, move)
+        self._set(np.ascontiguousarray(moves[:, :length]), board)
+
+    def _set(self, moves: np.ndarray, board: int) -> "Games":
         moves.setflags(write=False)
         object.__setattr__(self, "moves", moves)
+        object.__setattr__(self, "board", board)
+        return self
+
+    @classmethod
+    def _unchecked(cls, moves: np.ndarray, board: int) -> "Games":
+        """Games that are right by construction, without the time that the checks take."""
+        return object.__new__(cls)._set(moves, board)
 
     def __len__(self) -> int:
         return len(self.moves)
 
     def __getitem__(self, index: slice | np.ndarray) -> "Games":
-        return Games(self.moves[index], self.board)
+        moves = self.moves[index, :]
+        if moves.ndim != 2:
+            raise ValueError(f"games[{index!r}]: pass a slice or an array of one dimension, as in games[3:4]")
+        return Games._unchecked(np.ascontiguousarray(moves), self.board)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Games) and self.board == other.board and np.array_equal(self.moves, other.moves)
@@ -96,9 +96,15 @@ class Games:
 
     @classmethod
     def from_lists(cls, games: Iterable[Sequence[int | str]], board: int = 8) -> "Games":
-        """Games from lists of squares, each an index or a name: `Games.from_lists([["d3", "c3"], [19]])`."""
+        """Games from lists of squares, each an index or a name: `Games.from_lists([["d3", "c3"], [19]])`.
+
+        Raises:
+            IllegalGame: for what is no square or no possible move, naming the game and the move.
+        """
         check_side(board)
-        rows = [[square_index(move, board) if isinstance(move, str) else int(move) for move in game] for game in games]
+        rows = [
+            [_index(game, move, square, board) for move, square in enumerate(row)] for game, row in enumerate(games)
+        ]
         moves = np.full((len(rows), full_length(board)), -1, np.int64)
         for index, row in enumerate(rows):
             if len(row) > moves.shape[1]:
@@ -113,7 +119,7 @@ class Games:
         """Games from text like `f5d6c3`: any case; spaces, commas and pass marks (`--`, `pass`, `pa`) are skipped.
 
         Raises:
-            IllegalGame: for text that is no move, naming the game and the place.
+            IllegalGame: for text that is no move or no possible one, naming the game and the place.
         """
         rows = []
         for index, text in enumerate(transcripts):
@@ -137,6 +143,28 @@ class Games:
         return ["".join(row) for row in names[self.moves]]
 
 
+def _index(game: int, move: int, square: int | str, board: int) -> int:
+    try:
+        return square_index(square, board) if isinstance(square, str) else int(square)
+    except ValueError as error:
+        raise IllegalGame(f"game {game}, move {move + 1}: {error}", game, move) from None
+
+
+def _impossible(moves: list[int], board: int) -> str:
+    """Why the last of these squares cannot stand there."""
+    *before, square = moves
+    if not -1 <= square < board**2:
+        return f"{square} is no square of a board of side {board}: expected 0 to {board**2 - 1}, or -1 after the end"
+    if -1 in before:
+        return "the game goes on behind a -1, which may only stand after the last move (passes are not written)"
+    played = "was played before" if square in before else "is a start square, which is never played"
+    return f"{square_name(square, board)} {played}"
+
+
+def _bitset(squares: Iterable[int]) -> np.uint64:
+    return np.uint64(sum(1 << square for square in squares))
+
+
 _TOKEN = re.compile(r"(?P<square>[a-h][1-8])|pass|pa|ps|-+|[\s,;.]+", re.IGNORECASE)
 
 
@@ -155,11 +183,6 @@ class Boards:
     mover: np.ndarray
 
 
-def full_length(board: int) -> int:
-    """Moves of a game that fills the board: 12, 32 or 60."""
-    return check_side(board) ** 2 - 4
-
-
 def random_games(
     n: int,
     *,
@@ -176,7 +199,9 @@ def random_games(
 
     Args:
         n: how many games.
-        seed: names the stream; an integer or a sequence of integers, all 0 or more.
+        seed: names the stream; an integer or a sequence of integers, all 0 or more. Numbers are read as 32-bit words,
+            and zeros at the end are not seen: 1 is [1, 0], and 2**32 is [0, 1]. So let a sequence end in a number
+            above 0, and keep each below 2**32.
         opening: squares or names that every game begins with; games start there, none is rejected.
         threads: how many cores to use, all of them by default.
 
@@ -189,7 +214,7 @@ def random_games(
     Raises:
         ValueError: for a bad board or count, or an illegal opening.
     """
-    check_side(board)
+    board = check_side(board)
     if n < 0 or start < 0:
         raise ValueError(f"n={n}, start={start}: both must be 0 or more")
     prefix = Games.from_lists([opening], board)
@@ -209,7 +234,7 @@ def random_games(
         kernels.play_random(own, opp, playable(board), squares, key, start + part.start, length, moves[part])
 
     _in_threads(work, n, threads)
-    return Games(moves, board)
+    return Games._unchecked(moves, board)
 
 
 def replay(games: Games, *, threads: int | None = None) -> Boards:

@@ -184,6 +184,27 @@ def play_random(own, opp, board_mask, square_of_bit, key, start, length, moves):
 
 
 @njit(nogil=True, cache=True)
+def first_impossible(moves, start):
+    """(game, move) of the first square in `moves` int8 `[game move]` that no game can have there, or (-1, -1).
+
+    That is one below -1, one behind a -1, one of the bits of `start`, or one played before.
+    """
+    for game in range(moves.shape[0]):
+        taken = start
+        over = False
+        for move in range(moves.shape[1]):
+            square = moves[game, move]
+            if square == -1:
+                over = True
+                continue
+            bit = _ONE << np.uint64(square)
+            if square < 0 or over or (taken & bit) != _ZERO:
+                return game, move
+            taken |= bit
+    return -1, -1
+
+
+@njit(nogil=True, cache=True)
 def replay_games(black, white, board_mask, bit_of_square, moves, state, legal, mover, status):
     """Replay `moves` int8 `[game move]` from (black, white) with black to move.
 

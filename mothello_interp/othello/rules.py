@@ -1,9 +1,11 @@
-"""Othello on bitboards: sides, the start position and leaf counts; moves are worked out in `kernels.py`.
+"""Othello on bitboards: sides, squares, the start position and leaf counts; moves are worked out in `kernels.py`.
 
 A board of side 4, 6 or 8 lives in the top left corner of an 8x8 bitboard: square (row, column) is bit 8 * row + column.
 Shifts are then the same constants for every size, and only `playable(side)` knows where the board ends.
 A position is a pair of bitboards (own, opp): the discs of the player to move and those of the opponent.
 """
+
+from functools import cache
 
 import numpy as np
 
@@ -24,6 +26,36 @@ def check_side(board: int) -> int:
     if board not in SIDES:
         raise ValueError(f"board={board!r}: Othello is played here on boards of side {SIDES}; pass one of these")
     return int(board)
+
+
+def full_length(board: int) -> int:
+    """Moves of a game that fills the board: 12, 32 or 60."""
+    return check_side(board) ** 2 - 4
+
+
+def square_name(square: int, board: int) -> str:
+    """The square as players write it, column letter then row number: `square_name(19, 8) == "d3"`."""
+    return f"{chr(ord('a') + square % board)}{square // board + 1}"
+
+
+def square_index(name: str, board: int) -> int:
+    """The row-major index of a square name: `square_index("d3", 8) == 19`.
+
+    Raises:
+        ValueError: for a name that is no square of this board.
+    """
+    square = _squares(board).get(name.lower())
+    if square is None:
+        last = square_name(board * board - 1, board)
+        raise ValueError(
+            f"{name!r} is no square of a board of side {board}: write a column letter and a row, a1 to {last}"
+        )
+    return square
+
+
+@cache
+def _squares(board: int) -> dict[str, int]:
+    return {square_name(square, board): square for square in range(board * board)}
 
 
 def bits(board: int) -> np.ndarray:
