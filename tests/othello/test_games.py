@@ -14,6 +14,7 @@ from mothello_interp.othello import (
     Games,
     IllegalGame,
     full_length,
+    legal_prefixes,
     random_games,
     replay,
     square_index,
@@ -51,6 +52,17 @@ def history(moves: np.ndarray, side: int) -> list[reference.Position]:
 def laid_out(discs: reference.Discs, side: int) -> list[int]:
     """Discs of the reference as a row of squares."""
     return [discs.get(divmod(square, side), 0) for square in range(side * side)]
+
+
+def legal_moves_of(moves: Sequence[int], side: int) -> int:
+    """How many moves of a game are legal before the first that is not, by the reference."""
+    now = reference.position(reference.start(side), side, reference.BLACK)
+    for count, square in enumerate(moves):
+        place = divmod(square, side)
+        if place not in now.legal:
+            return count
+        now = reference.position(reference.play(now.discs, side, place, now.mover), side, -now.mover)
+    return len(moves)
 
 
 def some_illegal_square(games: Games, boards: Boards, game: int, move: int) -> int | None:
@@ -119,7 +131,33 @@ def test_replay_in_threads() -> None:
 
 
 def test_replay_of_no_games() -> None:
-    assert replay(random_games(0, board=4, seed=0)).state.shape == (0, 12, 16)
+    none = random_games(0, board=4, seed=0)
+    assert replay(none).state.shape == (0, 12, 16)
+    assert legal_prefixes(none).tolist() == []
+
+
+@given(st.data(), sides)
+@settings(max_examples=60, deadline=None)
+def test_legal_prefixes_are_the_reference(data: st.DataObject, side: int) -> None:
+    """Of random games that go on, from some move, with the squares that are left in any order."""
+    games, _ = sample(side)
+    playable = [square for square in range(side * side) if square not in start_squares(side)]
+    rows = []
+    for moves, length in zip(games.moves[:6].tolist(), games.lengths[:6].tolist(), strict=True):
+        begun = moves[: data.draw(st.integers(0, length))]
+        rows.append([*begun, *data.draw(st.permutations(sorted(set(playable) - set(begun))))])
+    assert legal_prefixes(Games.from_lists(rows, side)).tolist() == [legal_moves_of(row, side) for row in rows]
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_legal_prefixes_of_legal_games_are_their_lengths(side: int) -> None:
+    games, _ = sample(side)
+    assert legal_prefixes(games).dtype == np.int64
+    assert legal_prefixes(games).tolist() == games.lengths.tolist()
+    over = int(np.flatnonzero(games.lengths < full_length(side))[0])
+    played = games.moves[over, : games.lengths[over]].tolist()
+    left = set(range(side * side)) - {*played, *start_squares(side)}
+    assert legal_prefixes(Games.from_lists([[*played, *left]], side)).tolist() == [len(played)]
 
 
 @given(st.data(), sides)
@@ -193,6 +231,15 @@ def test_streams_differ_by_seed() -> None:
     seeds: list[int | list[int]] = [0, 1, [0, 1], [1, 2], [2, 1], 2**40]
     games = [random_games(1, board=8, seed=seed).to_transcripts()[0] for seed in seeds]
     assert len(set(games)) == len(seeds)
+
+
+def test_seeds_that_name_the_same_stream() -> None:
+    """As the docstring says; numbers below 2**32 that end in one above 0 are told apart."""
+    same: list[tuple[int | list[int], list[int]]] = [(1, [1, 0]), ([3, 1], [3, 1, 0, 0]), (2**32 + 5, [5, 1])]
+    for one, other in same:
+        assert random_games(5, seed=one) == random_games(5, seed=other)
+    seeds = [[*first, last] for first in ([], [0], [1], [0, 0], [0, 1], [1, 0], [2**32 - 1]) for last in (1, 2**32 - 1)]
+    assert len({random_games(1, seed=seed).to_transcripts()[0] for seed in seeds}) == len(seeds)
 
 
 def test_the_stream_stays_what_it_is() -> None:
@@ -349,7 +396,9 @@ def test_square_names(side: int) -> None:
     assert (square_index("d3", 8), square_name(19, 8)) == (19, "d3")
 
 
-@pytest.mark.parametrize("name", ["", "d", "3", "3d", "g1", "a7", "a0", "a-1", "a1b", "`1", "a\u0663", "a\u00b2"])
+@pytest.mark.parametrize(
+    "name", ["", "d", "3", "3d", "g1", "a7", "a0", "a-1", "a1b", "`1", "a\u0663", "a\u00b2", "d03", " d3", "\u01303"]
+)
 def test_names_of_no_square(name: str) -> None:
     with pytest.raises(
         ValueError, match=r"is no square of a board of side 6: write a column letter and a row, a1 to f6"
@@ -364,15 +413,75 @@ def test_names_of_no_square(name: str) -> None:
         ([[0.0, 1.0]], r"moves is float64 of shape \(1, 2\): expected integers"),
         ([[True, False]], r"moves is bool of shape \(1, 2\): expected integers"),
         ([[[0, 1]]], r"moves is int64 of shape \(1, 1, 2\): expected integers"),
-        ([[0, 16]], r"moves range from 0 to 16: expected squares 0 to 15, or -1 after the end"),
-        ([[0, 256]], r"moves range from 0 to 256: expected squares 0 to 15"),
-        ([[0, -2]], r"moves range from -2 to 0: expected squares 0 to 15"),
-        ([[0, -1], [-1, 0]], r"a game goes on behind a -1: -1 may only stand after the last move"),
     ],
 )
-def test_moves_that_are_no_games(moves: Sequence[object], message: str) -> None:
+def test_arrays_that_are_no_games(moves: Sequence[object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Games(np.array(moves), 4)
+
+
+@pytest.mark.parametrize(
+    ("row", "move", "message"),
+    [
+        ([0, 16], 1, "16 is no square of a board of side 4: expected 0 to 15, or -1 after the end"),
+        ([0, 255], 1, "255 is no square of a board of side 4"),
+        ([0, 256], 1, "256 is no square of a board of side 4"),
+        ([0, -2], 1, "-2 is no square of a board of side 4"),
+        ([-1, 0], 1, "the game goes on behind a -1, which may only stand after the last move"),
+        ([0, -1, -1, 1], 3, "the game goes on behind a -1"),
+        ([0, 5], 1, "b2 is a start square, which is never played"),
+        ([10], 0, "c3 is a start square"),
+        ([4, 0, 4], 2, "a2 was played before"),
+        ([0, 1, 2, 3, 4, 7, 8, 11, 12, 13, 14, 15, 0], 12, "a1 was played before"),
+        ([-1] * 12 + [0], 12, "the game goes on behind a -1"),
+    ],
+)
+def test_moves_that_are_no_game(row: list[int], move: int, message: str) -> None:
+    for before in ([], [[1] + [-1] * (len(row) - 1)]):
+        with pytest.raises(IllegalGame, match=f"^game {len(before)}, move {move + 1}: {message}") as caught:
+            Games(np.array([*before, row]), 4)
+        assert (caught.value.game, caught.value.move) == (len(before), move)
+
+
+@given(st.data(), sides, st.sampled_from([np.int8, np.uint8, np.int64, np.uint64]))
+@settings(max_examples=200, deadline=None)
+def test_which_moves_are_a_game(data: st.DataObject, side: int, dtype: type[np.integer]) -> None:
+    """Exactly distinct squares that are empty at the start, and then nothing."""
+    lowest = -2 if np.issubdtype(dtype, np.signedinteger) else 0
+    moves = data.draw(st.lists(st.integers(lowest, side * side), max_size=6, unique=data.draw(st.booleans())))
+    end = moves.index(-1) if -1 in moves else len(moves)
+    played, rest = moves[:end], moves[end:]
+    possible = set(range(side * side)) - set(start_squares(side))
+    if set(played) <= possible and len(set(played)) == end and set(rest) <= {-1}:
+        assert Games(np.array([moves], dtype), side) == Games.from_lists([played], side)
+    else:
+        with pytest.raises(IllegalGame, match="game 0, move"):
+            Games(np.array([moves], dtype), side)
+
+
+@pytest.mark.parametrize("square", ["h8", "z1", 36, -2])
+def test_squares_off_the_board_are_named_with_their_place(square: int | str) -> None:
+    with pytest.raises(IllegalGame, match=f"^game 1, move 3: '?{square}'? is no square of a board of side 6") as caught:
+        Games.from_lists([["a1"], ["a1", 1, square]], 6)
+    assert (caught.value.game, caught.value.move) == (1, 2)
+
+
+def test_transcripts_of_another_board_are_named_with_their_place() -> None:
+    with pytest.raises(IllegalGame, match=r"^game 1, move 2: 'h8' is no square of a board of side 6") as caught:
+        Games.from_transcripts(["a1", "a1 -- h8"], 6)
+    assert (caught.value.game, caught.value.move) == (1, 1)
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_games_are_as_wide_as_a_full_board(side: int) -> None:
+    games = sample(side)[0][:5]
+    short = np.where(np.arange(full_length(side)) < 3, games.moves, -1)
+    wide = np.pad(short, ((0, 0), (0, 7)), constant_values=-1)
+    for moves in (short[:, :3], short, wide, np.asfortranarray(wide)):
+        assert Games(moves, side) == Games(short, side)
+        assert Games(moves, side).moves.shape == short.shape
+    assert Games(np.empty((2, 0), np.int8), side).moves.shape == (2, full_length(side))
+    assert Games(games.moves, side) == games
 
 
 def test_games_on_an_unknown_board() -> None:
@@ -385,10 +494,10 @@ def test_games_on_an_unknown_board() -> None:
 
 
 def test_games_are_values() -> None:
-    moves = np.array([[1, 2, -1], [3, -1, -1]], np.int8)
+    moves = np.array([[1, 2, *[-1] * 10], [3, *[-1] * 11]], np.int8)
     games = Games(moves, 4)
-    moves[0, 0] = 9
-    assert games.moves.tolist() == [[1, 2, -1], [3, -1, -1]]
+    moves[0, 0] = 0
+    assert games.moves.tolist() == [[1, 2, *[-1] * 10], [3, *[-1] * 11]]
     assert games.moves.dtype == np.int8
     assert (len(games), games.lengths.tolist()) == (2, [2, 1])
     assert games[1:] == Games(np.array([[3, -1, -1]]), 4)
@@ -396,5 +505,20 @@ def test_games_are_values() -> None:
     assert games != games[::-1]
     assert games != Games(games.moves, 6)
     assert games != "games"
-    with pytest.raises(ValueError, match="read-only"):
-        games.moves[0, 0] = 9
+    for some in (games, games[:1], games[::-1], games[np.array([1])], random_games(1, board=4, seed=0)):
+        with pytest.raises(ValueError, match="read-only"):
+            some.moves[0, 0] = 0
+    with pytest.raises(TypeError, match="unhashable type: 'Games'"):
+        hash(games)
+
+
+def test_games_are_picked_by_a_slice_or_an_array() -> None:
+    games, _ = sample(4)
+    for index in (slice(3, 9), slice(None, None, -2), np.array([4, 4, 0]), games.lengths < 12, np.array([], int)):
+        assert games[index] == Games(games.moves[index], 4)
+        assert games[index].moves.flags.c_contiguous
+    for wrong in (0, np.array([[0, 1]])):
+        with pytest.raises(ValueError, match=r"pass a slice or an array of one dimension, as in games\[3:4\]"):
+            _ = games[wrong]  # type: ignore[index]
+    with pytest.raises(IndexError):
+        _ = games[:, 3:]  # type: ignore[index]
