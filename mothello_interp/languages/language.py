@@ -4,8 +4,8 @@ A language type is a frozen dataclass with a method `words(board)` that gives, f
 piece names. Equal names are the same piece. No word may be the beginning of another, so that text can be read back.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -53,6 +53,10 @@ class Split:
             raise ValueError(f"max_pieces={self.max_pieces}: a word needs at least one piece")
         if self.lengths is not None:
             object.__setattr__(self, "lengths", tuple(self.lengths))
+            if not self.lengths:
+                raise ValueError(
+                    "lengths=(): give the number of pieces of every square, row-major, or None to draw them"
+                )
             if min(self.lengths) < 1:
                 raise ValueError(f"lengths={self.lengths}: a word needs at least one piece")
 
@@ -82,7 +86,7 @@ class Compositional:
         return [(name[1:], name[0]) for name in names]
 
 
-_TYPES: dict[str, Callable[..., Language]] = {"atomic": Atomic, "split": Split, "compositional": Compositional}
+_TYPES: dict[str, type[Any]] = {"atomic": Atomic, "split": Split, "compositional": Compositional}
 _Type = TypeVar("_Type", bound=type)
 
 
@@ -97,7 +101,7 @@ def register_language(name: str) -> Callable[[_Type], _Type]:
 
     def register(cls: _Type) -> _Type:
         taken = _TYPES.get(name)
-        if taken is not None and getattr(taken, "__qualname__", "") != cls.__qualname__:
+        if taken and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ValueError(f"language type {name!r} is registered already, for {taken!r}; choose another name")
         _TYPES[name] = cls
         return cls
@@ -113,16 +117,14 @@ def language_from(description: str | Mapping[str, Any]) -> Language:
     """
     options: dict[str, Any] = {"type": description} if isinstance(description, str) else dict(description)
     name = options.pop("type", None)
-    if name not in _TYPES:
-        near = get_close_matches(str(name), _TYPES, 1)
-        hint = (
-            f"did you mean {near[0]!r}?"
-            if near
-            else "your own types are made known with register_language before they are used"
-        )
+    if not isinstance(name, str) or name not in _TYPES:
+        hint = _nearest(name, _TYPES) or "your own types are made known with register_language before they are used"
         raise ValueError(f"unknown language type {name!r}: known are {', '.join(sorted(_TYPES))}; {hint}")
-    if isinstance(options.get("lengths"), list):
-        options["lengths"] = tuple(options["lengths"])
+    known = _defaults(_TYPES[name])
+    for option in options:
+        if option not in known:
+            hint = _nearest(option, known) or f"its options are {list(known)}"
+            raise ValueError(f"language type {name!r} does not take {options}: it has no option {option!r}; {hint}")
     try:
         return _TYPES[name](**options)
     except TypeError as error:
@@ -137,7 +139,24 @@ def describe_language(language: Language) -> str | dict[str, Any]:
     """
     for name, cls in _TYPES.items():
         if type(language) is cls:
-            options = {key: value for key, value in asdict(language).items() if value is not None}  # type: ignore[call-overload]
-            plain = language_from(name) == language
-            return name if plain else {"type": name, **options}
+            defaults = _defaults(cls)
+            options = {option: getattr(language, option) for option in defaults}
+            if options == defaults:
+                return name
+            needed = {key: value for key, value in options.items() if value is not None or defaults[key] is not None}
+            return {"type": name, **needed}
     raise ValueError(f"{language!r} is of no registered language type; decorate its class with register_language(name)")
+
+
+def _defaults(cls: type[Any]) -> dict[str, Any]:
+    """The options of a language type, each with its default or MISSING."""
+    return {
+        field.name: field.default if field.default_factory is MISSING else field.default_factory()
+        for field in fields(cls)
+        if field.init
+    }
+
+
+def _nearest(name: object, known: Iterable[str]) -> str:
+    near = get_close_matches(str(name), known, 1)
+    return f"did you mean {near[0]!r}?" if near else ""

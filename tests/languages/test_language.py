@@ -1,7 +1,7 @@
 """Language types: the words they give, their descriptions, and the registry."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
@@ -38,6 +38,19 @@ class Numbered:
 
     def words(self, board: int) -> list[tuple[str, ...]]:
         return [tuple(map(str, divmod(square, self.base))) for square in range(board * board)]
+
+
+@dataclass(frozen=True)
+class Demanding:
+    """A language of a user with a required option, one without a plain default, and one that is not an option."""
+
+    base: int | None
+    names: list[str] = field(default_factory=list)
+    note: str | None = "plain"
+    derived: int = field(init=False, default=0)
+
+    def words(self, board: int) -> list[tuple[str, ...]]:
+        return Numbered(self.base or board).words(board)
 
 
 @pytest.fixture
@@ -89,6 +102,8 @@ def test_split_refuses_words_without_pieces() -> None:
         Split(max_pieces=0)
     with pytest.raises(ValueError, match=r"lengths=\(1, 0\): a word needs at least one piece"):
         Split(lengths=(1, 0))
+    with pytest.raises(ValueError, match=r"lengths=\(\): give the number of pieces of every square"):
+        Split(lengths=())
 
 
 def test_split_refuses_another_board() -> None:
@@ -131,6 +146,25 @@ def test_a_language_of_ones_own() -> None:
 
 
 @pytest.mark.usefixtures("registry")
+def test_a_language_with_a_required_option() -> None:
+    register_language("demanding")(Demanding)
+    assert describe_language(Demanding(8)) == {"type": "demanding", "base": 8, "names": [], "note": "plain"}
+    for spoken in (Demanding(8), Demanding(None), Demanding(9, ["a"], None)):
+        assert language_from(describe_language(spoken)) == spoken
+    with pytest.raises(ValueError, match=r"language type 'demanding' does not take \{\}: .*'base'"):
+        language_from("demanding")
+    with pytest.raises(ValueError, match=r"it has no option 'derived'"):
+        language_from({"type": "demanding", "base": 8, "derived": 1})
+
+
+@pytest.mark.usefixtures("registry")
+def test_a_class_of_the_same_name_elsewhere_is_another() -> None:
+    other = type("Atomic", (Numbered,), {"__module__": "elsewhere"})
+    with pytest.raises(ValueError, match="language type 'atomic' is registered already"):
+        register_language("atomic")(other)
+
+
+@pytest.mark.usefixtures("registry")
 def test_a_name_is_registered_once() -> None:
     register_language("numbered")(Numbered)
     register_language("numbered")(Numbered)  # again, as when a notebook cell runs twice
@@ -156,6 +190,11 @@ def test_an_unknown_type_names_the_nearest(name: str, near: str) -> None:
         language_from({"type": name, "seed": 1})
 
 
+def test_a_type_that_is_no_name() -> None:
+    with pytest.raises(ValueError, match=r"unknown language type \['split'\]: known are .*; did you mean 'split'\?"):
+        language_from({"type": ["split"]})
+
+
 @pytest.mark.parametrize("description", ["klingon", {"seed": 1}])
 def test_an_unknown_type_that_resembles_none(description: str | dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"known are .*; your own types are made known with register_language"):
@@ -165,7 +204,11 @@ def test_an_unknown_type_that_resembles_none(description: str | dict[str, object
 def test_unknown_options_are_refused() -> None:
     with pytest.raises(ValueError, match=r"language type 'atomic' does not take \{'seed': 1\}: "):
         language_from({"type": "atomic", "seed": 1})
-    with pytest.raises(ValueError, match=r"language type 'split' does not take \{'sead': 1\}: .*'sead'"):
+    with pytest.raises(ValueError, match=r"language type 'split' does not take \{'sead': 1\}: .*did you mean 'seed'\?"):
         language_from({"type": "split", "sead": 1})
+    with pytest.raises(ValueError, match=r"no option 'x'; its options are \['seed', 'max_pieces', 'lengths'\]"):
+        language_from({"type": "split", "x": 1})
+    with pytest.raises(ValueError, match=r"language type 'split' does not take \{'lengths': 3\}: "):
+        language_from({"type": "split", "lengths": 3})
     with pytest.raises(ValueError, match="max_pieces=0: a word needs at least one piece"):
         language_from({"type": "split", "max_pieces": 0})
