@@ -11,6 +11,7 @@ import numpy as np
 
 from mothello_interp.languages.language import Language
 from mothello_interp.othello import Games, full_length, square_index, square_name, start_squares
+from mothello_interp.othello.rules import check_side
 
 PAD = 0
 Anchors = Iterable[str | int] | Mapping[str | int, Sequence[Sequence[int]]]
@@ -43,8 +44,8 @@ class Mothello:
         unified_output: games are read in any input language and continued in the output language.
 
     Raises:
-        ValueError: for an anchor that is a start square, a language index out of range, overlapping groups, a code in
-            which one word begins another, or an output language with longer words.
+        ValueError: for an unknown board, an anchor that is no square or a start square, a language index out of range,
+            overlapping groups, a code in which one word begins another, or an output language with longer words.
     """
 
     board: int
@@ -54,6 +55,7 @@ class Mothello:
     groups: Groups = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "board", check_side(self.board))
         object.__setattr__(self, "languages", tuple(self.languages))
         if len(self.languages) < 1 + self.unified_output:
             raise ValueError(
@@ -63,7 +65,8 @@ class Mothello:
         names = [square_name(square, self.board) for square, _ in self.groups]
         plain = all(group == self.inputs for _, group in self.groups)
         object.__setattr__(self, "anchors", tuple(names) if plain else self._anchor_mapping())
-        if self.unified_output and (self.word_lengths[0] > 1).any():
+        lengths = self.word_lengths  # here the code is built and checked
+        if self.unified_output and (lengths[0] > 1).any():
             raise ValueError(
                 f"the output language {self.languages[0]!r} writes moves as several tokens; it must be like Atomic()"
             )
@@ -126,7 +129,7 @@ class Mothello:
             Encoded with tokens `[game width(language)]` and last `[game move]`.
 
         Raises:
-            ValueError: for another board, an output-only language, or a game through a start square.
+            ValueError: for another board or an output-only language.
         """
         moves = self._moves_of(games)
         longest = self.word_lengths[self._input(language)].max()
@@ -151,9 +154,14 @@ class Mothello:
         """Read games back from tokens int `[game pos]`, 0 after the end.
 
         Raises:
-            ValueError: for a token or a word that the language does not have, or an unfinished word.
+            ValueError: for a token or a word that the language does not have, an unfinished word, or a move twice.
         """
         tokens = np.asarray(tokens)
+        if tokens.ndim != 2 or not np.issubdtype(tokens.dtype, np.integer):
+            raise ValueError(
+                f"tokens is {tokens.dtype} of shape {tokens.shape}: expected integers of shape [game pos]; "
+                f"write tokens[None] for a single game"
+            )
         n, length = tokens.shape
         square_at, step = self._words_starting_at(tokens, self._input(language))
         begins = _reachable(step)
@@ -201,13 +209,6 @@ class Mothello:
     def _moves_of(self, games: Games) -> np.ndarray:
         if games.board != self.board:
             raise ValueError(f"games on a board of side {games.board}: this Mothello writes games of side {self.board}")
-        impossible = np.isin(games.moves, start_squares(self.board))
-        if impossible.any():
-            game, move = (int(index[0]) for index in np.nonzero(impossible))
-            name = square_name(int(games.moves[game, move]), self.board)
-            raise ValueError(
-                f"game {game}, move {move + 1}: {name} is a start square, which no language has a word for"
-            )
         return games.moves
 
     def _words_starting_at(self, tokens: np.ndarray, language: int) -> tuple[np.ndarray, np.ndarray]:
@@ -230,31 +231,44 @@ class Mothello:
         return square_at, step
 
     def _read_anchors(self) -> Groups:
-        shared_by_all = [self.inputs]
-        given = self.anchors if isinstance(self.anchors, Mapping) else dict.fromkeys(self.anchors, shared_by_all)
+        members: dict[int, list[Sequence[int]]] = {}  # by square, since a square can be spelled in several ways
+        for key in self.anchors:
+            square = self._anchor_square(key)
+            if isinstance(self.anchors, Mapping):
+                members.setdefault(square, []).extend(self.anchors[key])
+            else:
+                members[square] = [self.inputs]
         groups = []
-        for key, members in given.items():
-            square = square_index(key, self.board) if isinstance(key, str) else int(key)
-            if not 0 <= square < self.board**2 or square in start_squares(self.board):
-                name = square_name(square, self.board)
-                raise ValueError(
-                    f"anchor {name}: start squares are never played and cannot be anchors of a board of side {self.board}"
-                )
+        for square, given in members.items():
+            name = square_name(square, self.board)
             seen: set[int] = set()
-            for group in members:
+            for group in given:
                 languages = tuple(sorted(set(group)))
                 if not set(languages) <= set(range(len(self.languages))):
                     raise ValueError(
-                        f"anchor {key!r} is shared by languages {languages}: there are only 0 to {len(self.languages) - 1}"
+                        f"anchor {name!r} is shared by languages {languages}: there are only 0 to {len(self.languages) - 1}"
                     )
                 if seen & set(languages):
                     raise ValueError(
-                        f"anchor {key!r}: a language stands in two of its groups {[list(g) for g in members]}"
+                        f"anchor {name!r}: a language stands in two of its groups {[list(g) for g in given]}"
                     )
                 seen |= set(languages)
                 if len(languages) > 1:
                     groups.append((square, languages))
         return tuple(sorted(groups))
+
+    def _anchor_square(self, key: str | int) -> int:
+        square = square_index(key, self.board) if isinstance(key, str) else int(key)
+        if not 0 <= square < self.board**2:
+            raise ValueError(
+                f"anchor {key} is no square of a board of side {self.board}: expected 0 to {self.board**2 - 1}, or a name"
+            )
+        if square in start_squares(self.board):
+            name = square_name(square, self.board)
+            raise ValueError(
+                f"anchor {name}: start squares are never played and cannot be anchors of a board of side {self.board}"
+            )
+        return square
 
     def _anchor_mapping(self) -> dict[str | int, list[list[int]]]:
         mapping: dict[str | int, list[list[int]]] = {}

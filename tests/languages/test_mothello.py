@@ -13,7 +13,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mothello_interp.languages import PAD, Atomic, Compositional, Language, Mothello, Split
-from mothello_interp.othello import Games, full_length, random_games, square_index, square_name, start_squares
+from mothello_interp.othello import (
+    Games,
+    IllegalGame,
+    full_length,
+    random_games,
+    square_index,
+    square_name,
+    start_squares,
+)
 from mothello_interp.othello.rules import SIDES
 
 Groups = dict[str, list[list[int]]]
@@ -224,6 +232,7 @@ def test_equal_anchors_make_equal_mothellos() -> None:
     languages = (Atomic(), Split(), Compositional())
     plain = Mothello(6, languages, ["c2", "b5"])
     forms: list[Any] = [("b5", "c2"), {"c2", "b5"}, [8, 25], ["C2", "B5"], {25: [[2, 0, 1]], "c2": [[0, 1, 2]]}]
+    forms += [["c2", 8, "b5", "B5"]]
     for anchors in forms:
         assert Mothello(6, languages, anchors) == plain
         assert hash(Mothello(6, languages, anchors)) == hash(plain)
@@ -232,6 +241,7 @@ def test_equal_anchors_make_equal_mothellos() -> None:
     assert grouped.anchors == {"c2": [[0, 1]]}
     assert grouped == Mothello(6, list(languages), grouped.anchors)  # type: ignore[arg-type]
     assert len({plain, grouped, Mothello(6, languages)}) == 3
+    assert Mothello(6, (Atomic(),) * 4, {"c2": [[0, 1]], 8: [[2, 3]]}).anchors == {"c2": [[0, 1], [2, 3]]}
 
 
 def test_an_anchor_shared_with_nobody_is_none() -> None:
@@ -286,12 +296,14 @@ def test_an_output_language_of_several_tokens(output: Language) -> None:
     [
         (["c3"], "anchor c3: start squares are never played and cannot be anchors of a board of side 6"),
         ([14], "anchor c3: start squares are never played"),
-        ([36], "cannot be anchors of a board of side 6"),
-        ([-1], "cannot be anchors of a board of side 6"),
+        ([36], "anchor 36 is no square of a board of side 6: expected 0 to 35, or a name"),
+        ([-1], "anchor -1 is no square of a board of side 6"),
         (["g1"], "'g1' is no square of a board of side 6"),
         ({"c2": [[0, 3]]}, r"anchor 'c2' is shared by languages \(0, 3\): there are only 0 to 2"),
         ({"c2": [[-1, 0]]}, r"anchor 'c2' is shared by languages \(-1, 0\): there are only 0 to 2"),
         ({"c2": [[0, 1], [1, 2]]}, r"anchor 'c2': a language stands in two of its groups \[\[0, 1\], \[1, 2\]\]"),
+        ({"c2": [[0, 1]], 8: [[1, 2]]}, r"anchor 'c2': a language stands in two of its groups \[\[0, 1\], \[1, 2\]\]"),
+        ({"c2": [[0, 1]], "C2": [[0, 1]]}, "anchor 'c2': a language stands in two of its groups"),
     ],
 )
 def test_anchors_that_cannot_be(anchors: list[str | int] | Mapping[str | int, list[list[int]]], message: str) -> None:
@@ -310,7 +322,26 @@ def test_anchors_that_cannot_be(anchors: list[str | int] | Mapping[str | int, li
 )
 def test_words_that_cannot_be_read_back(words: tuple[tuple[str, ...], ...], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        _ = Mothello(6, (Atomic(), Spelled(words))).words
+        Mothello(6, (Atomic(), Spelled(words)))
+
+
+def test_an_unknown_board() -> None:
+    with pytest.raises(ValueError, match=r"board=5: Othello is played here on boards of side \(4, 6, 8\)"):
+        Mothello(5, (Atomic(),))
+
+
+@given(mothellos(), st.data())
+@settings(max_examples=40, deadline=None)
+def test_games_of_any_width_come_back(case: tuple[Mothello, Groups], data: st.DataObject) -> None:
+    """Cut to a few moves, or with room behind the end: the tokens are as wide as ever."""
+    mothello, _ = case
+    board, language = mothello.board, data.draw(st.sampled_from(mothello.inputs))
+    width = data.draw(st.integers(0, full_length(board) + 5))
+    moves = np.pad(random_games(5, board=board, seed=3).moves, ((0, 0), (0, 5)), constant_values=-1)[:, :width]
+    games = Games(moves, board)
+    tokens = mothello.encode(games, language).tokens
+    assert tokens.shape == (5, mothello.width(language))
+    assert mothello.decode(tokens, language) == games
 
 
 def test_words_may_share_their_beginning() -> None:
@@ -371,3 +402,16 @@ def test_tokens_outside_the_vocabulary(token: int) -> None:
     assert mothello.d_vocab == 21
     with pytest.raises(ValueError, match=rf"game 0, position 1: token {token} \(outside the vocabulary of 21\)"):
         mothello.decode(np.array([[9, token, 0]]), 1)
+
+
+@pytest.mark.parametrize("tokens", [np.array([1, 2]), np.zeros((1, 1, 2), int), np.zeros((1, 2))])
+def test_tokens_of_another_shape_or_kind(tokens: np.ndarray) -> None:
+    message = re.escape(f"tokens is {tokens.dtype} of shape {tokens.shape}: expected integers of shape [game pos]")
+    with pytest.raises(ValueError, match=message):
+        Mothello(4, (Compositional(),)).decode(tokens, 0)
+
+
+def test_tokens_that_say_a_move_twice() -> None:
+    mothello = Mothello(4, (Compositional(),))
+    with pytest.raises(IllegalGame, match="game 1, move 2: a1 was played before"):
+        mothello.decode(np.array([[1, 2, 0, 0], [1, 2, 1, 2]]), 0)
