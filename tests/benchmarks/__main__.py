@@ -1,0 +1,13 @@
+"""`python -m tests.benchmarks [name ...]`: all of them, or those named."""
+
+import sys
+
+from tests.benchmarks import probes, training, words, world
+
+_ALL = {"world": world, "words": words, "training": training, "probes": probes}
+
+unknown = sorted(set(sys.argv[1:]) - _ALL.keys())
+if unknown:
+    sys.exit(f"no benchmark {unknown[0]!r}; there are: {', '.join(_ALL)}")
+for name in sys.argv[1:] or _ALL:
+    print(f"{name}\n  " + "\n  ".join(_ALL[name].run()), flush=True)

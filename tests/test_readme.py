@@ -1,0 +1,40 @@
+"""What the README says runs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_first_example_runs(tmp_path: Path) -> None:
+    """The first Python block, as it stands, in a fresh interpreter."""
+    example = re.findall(r"```python\n(.*?)```", README, re.DOTALL)[0]
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "normalised" in done.stdout
+
+
+def test_every_analysis_is_in_the_table() -> None:
+    """The table of figures names exactly the analyses there are."""
+    there = {path.stem for path in (ROOT / "analyses").glob("[!_]*.py")}
+    assert set(re.findall(r"`python -m analyses (\w+)` \|", README)) == there
+
+
+def test_every_file_of_the_tree_exists() -> None:
+    """The tree names files that exist."""
+    tree = re.search(r"```\n(mothello_interp/.*?)```", README, re.DOTALL)
+    assert tree
+    folder = ""
+    for line in tree[1].splitlines():
+        depth = (len(line) - len(line.lstrip())) // 2
+        names = re.findall(r"[\w]+(?:\.py|/)", line.split("   ")[0] if depth == 0 else line.lstrip().split("   ")[0])
+        for name in names:
+            if depth == 0:
+                folder = ""
+            path = ROOT / ("" if depth == 0 else "mothello_interp") / (folder if depth == 2 else "") / name
+            assert path.exists(), path
+            if name.endswith("/") and depth == 1:
+                folder = name
