@@ -9,13 +9,12 @@ from functools import cached_property
 
 import numpy as np
 
+from mothello_interp.languages.code import PAD, Groups, build_code, read_words
 from mothello_interp.languages.language import Language
 from mothello_interp.othello import Games, full_length, square_index, square_name, start_squares
 from mothello_interp.othello.rules import check_side
 
-PAD = 0
 Anchors = Iterable[str | int] | Mapping[str | int, Sequence[Sequence[int]]]
-Groups = tuple[tuple[int, tuple[int, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -163,8 +162,7 @@ class Mothello:
                 f"write tokens[None] for a single game"
             )
         n, length = tokens.shape
-        square_at, step = self._words_starting_at(tokens, self._input(language))
-        begins = _reachable(step)
+        square_at, begins = read_words(tokens, self.words[self._input(language)], self.d_vocab)
         wrong = begins & (square_at < 0) & (tokens != PAD)
         wrong[:, 1:] |= (tokens[:, 1:] != PAD) & (tokens[:, :-1] == PAD)
         if wrong.any():
@@ -210,25 +208,6 @@ class Mothello:
         if games.board != self.board:
             raise ValueError(f"games on a board of side {games.board}: this Mothello writes games of side {self.board}")
         return games.moves
-
-    def _words_starting_at(self, tokens: np.ndarray, language: int) -> tuple[np.ndarray, np.ndarray]:
-        """For a word that would begin at each position: its square or -1, and how far the next word is."""
-        words = self.words[language, :, : self.word_lengths[language].max()]
-        node = np.zeros(tokens.shape, np.int64)  # index into the tree of words, 0 its root; -1 off the tree
-        square_at = np.full(tokens.shape, -1, np.int64)
-        step = np.ones(tokens.shape, np.int64)
-        tree, squares = _word_tree(words, self.d_vocab)
-        known = np.clip(tokens, 0, self.d_vocab - 1)
-        for piece in range(words.shape[1]):
-            ahead = np.zeros_like(known)
-            ahead[:, : tokens.shape[1] - piece] = known[:, piece:]
-            in_range = np.zeros(tokens.shape, bool)
-            in_range[:, : tokens.shape[1] - piece] = (tokens == known)[:, piece:]
-            node = np.where((node >= 0) & in_range, tree[node, ahead], -1)
-            ends = (node >= 0) & (squares[node] >= 0)
-            square_at[ends] = squares[node[ends]]
-            step[ends] = piece + 1
-        return square_at, step
 
     def _read_anchors(self) -> Groups:
         members: dict[int, list[Sequence[int]]] = {}  # by square, since a square can be spelled in several ways
@@ -278,75 +257,4 @@ class Mothello:
 
     @cached_property
     def _code(self) -> tuple[tuple[str, ...], np.ndarray]:
-        owner = {(square, member): group[0] for square, group in self.groups for member in group}
-        own_words = [language.words(self.board) for language in self.languages]
-        vocabulary, index = ["<pad>"], {}
-        written: list[list[list[int]]] = []
-        for language in range(len(self.languages)):
-            row: list[list[int]] = []
-            for square in range(self.board**2):
-                if square in start_squares(self.board):
-                    row.append([])
-                    continue
-                by = owner.get((square, language), language)
-                word = [f"{by}:{piece}" for piece in own_words[by][square]]
-                for piece in word:
-                    if piece not in index:
-                        index[piece] = len(vocabulary)
-                        vocabulary.append(piece)
-                row.append([index[piece] for piece in word])
-            written.append(row)
-        longest = max(len(word) for row in written for word in row)
-        words = np.array([[word + [PAD] * (longest - len(word)) for word in row] for row in written], np.int32)
-        for language, table in enumerate(words):
-            _check_code(table, language, self)
-        return tuple(vocabulary), words
-
-
-def _check_code(words: np.ndarray, language: int, mothello: Mothello) -> None:
-    spelled = {tuple(int(token) for token in word if token): square for square, word in enumerate(words)}
-    playable = [square for square in range(len(words)) if square not in start_squares(mothello.board)]
-    for square in playable:
-        word = tuple(int(token) for token in words[square] if token)
-        name = square_name(square, mothello.board)
-        if not word:
-            raise ValueError(f"language {language} ({mothello.languages[language]!r}) has no word for {name}")
-        if spelled[word] != square:
-            raise ValueError(
-                f"language {language} ({mothello.languages[language]!r}) writes {name} like another square"
-            )
-        if any(word[:n] in spelled for n in range(1, len(word))):
-            raise ValueError(
-                f"language {language} ({mothello.languages[language]!r}): a shorter word begins that of {name}"
-            )
-
-
-def _word_tree(words: np.ndarray, d_vocab: int) -> tuple[np.ndarray, np.ndarray]:
-    """The words as a tree: next node `[node token]` (-1: none) and the square that each node spells (-1: none)."""
-    nodes: dict[tuple[int, ...], int] = {(): 0}
-    for word in words:
-        for n in range(1, int((word != PAD).sum()) + 1):
-            nodes.setdefault(tuple(word[:n]), len(nodes))
-    tree = np.full((len(nodes), d_vocab), -1)
-    squares = np.full(len(nodes), -1)
-    for path, node in nodes.items():
-        if path:
-            tree[nodes[path[:-1]], path[-1]] = node
-    for square, word in enumerate(words):
-        if word[0] != PAD:
-            squares[nodes[tuple(word[: int((word != PAD).sum())])]] = square
-    return tree, squares
-
-
-def _reachable(step: np.ndarray) -> np.ndarray:
-    """Which positions are word beginnings, if position 0 is one and each p leads to p + step[p]: pointer doubling."""
-    n, length = step.shape
-    jump = np.minimum(np.arange(length) + step, length)
-    jump = np.concatenate([jump, np.full((n, 1), length)], axis=1)
-    reached = np.zeros((n, length + 1), bool)
-    reached[:, 0] = True
-    for _ in range(length.bit_length()):
-        games, places = np.nonzero(reached)
-        reached[games, jump[games, places]] = True
-        jump = np.take_along_axis(jump, jump, axis=1)
-    return reached[:, :length]
+        return build_code(self.board, self.languages, self.groups)

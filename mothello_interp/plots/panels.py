@@ -58,7 +58,13 @@ def add_curve(
     if band is not None:
         low, high = table[band[0]], table[band[1]]
         around = [*table[x], *table[x][::-1]], [*high, *low[::-1]]
-        style = {"mode": "lines", "fill": "toself", "fillcolor": faded(colour, 0.18), "line": {"width": 0}, "hoverinfo": "skip"}
+        style = {
+            "mode": "lines",
+            "fill": "toself",
+            "fillcolor": faded(colour, 0.18),
+            "line": {"width": 0},
+            "hoverinfo": "skip",
+        }
         figure.add_trace(go.Scatter(x=around[0], y=around[1], showlegend=False, legendgroup=name, **style), **place)
     lines = "<br>".join(f"{key}: %{{customdata[{index}]}}" for index, key in enumerate(hover))
     figure.add_trace(
