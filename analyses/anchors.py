@@ -12,6 +12,8 @@ than the identity (the symmetries), position embeddings, which random weights sh
 Linear probes, frame "mine / empty / theirs"; the paper's MLP probes on black / empty / white are in the table.
 """
 
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -63,44 +65,29 @@ def figure(table: pd.DataFrame) -> go.Figure:
     regimes = list(dict.fromkeys(table["regime"]))
     drawing = panel_grid([[LABELS[regime] for regime in regimes]], x="layer", y="accuracy in the other language")
     cross = table[(table["source"] != table["target"]) & (table["kind"] == "linear")]
+    columns = ["accuracy", "low", "high", "floor", "ceiling", "guess", "normalised"]
+    curves = cross.groupby(["regime", "seed", "weights", "symmetry", "layer"], as_index=False)[columns].mean()
     for column, regime in enumerate(regimes, 1):
-        here = cross[cross["regime"] == regime]
-        first = here["seed"].min()
-        for (weights, symmetry, seed), group in here.groupby(["weights", "symmetry", "seed"]):
-            curve = group.groupby("layer", as_index=False)[
-                ["accuracy", "low", "high", "floor", "ceiling", "guess", "normalised"]
-            ].mean()
-            if weights == "random":
-                if symmetry == "identity" and seed == first:
-                    add_curve(drawing, curve, x="layer", y="accuracy", name="random weights", column=column,
-                              legend=column == 1, colour=COLOURS["random weights"])  # fmt: skip
-                continue
-            main = symmetry == "identity"
-            name = "other language" if main else f"through the {symmetry.replace('_', ' ')}"
-            if seed != first:
-                if main:
-                    add_curve(drawing, curve, x="layer", y="accuracy", name="other seeds", colour=COLOURS[regime],
-                              column=column, width=1, legend=column == 1)  # fmt: skip
-                continue
-            add_curve(
-                drawing,
-                curve,
-                x="layer",
-                y="accuracy",
-                name=name,
-                colour=COLOURS[regime] if main else COLOURS[symmetry],
-                column=column,
-                dash="solid" if main else "dash",
-                width=4 if main else 1.5,
-                band=("low", "high") if main else None,
-                legend=column == 1,
-                hover=("floor", "ceiling", "guess", "normalised"),
-            )
-            if main:
-                for line, dash in (("ceiling", "solid"), ("floor", "dot"), ("guess", "dash")):
-                    colour = COLOURS["ceiling"] if line == "ceiling" else COLOURS["zero"]
-                    add_curve(drawing, curve, x="layer", y=line, name=line, colour=colour, column=column, dash=dash,
-                              width=1.5, legend=column == 1)  # fmt: skip
+        here = curves[curves["regime"] == regime]
+        shared: dict[str, Any] = {"x": "layer", "column": column, "legend": column == 1}
+        first = here["seed"] == here["seed"].min()
+        trained = here["weights"] == "trained"
+        identity = here["symmetry"] == "identity"
+        main = here[first & trained & identity]
+        add_curve(drawing, main, y="accuracy", name="other language", colour=COLOURS[regime], width=4,
+                  band=("low", "high"), hover=columns[3:], **shared)  # fmt: skip
+        for place, (_, curve) in enumerate(here[~first & trained & identity].groupby("seed")):
+            add_curve(drawing, curve, y="accuracy", name="other seeds", colour=COLOURS[regime], width=1,
+                      **{**shared, "legend": column == 1 and place == 0})  # fmt: skip
+        for line, dash in (("ceiling", "solid"), ("floor", "dot"), ("guess", "dash")):
+            colour = COLOURS["ceiling"] if line == "ceiling" else COLOURS["zero"]
+            add_curve(drawing, main, y=line, name=line, colour=colour, dash=dash, width=1.5, **shared)
+        add_curve(drawing, here[first & ~trained & identity], y="accuracy", name="random weights",
+                  colour=COLOURS["random weights"], **shared)  # fmt: skip
+        for symmetry, curve in here[first & trained & ~identity].groupby("symmetry"):
+            name = f"through the {str(symmetry).replace('_', ' ')}"
+            add_curve(drawing, curve, y="accuracy", name=name, colour=COLOURS[str(symmetry)], dash="dash", width=1.5,
+                      **shared)  # fmt: skip
     layers = sorted(table["layer"].unique())
     drawing.update_xaxes(tickvals=layers, ticktext=[layer_name(layer) for layer in layers])
     return drawing.update_yaxes(range=[0.3, 1.0])
