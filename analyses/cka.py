@@ -76,7 +76,8 @@ def figure(table: pd.DataFrame) -> go.Figure:
                 hover=("low", "high", "null", "null_high", "p", "games", "moves"),
             )
     layers = sorted(table["layer"].unique())
-    drawing.update_xaxes(tickvals=layers, ticktext=[layer_name(layer) for layer in layers])
+    ticks = [layer_name(layer) for layer in layers]
+    drawing.update_xaxes(tickvals=layers, ticktext=ticks, range=[layers[0] - 0.3, layers[-1] + 0.3])
     return drawing.update_yaxes(range=[-0.05, 1.05])
 
 
