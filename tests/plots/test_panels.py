@@ -1,0 +1,235 @@
+"""Panels hold exactly the numbers of their table, in the colours of the theme, and leave the table as it is."""
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import plotly.io as pio
+import pytest
+
+from mothello_interp.plots import COLOURS, LANGUAGES, add_curve, add_heatmap, layer_name, panel_grid, themed
+
+CURVE: dict[str, Any] = {"x": "layer", "y": "value", "name": "curve", "colour": COLOURS["naive"]}
+HEATMAP: dict[str, Any] = {"x": "offset", "y": "layer", "z": "recovery", "limits": (-1, 1)}
+
+
+def curve_table() -> pd.DataFrame:
+    """A curve whose rows are not in order, with an odd index, and columns that no figure shows."""
+    rng = np.random.default_rng(0)
+    layers = [2, -1, 10, 0, 1]
+    values = rng.random(5)
+    columns = {"layer": layers, "value": values, "low": values - 0.1, "high": values + 0.2, "games": [5, 4, 3, 2, 1]}
+    return pd.DataFrame({**columns, "floor": rng.random(5), "hook": "abcde"}, index=[7, 7, 3, 1, 0])
+
+
+def cells() -> pd.DataFrame:
+    """Every layer and offset once, in a random order."""
+    grid = [(layer, offset) for layer in (-1, 0, 1, 2) for offset in (-1, 0, 1, 2)]
+    table = pd.DataFrame(grid, columns=["layer", "offset"])
+    return table.assign(recovery=np.linspace(-0.4, 1.1, 16)).sample(frac=1, random_state=0)
+
+
+def titles_of(figure: go.Figure) -> list[str]:
+    return [note.text for note in figure.layout.annotations]
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 3), (3, 2)])
+def test_a_grid_of_panels(shape: tuple[int, int]) -> None:
+    """The x axes are named below the last row, the y axes beside the first column."""
+    rows, columns = shape
+    figure = panel_grid([[f"{row}{column}" for column in range(columns)] for row in range(rows)], x="layer", y="share")
+    assert titles_of(figure) == [f"{row}{column}" for row in range(rows) for column in range(columns)]
+    assert len(figure.data) == 0
+    for row in range(1, rows + 1):
+        for column in range(1, columns + 1):
+            panel = figure.get_subplot(row, column)
+            assert panel.xaxis.title.text == ("layer" if row == rows else None)
+            assert panel.yaxis.title.text == ("share" if column == 1 else None)
+    assert len(list(figure.select_xaxes())) == rows * columns
+
+
+def test_each_row_of_panels_may_name_its_axis() -> None:
+    figure = panel_grid([["a"], ["b"], ["c"]], x="x", y=["first", "second", "third"])
+    assert [figure.get_subplot(row, 1).yaxis.title.text for row in (1, 2, 3)] == ["first", "second", "third"]
+
+
+def test_panels_without_a_title() -> None:
+    """No annotation, and the titles of the others stay above their own panel."""
+    figure = panel_grid([["left", ""], ["", "right"]], x="x", y="y")
+    assert titles_of(figure) == ["left", "right"]
+    left, right = figure.layout.annotations
+    for note, (row, column) in ((left, (1, 1)), (right, (2, 2))):
+        panel = figure.get_subplot(row, column)
+        assert note.x == pytest.approx(np.mean(panel.xaxis.domain))
+        assert note.y == pytest.approx(panel.yaxis.domain[1])
+    assert len(panel_grid([["", "", ""]], x="x", y="y").layout.annotations) == 0
+
+
+def test_panels_share_their_axes() -> None:
+    figure = panel_grid([["a", "b"], ["c", "d"]], x="x", y="y")
+    assert figure.get_subplot(1, 2).yaxis.matches == "y"
+    assert figure.get_subplot(1, 1).xaxis.matches in ("x3", "x")
+    heights = [panel_grid([["a"]] * rows, x="x", y="y").layout.height for rows in (1, 2, 3)]
+    assert heights[2] - heights[1] == heights[1] - heights[0] > 200
+
+
+def test_a_curve_holds_the_numbers_of_its_table() -> None:
+    """In the order of x, exactly."""
+    figure, table = panel_grid([["a", "b"]], x="layer", y="value"), curve_table()
+    add_curve(figure, table, **CURVE, column=2, hover=("floor", "games"))
+    (trace,) = figure.data
+    ordered = table.sort_values("layer")
+    assert list(trace.x) == [-1, 0, 1, 2, 10]
+    assert np.array_equal(trace.y, ordered["value"])
+    np.testing.assert_array_equal(trace.customdata, ordered[["floor", "games"]].round(3))
+    assert (trace.xaxis, trace.yaxis) == ("x2", "y2")
+    assert (trace.name, trace.line.color, trace.mode, trace.showlegend) == ("curve", COLOURS["naive"], "lines", True)
+
+
+def test_what_hovering_shows() -> None:
+    figure = panel_grid([["a"]], x="layer", y="value")
+    add_curve(figure, curve_table(), **CURVE, hover=("floor", "games"))
+    shown = figure.data[0].hovertemplate
+    assert shown.startswith("<b>curve</b>")
+    for part in ("layer: %{x}", "value: %{y:.3f}", "floor: %{customdata[0]}", "games: %{customdata[1]}"):
+        assert part in shown
+    add_curve(figure, curve_table(), **CURVE)
+    assert "customdata" not in figure.data[1].hovertemplate
+
+
+def test_how_a_curve_looks() -> None:
+    figure = panel_grid([["a"]], x="layer", y="value")
+    look: dict[str, Any] = {"dash": "dot", "width": 1.5, "opacity": 0.4, "markers": True, "legend": False}
+    add_curve(figure, curve_table(), **CURVE, **look)
+    (trace,) = figure.data
+    assert (trace.line.dash, trace.line.width, trace.opacity, trace.mode) == ("dot", 1.5, 0.4, "lines+markers")
+    assert trace.showlegend is False
+
+
+def test_a_band_goes_out_along_its_top_and_back_along_its_bottom() -> None:
+    """Below its curve, in the same colour but fainter, and without an entry in the legend."""
+    figure, table = panel_grid([["a"], ["b"]], x="layer", y="value"), curve_table()
+    add_curve(figure, table, **CURVE, row=2, band=("low", "high"))
+    band, curve = figure.data
+    ordered = table.sort_values("layer")
+    assert list(band.x) == [-1, 0, 1, 2, 10, 10, 2, 1, 0, -1]
+    np.testing.assert_array_equal(band.y, [*ordered["high"], *ordered["low"][::-1]])
+    assert (band.fill, band.fillcolor, band.line.width) == ("toself", "rgba(213,94,0,0.18)", 0)
+    assert band.showlegend is False
+    assert band.legendgroup == curve.legendgroup == "curve"
+    assert (band.yaxis, curve.yaxis) == ("y2", "y2")
+
+
+def test_a_heat_map_holds_the_numbers_of_its_table() -> None:
+    """Rows are y ascending from below, columns x ascending from the left, whatever the order of the table."""
+    figure, table = panel_grid([["a"]], x="offset", y="layer"), cells()
+    add_heatmap(figure, table, **HEATMAP)
+    (trace,) = figure.data
+    assert list(trace.y) == [-1, 0, 1, 2]
+    assert list(trace.x) == [-1, 0, 1, 2]
+    np.testing.assert_array_equal(trace.z, np.linspace(-0.4, 1.1, 16).reshape(4, 4))
+    assert figure.layout.yaxis.autorange is None
+    for row in table.to_dict("records"):
+        place = list(trace.y).index(row["layer"]), list(trace.x).index(row["offset"])
+        assert trace.z[place] == row["recovery"]
+
+
+def test_rows_of_a_heat_map_are_sorted_as_numbers() -> None:
+    figure, table = panel_grid([["a"]], x="offset", y="layer"), cells()
+    add_heatmap(figure, table.assign(layer=table["layer"].replace({0: 10, 1: 9})), **HEATMAP)
+    assert list(figure.data[0].y) == [-1, 2, 9, 10]
+    np.testing.assert_array_equal(figure.data[0].z[1], np.linspace(-0.4, 1.1, 16)[12:])
+
+
+def test_a_cell_that_is_missing_is_blank() -> None:
+    figure = panel_grid([["a"]], x="offset", y="layer")
+    table = cells()
+    add_heatmap(figure, table.loc[(table["layer"] != 1) | (table["offset"] != 2)], **HEATMAP)
+    assert np.isnan(figure.data[0].z[2, 3])
+    assert np.isnan(figure.data[0].z).sum() == 1
+
+
+def test_a_cell_given_twice_is_an_error() -> None:
+    with pytest.raises(ValueError, match="duplicate"):
+        add_heatmap(panel_grid([["a"]], x="x", y="y"), pd.concat([cells(), cells()]), **HEATMAP)
+
+
+def test_limits_of_a_heat_map_are_those_asked_for() -> None:
+    """White is 0 and panels can be compared, so no panel chooses its own scale; the first shows it."""
+    figure = panel_grid([["a", "b"], ["c", "d"]], x="offset", y="layer")
+    for row in (1, 2):
+        for column in (1, 2):
+            add_heatmap(figure, cells(), **{**HEATMAP, "limits": (-0.5, 0.75)}, row=row, column=column)
+    assert {(trace.zmin, trace.zmax, trace.zmid) for trace in figure.data} == {(-0.5, 0.75, 0)}
+    assert len({json.dumps(trace.colorscale) for trace in figure.data}) == 1
+    assert figure.data[0].colorscale[0][1] != figure.data[0].colorscale[-1][1]
+    assert [trace.showscale for trace in figure.data] == [True, False, False, False]
+    assert {(trace.xaxis, trace.yaxis) for trace in figure.data} == {
+        ("x", "y"),
+        ("x2", "y2"),
+        ("x3", "y3"),
+        ("x4", "y4"),
+    }
+
+
+def test_cells_are_labelled_if_asked_for() -> None:
+    figure = panel_grid([["a", "b"]], x="offset", y="layer")
+    add_heatmap(figure, cells(), **HEATMAP, title="here")
+    add_heatmap(figure, cells(), **HEATMAP, column=2, text=False)
+    assert figure.data[0].texttemplate == "%{z:.2f}"
+    assert figure.data[1].texttemplate is None
+    assert figure.data[0].hovertemplate.startswith("here<br>layer: %{y}<br>offset: %{x}<br>recovery: %{z:.3f}")
+
+
+def test_drawing_changes_no_table_and_no_other_figure() -> None:
+    table, grid = curve_table(), cells()
+    before = table.copy(deep=True), grid.copy(deep=True)
+    figure, other = (panel_grid([["a", "b"]], x="x", y="y") for _ in range(2))
+    add_curve(figure, table, **CURVE, band=("low", "high"), hover=("floor",))
+    add_heatmap(figure, grid, **HEATMAP, column=2)
+    pd.testing.assert_frame_equal(table, before[0])
+    pd.testing.assert_frame_equal(grid, before[1])
+    assert len(figure.data) == 3
+    assert len(other.data) == 0
+
+
+def test_a_figure_goes_through_json() -> None:
+    """The report reads figures from there."""
+    figure = panel_grid([["a", "b"]], x="x", y="y")
+    add_curve(figure, curve_table(), **CURVE, band=("low", "high"), hover=("floor",))
+    add_heatmap(figure, cells(), **HEATMAP, column=2)
+    again = pio.from_json(figure.to_json())
+    assert len(again.data) == 3
+    assert json.loads(again.to_json()) == json.loads(figure.to_json())
+
+
+def test_colours_can_be_told_apart() -> None:
+    """Those of the theme are Okabe and Ito's, greys aside; what stands in one panel differs."""
+    palette = {"#E69F00", "#56B4E9", "#009E73", "#F0E442", "#0072B2", "#D55E00", "#CC79A7"}
+    for colour in {*COLOURS.values(), *LANGUAGES}:
+        red, green, blue = (colour[place : place + 2] for place in (1, 3, 5))
+        assert re.fullmatch("#[0-9A-F]{6}", colour)
+        assert colour in palette or red == green == blue
+    panels = (
+        ("naive", "anchors", "unified", "zero", "ceiling"),
+        ("identity", "diagonal", "antidiagonal", "half_turn", "zero", "ceiling"),
+        ("cka", "retrieval", "cosine", "zero", "ceiling"),
+    )
+    for names in panels:
+        assert len({COLOURS[name] for name in names}) == len(names)
+    assert len(set(LANGUAGES)) == len(LANGUAGES)
+
+
+def test_the_theme_is_in_the_figure() -> None:
+    """So that a figure looks the same wherever it is opened."""
+    figure = themed(go.Figure(), rows=2)
+    assert figure.layout.template.layout.paper_bgcolor == "white"
+    assert list(figure.layout.template.layout.colorway) == list(LANGUAGES)
+    assert figure.layout.height > themed(go.Figure()).layout.height
+
+
+def test_layers_by_name() -> None:
+    assert [layer_name(layer) for layer in (-1, 0, 7)] == ["emb", "0", "7"]
