@@ -96,6 +96,8 @@ def collect(
     """
     wanted = tuple(layers) if layers is not None else all_layers(checkpoint)
     spoken = tuple(languages) if languages is not None else checkpoint.mothello.inputs
+    if not wanted or not spoken:
+        raise ValueError(f"layers={list(wanted)}, languages={list(spoken)}: name at least one of each")
     unknown = sorted(set(wanted) - set(all_layers(checkpoint)))
     if unknown:
         raise ValueError(

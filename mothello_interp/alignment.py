@@ -77,10 +77,10 @@ def align(
                     row |= {"floor": scores.mean(floor), "ceiling": scores.mean(ceiling)}
                     row["ceiling_target"] = scores.mean(scores.per_game(own[target].plain))
                     row |= _normalised(row)
-                    between = scores.interval(weights, accuracy, floor, ceiling)
-                    blank = np.isnan(row["normalised"])
-                    row |= {"normalised_low": np.nan if blank else between[0]}
-                    row |= {"normalised_high": np.nan if blank else between[1], "games": len(games)}
+                    between = (np.nan, np.nan)
+                    if not np.isnan(row["normalised"]):
+                        between = scores.interval(weights, accuracy, floor, ceiling)
+                    row |= {"normalised_low": between[0], "normalised_high": between[1], "games": len(games)}
                     rows.append(row)
     return pd.DataFrame(rows)
 
@@ -98,6 +98,7 @@ def align_by_move(
     Returns:
         One row per source, target, symmetry and move: accuracy, guess, floor, ceiling, games, as in `align`.
     """
+    _check_layer(probes, layer)
     scores = _Scores(probes, collect(checkpoint, games, layers=[layer], languages=probes.languages), symmetries)
     tables = []
     for source in probes.languages:
@@ -126,6 +127,7 @@ def align_up_to_symmetry(probes: Probes, checkpoint: Checkpoint, games: Games, *
         One row per source and target: symmetry, accuracy, moved, runner_up and runner_up_accuracy (the next best
         symmetry), floor, ceiling, normalised, all from the second half of the games.
     """
+    _check_layer(probes, layer)
     half = len(games) // 2
     chosen = align(probes, checkpoint, games[:half], resamples=1)
     scored = align(probes, checkpoint, games[half:], resamples=1)
@@ -151,6 +153,11 @@ def best_layer(table: pd.DataFrame, source: int) -> int:
     """
     own = table[(table["source"] == source) & (table["target"] == source) & (table["symmetry"] == "identity")]
     return int(own["layer"].iloc[own["accuracy"].to_numpy().argmax()])
+
+
+def _check_layer(probes: Probes, layer: int) -> None:
+    if layer not in probes.layers:
+        raise ValueError(f"layer {layer}: these probes were fitted at layers {list(probes.layers)}")
 
 
 class _Hits:

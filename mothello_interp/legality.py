@@ -58,13 +58,13 @@ def legality(
                     "open": still_open[at, move].mean(),
                 }
             )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["language", "move", "top1", "legal_mass", "guess", "prefixes", "open"])
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
     """`legality` over all prefixes, one row a language: language, top1, legal_mass, prefixes."""
     weighted = table.assign(top1=table["top1"] * table["prefixes"], legal_mass=table["legal_mass"] * table["prefixes"])
-    total = weighted.groupby("language", as_index=False)[["top1", "legal_mass", "prefixes"]].sum()
+    total = weighted.groupby("language", as_index=False)[["top1", "legal_mass", "prefixes"]].sum(min_count=1)
     return total.assign(top1=total["top1"] / total["prefixes"], legal_mass=total["legal_mass"] / total["prefixes"])
 
 

@@ -97,8 +97,12 @@ def minimal_pairs(games: Games, n: int, *, seed: int, earliest: int = 4, latest:
         earliest, latest: range of the move number that is changed.
 
     Raises:
-        ValueError: if the games yield fewer than n.
+        ValueError: if the games yield fewer than n, or for a range that is none.
     """
+    if not 1 <= earliest <= latest:
+        raise ValueError(
+            f"earliest={earliest}, latest={latest}: expected 1 <= earliest <= latest, since the move before counts"
+        )
     rng = np.random.default_rng(seed)
     games = games[games.lengths > latest + SHARED_AFTER + 1]
     changed = rng.integers(earliest, latest + 1, len(games))
@@ -237,6 +241,7 @@ def _patched(
         put_in = values[part].reshape(cells * batch, -1)
 
         def put(activation: torch.Tensor, hook: Any, at: Any = (rows, columns), new: Any = put_in) -> torch.Tensor:
+            activation = activation.clone()  # it may be the cached run itself
             activation[at] = new
             return activation
 

@@ -143,7 +143,7 @@ def fit_probes_on(
     if len(kept) == 0:
         raise ValueError("no rows to fit on: pass at least one game with two moves")
     x = rearrange(activations.values[:, :, kept], "language layer row d_model -> row (language layer) d_model")
-    mean, scale = x.mean(dim=0), x.std(dim=0) + 1e-6
+    mean, scale = x.mean(dim=0), x.std(dim=0, correction=0) + 1e-6
     x = (x - mean) / scale
     truth = rearrange(torch.nn.functional.one_hot(torch.from_numpy(classes).long(), 3), "row s c -> row (c s)").float()
     generator = torch.Generator().manual_seed(seed)

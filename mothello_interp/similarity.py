@@ -9,6 +9,8 @@ random weights, for both carry the same bag of moves. So beside it stand measure
 parallel-game retrieval and centred cosine.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 import torch
@@ -18,6 +20,7 @@ from mothello_interp.activations import Activations, hook_name
 Rows = np.ndarray | torch.Tensor
 MIN_BOARDS = 50  # moves with fewer distinct boards are left out: a handful of points says nothing about geometry
 _FOLDS = 10
+_ROUNDING = 1e-10  # of the squared spread: a debiased HSIC below this is rounding, not signal
 
 
 def linear_cka(x: Rows, y: Rows, debiased: bool = False) -> float:
@@ -36,7 +39,7 @@ def linear_cka(x: Rows, y: Rows, debiased: bool = False) -> float:
     """
     x, y = _paired(x, y)
     hsic = _hsic_debiased if debiased else _hsic
-    return _ratio(hsic(x, y), hsic(x, x), hsic(y, y))
+    return _ratio(hsic(x, y), _own(hsic, x), _own(hsic, y))
 
 
 def retrieval(x: Rows, y: Rows) -> float:
@@ -139,12 +142,12 @@ def _cka_with_null(x: torch.Tensor, y: torch.Tensor, orders: list[torch.Tensor])
     """CKA of rows `[move game d]`, HSICs summed over moves; its error by leaving out a share of the games at a time."""
 
     def cka(x: torch.Tensor, y: torch.Tensor) -> float:
-        return _ratio(_hsic_debiased(x, y), _hsic_debiased(x, x), _hsic_debiased(y, y))
+        return _ratio(_hsic_debiased(x, y), _own(_hsic_debiased, x), _own(_hsic_debiased, y))
 
     fold = torch.arange(x.shape[1]) % _FOLDS
     parts = np.array([cka(x[:, fold != left_out], y[:, fold != left_out]) for left_out in range(_FOLDS)])
     error = np.sqrt((_FOLDS - 1) / _FOLDS * ((parts - parts.mean()) ** 2).sum())
-    of_x, of_y = _hsic_debiased(x, x), _hsic_debiased(y, y)
+    of_x, of_y = _own(_hsic_debiased, x), _own(_hsic_debiased, y)
     x_single, y_single = _centred(x).float(), _centred(y).float()  # enough for the null, in half the time
     null = [_ratio(_hsic_debiased(x_single, y_single[:, order]).double(), of_x, of_y) for order in orders]
     return cka(x, y), float(error), np.array(null)
@@ -185,13 +188,18 @@ def _hsic_debiased(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     return (trace + totals - 2 / (n - 2) * (x_sums * y_sums).sum(dim=-1)) / (n * (n - 3))
 
 
-def _ratio(between: torch.Tensor, of_x: torch.Tensor, of_y: torch.Tensor) -> float:
-    scale = of_x.sum() * of_y.sum()
-    if not scale > 0:
+def _own(hsic: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], rows: torch.Tensor) -> torch.Tensor:
+    """HSIC of rows `[... n d]` with themselves, checked to be more than rounding."""
+    value = hsic(rows, rows).sum()
+    if not value > _ROUNDING * _centred(rows).square().sum(dim=-1).mean(dim=-1).square().sum():
         raise ValueError(
-            "the rows have no variance left to compare: they are all equal, or too few for the debiased estimator"
+            "the rows have no variance to compare: all distances are equal, or too few for the debiased estimator"
         )
-    return float(between.sum() / scale.sqrt())
+    return value
+
+
+def _ratio(between: torch.Tensor, of_x: torch.Tensor, of_y: torch.Tensor) -> float:
+    return float(between.sum() / (of_x * of_y).sqrt())
 
 
 def _paired(x: Rows, y: Rows) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,7 +4,7 @@ import platform
 import subprocess
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,10 @@ def pretrain(preset: Preset, folder: Path, *, seed: int, threads: int, device: s
     """
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / CHECKPOINT).exists():
-        return load_checkpoint(folder / CHECKPOINT)
+        done = load_checkpoint(folder / CHECKPOINT)
+        made = {"spec": done.spec.to_toml(), "training": done.provenance["training"], "seed": done.provenance["seed"]}
+        _check_same(folder, made, _identity(preset, seed))
+        return done
     torch.set_num_threads(threads)
     with threadpool_limits(threads):
         run = _Run.start(preset, folder, seed, device)
@@ -44,6 +47,24 @@ def pretrain(preset: Preset, folder: Path, *, seed: int, threads: int, device: s
         checkpoint = run.finish()
         save_checkpoint(folder / CHECKPOINT, checkpoint)
     return checkpoint
+
+
+def _identity(preset: Preset, seed: int) -> dict[str, Any]:
+    """What makes a run the same run."""
+    return {"spec": preset.spec.to_toml(), "training": preset.training.model_dump(mode="json"), "seed": seed}
+
+
+def _check_same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for key, value in wanted.items():
+        if there[key] != value:
+            raise TrainingStopped(
+                f"{folder} holds a run with another {key} ({there[key]!r}, now {value!r}); "
+                f"choose another --out, or delete it"
+            )
+
+
+def _no_sums() -> dict[str, float]:
+    return {"loss": 0.0, "positions": 0.0, "floor": 0.0}
 
 
 @dataclass
@@ -59,26 +80,21 @@ class _Run:
     dtype: torch.dtype
     step: int = 0
     seconds: float = 0.0
+    sums: dict[str, float] = field(default_factory=_no_sums)  # since the last line of metrics
 
     @classmethod
     def start(cls, preset: Preset, folder: Path, seed: int, device: str) -> "_Run":
-        identity = {"spec": preset.spec.to_toml(), "training": preset.training.model_dump(mode="json"), "seed": seed}
         model = build_model(preset.spec, seed=seed, device=device)
         optimizer = Optimizer(model, preset.training)
         saved = load_state(folder)
         if saved is not None:
-            for key, value in identity.items():
-                if saved["identity"][key] != value:
-                    raise TrainingStopped(
-                        f"{folder} holds a run with another {key} ({saved['identity'][key]!r}, now {value!r}); "
-                        f"choose another --out, or delete it"
-                    )
+            _check_same(folder, saved["identity"], _identity(preset, seed))
             model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])
         metrics = Metrics(folder / METRICS, saved["metrics"] if saved else 0)
         run = cls(preset, folder, seed, Checkpoint(model, preset.spec), optimizer, metrics, _dtype(preset, device))
         if saved is not None:
-            run.step, run.seconds = saved["step"], saved["seconds"]
+            run.step, run.seconds, run.sums = saved["step"], saved["seconds"], saved["sums"]
         return run
 
     def train(self, threads: int, quiet: bool) -> None:
@@ -88,7 +104,6 @@ class _Run:
         columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
         with ThreadPoolExecutor(1) as ahead, Progress(*columns, disable=quiet, speed_estimate_period=120) as bar:
             task = bar.add_task(self.preset.name, total=training.steps, completed=self.step)
-            total, positions, floor = 0.0, 0.0, 0.0
             coming = self._prefetch(ahead, corpus, self.step, threads)
             while self.step < training.steps:
                 began = time.perf_counter()
@@ -96,15 +111,17 @@ class _Run:
                 coming = self._prefetch(ahead, corpus, self.step + 1, threads)
                 targets = torch.from_numpy(batch.targets).to(self.device)
                 loss, count = self._update(batch, targets)
-                total, positions = total + loss, positions + count
-                floor += entropy_sum(targets).item() if targets.ndim == 3 else 0.0
+                self.sums["loss"] += loss
+                self.sums["positions"] += count
+                self.sums["floor"] += entropy_sum(targets).item() if targets.ndim == 3 else 0.0
                 self.step += 1
                 self.seconds += time.perf_counter() - began
                 bar.advance(task)
                 if self._due(training.evaluate_every):
-                    line = {"games": self.step * training.batch, "loss": total / positions, "floor": floor / positions}
-                    line |= {"seconds": round(self.seconds, 1), **probe.measure(self.checkpoint, self.dtype)}
-                    total, positions, floor = 0.0, 0.0, 0.0
+                    means = {name: self.sums[name] / self.sums["positions"] for name in ("loss", "floor")}
+                    line = {"games": self.step * training.batch, **means, "seconds": round(self.seconds, 1)}
+                    line |= probe.measure(self.checkpoint, self.dtype)
+                    self.sums = _no_sums()
                     self.metrics.append(line)
                     bar.update(task, description=_describe(self.preset.name, line))
                 if self._due(training.save_every):
@@ -133,13 +150,13 @@ class _Run:
 
     def save(self) -> None:
         """Write the state from which the run goes on exactly."""
-        training = self.preset.training.model_dump(mode="json")
         state = {
-            "identity": {"spec": self.preset.spec.to_toml(), "training": training, "seed": self.seed},
+            "identity": _identity(self.preset, self.seed),
             "model": self.checkpoint.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "seconds": self.seconds,
+            "sums": self.sums,
             "metrics": self.metrics.count,
         }
         save_state(self.folder, state)

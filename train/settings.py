@@ -84,11 +84,11 @@ class Preset(Strict):
             raise SpecError(f"{path}: unknown table [{unknown[0]}]; a preset has [world], [model] and [training]")
         spec = ModelSpec.read({key: tables[key] for key in ("world", "model") if key in tables}, str(path))
         training = Training.read(tables.get("training", {}), f"{path}: [training]")
-        return cls(spec=spec, training=training, name=f"{path.parent.name}/{path.stem}")
+        return cls.read({"spec": spec, "training": training, "name": f"{path.parent.name}/{path.stem}"}, str(path))
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        self.corpus(0)
+        self.corpus(0).batch(0, 1)
         return self
 
     def corpus(self, seed: int) -> Corpus:
@@ -98,11 +98,15 @@ class Preset(Strict):
 
 
 def _with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
-    if path in seen:
+    if path.resolve() in [earlier.resolve() for earlier in seen]:
         raise SpecError(f"{path}: presets extend each other in a circle: {' -> '.join(map(str, (*seen, path)))}")
     tables = read_toml(path)
     base = tables.pop("extends", None)
-    return tables if base is None else _merge(_with_bases(path.parent / base, (*seen, path)), tables)
+    if base is None:
+        return tables
+    if not isinstance(base, str):
+        raise SpecError(f"{path}: extends = {base!r}: expected the name of a file beside this one")
+    return _merge(_with_bases(path.parent / base, (*seen, path)), tables)
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

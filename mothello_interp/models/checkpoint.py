@@ -89,12 +89,25 @@ def save_checkpoint(
         (partial / SPEC).write_text(checkpoint.spec.to_toml(), encoding="utf-8")
         (partial / PROVENANCE).write_text(json.dumps(checkpoint.provenance, indent=2) + "\n", encoding="utf-8")
         partial.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        partial.rename(folder)
+        _put_in_place(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def _put_in_place(partial: Path, folder: Path) -> None:
+    """Rename; what stood there before goes only when the new one stands."""
+    if not folder.exists():
+        partial.rename(folder)
+        return
+    aside = partial.with_name(f"{partial.name}.old")
+    folder.rename(aside)
+    try:
+        partial.rename(folder)
+    except OSError:
+        aside.rename(folder)
+        raise
+    shutil.rmtree(aside)
 
 
 def load_checkpoint(folder: str | Path, *, device: str | torch.device = "cpu", name: str = "") -> Checkpoint:
@@ -109,7 +122,10 @@ def load_checkpoint(folder: str | Path, *, device: str | torch.device = "cpu", n
     if missing:
         raise CheckpointError(f"{folder} is no checkpoint: {', '.join(missing)} missing")
     spec = ModelSpec.load(folder / SPEC)
-    provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    try:
+        provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{folder / PROVENANCE} cannot be read: {error}") from None
     try:
         stored = load_file(folder / WEIGHTS)
     except SafetensorError as error:

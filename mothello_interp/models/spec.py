@@ -10,7 +10,7 @@ from typing import Any, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from mothello_interp.languages import Mothello, describe_language, language_from
+from mothello_interp.languages import Language, Mothello, describe_language, language_from
 
 
 class SpecError(ValueError):
@@ -66,11 +66,14 @@ class World(Strict):
     def _read_languages(cls, value: Any) -> Any:
         if isinstance(value, str) or not isinstance(value, list | tuple):
             raise ValueError('expected a list of languages, such as ["atomic", {type = "split", seed = 1}]')
+        for item in value:
+            if not isinstance(item, str | Mapping | Language):
+                raise ValueError(f"{item!r} is no language: expected a name, or a table with a type")
         return tuple(language_from(item) if isinstance(item, str | Mapping) else item for item in value)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        _ = self.mothello.words
+        object.__setattr__(self, "anchors", self.mothello.anchors)  # one spelling, so that equal worlds are equal
         return self
 
     @cached_property
@@ -92,7 +95,9 @@ class Architecture(Strict):
     def _divisible(self) -> Self:
         if self.d_model % self.n_heads:
             raise ValueError(f"d_model = {self.d_model} is not divisible by n_heads = {self.n_heads}")
-        return self if self.d_mlp else self.model_copy(update={"d_mlp": 4 * self.d_model})
+        if not self.d_mlp:
+            object.__setattr__(self, "d_mlp", 4 * self.d_model)
+        return self
 
 
 class ModelSpec(Strict):
