@@ -10,7 +10,7 @@ import pandas as pd
 from rich.console import Console
 
 from mothello_interp.models import Checkpoint, load
-from mothello_interp.models.checkpoint import PROVENANCE, WEIGHTS
+from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS
 from mothello_interp.models.zoo import BUNDLE
 
 REGIMES = {
@@ -52,7 +52,9 @@ def over_models(analysis: str, measure: Measure, regimes: Sequence[str] = tuple(
             with Console(stderr=True).status(f"{analysis}: measuring {name} ({place} of {len(regimes)})"):
                 table = _labelled(load(name), measure)
             cached.parent.mkdir(parents=True, exist_ok=True)
-            table.to_csv(cached, index=False)
+            partial = cached.with_suffix(".partial")
+            table.to_csv(partial, index=False)
+            partial.replace(cached)
         tables.append(table.assign(origin="computed"))
     stored = TABLES / f"{analysis}.csv"
     if stored.exists():
@@ -86,12 +88,8 @@ def _labelled(checkpoint: Checkpoint, measure: Measure) -> pd.DataFrame:
 def _key(analysis: str, folder: Path) -> str:
     """A hash of everything that a result depends on: the weights, the library, the analysis."""
     library = Path(__file__).parent.parent / "mothello_interp"
-    files = [
-        folder / WEIGHTS,
-        folder / PROVENANCE,
-        *sorted(library.rglob("*.py")),
-        Path(__file__).parent / f"{analysis}.py",
-    ]
+    own = Path(__file__).parent / f"{analysis}.py"
+    files = [*(folder / part for part in (WEIGHTS, SPEC, PROVENANCE)), *sorted(library.rglob("*.py")), own]
     return hashlib.sha256("".join(_sha256(file) for file in files).encode()).hexdigest()[:16]
 
 

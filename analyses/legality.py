@@ -17,7 +17,7 @@ import plotly.graph_objects as go
 
 from analyses._models import LABELS, over_models
 from mothello_interp import Checkpoint, random_games
-from mothello_interp.legality import legality
+from mothello_interp.legality import legal_accuracy
 from mothello_interp.plots import COLOURS, LANGUAGES, add_curve, panel_grid
 
 _GAMES = 1000
@@ -25,8 +25,8 @@ _FLOOR = 1e-4  # where a curve without a single error is drawn on the logarithmi
 
 
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """`mothello_interp.legality` on held-out games."""
-    return legality(checkpoint, random_games(_GAMES, board=checkpoint.spec.board, seed=31))
+    """`mothello_interp.legality.legal_accuracy` on held-out games."""
+    return legal_accuracy(checkpoint, random_games(_GAMES, board=checkpoint.spec.board, seed=31))
 
 
 def compute() -> pd.DataFrame:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from mothello_interp.activations import Activations, collect
     from mothello_interp.alignment import align, align_by_move, align_up_to_symmetry
     from mothello_interp.languages import Atomic, Compositional, Mothello, Split, register_language
-    from mothello_interp.legality import legality
+    from mothello_interp.legality import legal_accuracy
     from mothello_interp.models import Checkpoint, ModelSpec, load
     from mothello_interp.othello import SYMMETRIES, Games, random_games, replay
     from mothello_interp.patching import minimal_pairs, patch_grid, recovery
@@ -21,7 +21,7 @@ _HOME = {
     "othello": ("Games", "random_games", "replay", "SYMMETRIES"),
     "languages": ("Atomic", "Compositional", "Mothello", "Split", "register_language"),
     "models": ("Checkpoint", "ModelSpec", "load"),
-    "legality": ("legality",),
+    "legality": ("legal_accuracy",),
     "activations": ("Activations", "collect"),
     "probes": ("Probes", "fit_probes"),
     "alignment": ("align", "align_by_move", "align_up_to_symmetry"),
@@ -47,7 +47,7 @@ __all__ = [
     "collect",
     "compare",
     "fit_probes",
-    "legality",
+    "legal_accuracy",
     "linear_cka",
     "load",
     "minimal_pairs",
@@ -63,7 +63,7 @@ def __getattr__(name: str) -> Any:
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
-    globals()[name] = value  # `legality` is a function and a module: the function is what the package exports
+    globals()[name] = value
     return value
 
 

@@ -13,7 +13,7 @@ from mothello_interp.othello import Games, replay
 _CELLS = 40_000  # tokens in one forward pass
 
 
-def legality(
+def legal_accuracy(
     checkpoint: Checkpoint, games: Games, *, languages: Sequence[int] | None = None, mass: bool = True
 ) -> pd.DataFrame:
     """Top-1 legal accuracy and legal mass after every proper prefix of the games.
@@ -62,7 +62,7 @@ def legality(
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """`legality` over all prefixes, one row a language: language, top1, legal_mass, prefixes."""
+    """`legal_accuracy` over all prefixes, one row a language: language, top1, legal_mass, prefixes."""
     weighted = table.assign(top1=table["top1"] * table["prefixes"], legal_mass=table["legal_mass"] * table["prefixes"])
     total = weighted.groupby("language", as_index=False)[["top1", "legal_mass", "prefixes"]].sum(min_count=1)
     return total.assign(top1=total["top1"] / total["prefixes"], legal_mass=total["legal_mass"] / total["prefixes"])
@@ -165,4 +165,4 @@ def _logits_at(checkpoint: Checkpoint, tokens: np.ndarray, row: np.ndarray, posi
         with torch.inference_mode():
             logits = checkpoint.model(torch.from_numpy(tokens[first : first + size]).to(device).long())
             found.append(logits[row[asked] - first, position[asked]].float().cpu().numpy())
-    return np.concatenate(found)
+    return np.concatenate(found) if found else np.zeros((0, checkpoint.mothello.d_vocab), np.float32)

@@ -124,10 +124,7 @@ def test_a_metric_may_keep_its_batch(hook: str) -> None:
 
 
 @every_hook
-def test_an_example_is_the_same_alone(hook: str, request: pytest.FixtureRequest) -> None:
-    if hook == "resid_pre":
-        reason = "the cells of a single example share the memory that the hook writes into"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
+def test_an_example_is_the_same_alone(hook: str) -> None:
     clean, corrupted = two_texts(model())
     found = patch_grid(model(), clean, corrupted, per_example, hook)
     for index in range(3):
@@ -137,13 +134,8 @@ def test_an_example_is_the_same_alone(hook: str, request: pytest.FixtureRequest)
 
 @every_hook
 @pytest.mark.parametrize("rows", [1, 5, 6, 10, 12])
-def test_cells_are_the_same_however_many_run_together(
-    hook: str, rows: int, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
+def test_cells_are_the_same_however_many_run_together(hook: str, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """One cell a pass, then two, three and four, with a smaller last pass."""
-    if hook == "resid_pre" and rows < 6:
-        reason = "with one cell a pass the hook writes into the cached corrupted run"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
     clean, corrupted = two_texts(model())
     expected = patched_one_by_one(model(), clean, corrupted, per_example, hook)
     monkeypatch.setattr(module, "_ROWS", rows)
@@ -350,9 +342,6 @@ def test_too_few_games_for_pairs() -> None:
 
 
 @pytest.mark.parametrize(("earliest", "latest"), [(0, 3), (-3, 3), (9, 8)])
-@pytest.mark.xfail(
-    strict=True, reason="the range is not checked, and `recovery` reads position -1 for offset -1 of move 0"
-)
 def test_a_range_that_is_none(earliest: int, latest: int) -> None:
     """The move before the changed one is patched too, so there must be one."""
     with pytest.raises(ValueError, match=f"earliest={earliest}"):
@@ -577,11 +566,7 @@ def test_recovery_follows_its_seed() -> None:
 
 
 @pytest.mark.parametrize("rows", [1, 150])
-def test_recovery_is_the_same_however_many_cells_run_together(
-    rows: int, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
-    if rows == 1:
-        request.applymarker(pytest.mark.xfail(strict=True, reason="the hook writes into the cached corrupted run"))
+def test_recovery_is_the_same_however_many_cells_run_together(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint, pairs = sharp(), pairs_of(4)
     expected = recovery(checkpoint, pairs, base=0, donor=1, resamples=50)
     monkeypatch.setattr(module, "_ROWS", rows)
@@ -589,7 +574,6 @@ def test_recovery_is_the_same_however_many_cells_run_together(
     pd.testing.assert_frame_equal(found, expected, atol=1e-4, rtol=0)
 
 
-@pytest.mark.xfail(strict=True, reason="the cells of a single pair share the memory that the hook writes into")
 def test_recovery_of_a_single_pair() -> None:
     pair = told_apart("atomic", 0, 1)
     twice = recovery(sharp(), some_of(pair, [0, 0]), base=0, donor=1, resamples=5)

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from mothello_interp.corpus import Batch, Corpus
 from mothello_interp.languages import exact_targets
-from mothello_interp.legality import legality, summary
+from mothello_interp.legality import legal_accuracy, summary
 from mothello_interp.models import Checkpoint, build_model, load_checkpoint, save_checkpoint
 from mothello_interp.othello import Games, replay
 from train.optim import Optimizer, learning_rate
@@ -130,7 +130,7 @@ class _Run:
     def finish(self) -> Checkpoint:
         corpus = self.preset.corpus(self.seed)
         self.checkpoint.model.eval()
-        final = summary(legality(self.checkpoint, corpus.held_out(FINAL_GAMES), mass=False))
+        final = summary(legal_accuracy(self.checkpoint, corpus.held_out(FINAL_GAMES), mass=False))
         training = self.preset.training
         provenance = {
             "preset": self.preset.name,

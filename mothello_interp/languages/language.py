@@ -49,6 +49,8 @@ class Split:
     lengths: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.seed, int) or not isinstance(self.max_pieces, int):
+            raise ValueError(f"seed={self.seed!r}, max_pieces={self.max_pieces!r}: expected whole numbers")
         if self.max_pieces < 1:
             raise ValueError(f"max_pieces={self.max_pieces}: a word needs at least one piece")
         if self.lengths is not None:

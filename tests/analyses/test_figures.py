@@ -1,0 +1,370 @@
+"""Every figure and headline is drawn from its table alone, holds the table's numbers, and can be redrawn from the CSV."""
+
+import ast
+import importlib
+import io
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+
+from analyses import _models
+from analyses._models import LABELS, REGIMES
+from analyses._runner import HERE, find
+from mothello_interp.models import load
+from mothello_interp.othello import SYMMETRIES
+from mothello_interp.plots import COLOURS, LANGUAGES
+from tests.conftest import tiny_checkpoint
+
+# What makes each measure quick, and the columns that hold its results.
+SETTINGS: dict[str, dict[str, int]] = {
+    "anchors": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20},
+    "cka": {"_GAMES": 320, "_PERMUTATIONS": 3},
+    "legality": {"_GAMES": 40},
+    "moves": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20},
+    "patching": {"_PAIRS": 12},
+}
+RESULTS = {
+    "anchors": ["accuracy", "low", "high", "floor", "ceiling", "guess", "normalised"],
+    "cka": ["value", "low", "high", "null", "null_high"],
+    "legality": ["top1", "legal_mass", "guess"],
+    "moves": ["accuracy", "guess", "floor", "ceiling"],
+    "patching": ["recovery", "low", "high", "zero"],
+}
+every_analysis = pytest.mark.parametrize("name", find())
+
+
+def module_of(name: str) -> Any:
+    return importlib.import_module(f"analyses.{name}")
+
+
+def measure(name: str) -> pd.DataFrame:
+    """What the analysis measures on a tiny model; patching needs one that has learned something."""
+    checkpoint = load(REGIMES["anchors"]) if name == "patching" else tiny_checkpoint()
+    with pytest.MonkeyPatch.context() as patch:
+        for setting, value in SETTINGS[name].items():
+            patch.setattr(module_of(name), setting, value)
+        table: pd.DataFrame = module_of(name).measure(checkpoint)
+    return table
+
+
+measured = cache(measure)
+
+
+@cache
+def table_of(name: str) -> pd.DataFrame:
+    """The measured table for every regime and two seeds, with random results, so that every number is told from all others."""
+    rng = np.random.default_rng(0)
+    parts = []
+    for regime in REGIMES:
+        for seed, origin in ((0, "computed"), (3, "stored")):
+            part = measured(name).assign(regime=regime, seed=seed, origin=origin)
+            parts.append(part.assign(**{column: rng.uniform(0.1, 0.9, len(part)) for column in RESULTS[name]}))
+    table = pd.concat(parts, ignore_index=True)
+    front = ["regime", "seed", "origin"]
+    return table[front + [column for column in table if column not in front]]
+
+
+def traces(figure: go.Figure, name: str, *, panel: int) -> list[Any]:
+    """The traces of a name in the panel of a column, bands left out."""
+    axis = "x" if panel == 1 else f"x{panel}"
+    return [trace for trace in figure.data if trace.name == name and trace.xaxis == axis]
+
+
+def curve(figure: go.Figure, name: str, *, panel: int) -> Any:
+    (found,) = traces(figure, name, panel=panel)
+    return found
+
+
+def equal(drawn: Any, expected: Any) -> None:
+    np.testing.assert_allclose(np.asarray(drawn, float), np.asarray(expected, float), rtol=1e-12)
+
+
+def read(text: str) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(text))
+
+
+def content(figure: go.Figure) -> Any:
+    return json.loads(figure.to_json())
+
+
+def test_every_analysis_is_tested() -> None:
+    assert set(find()) == set(SETTINGS) == set(RESULTS)
+
+
+@every_analysis
+def test_four_functions_are_public(name: str) -> None:
+    """And nothing else: no constant, no class."""
+    names = set()
+    for node in ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+            assert ast.get_docstring(node), f"{node.name} has no docstring"
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names |= {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
+    assert {public for public in names if not public.startswith("_")} == {"measure", "compute", "figure", "headline"}
+
+
+@every_analysis
+def test_compute_is_the_measure_over_the_models(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under the analysis' own name, which the cache and the stored tables go by."""
+    asked = []
+
+    def over_models(analysis: str, measure: Any) -> pd.DataFrame:
+        asked.append((analysis, measure))
+        return table_of(name)
+
+    monkeypatch.setattr(module_of(name), "over_models", over_models)
+    assert module_of(name).compute() is table_of(name)
+    assert asked == [(name, module_of(name).measure)]
+
+
+@every_analysis
+def test_a_measure_is_the_same_twice(name: str) -> None:
+    """And its columns leave regime, seed and origin to the runner."""
+    first = measured(name)
+    pd.testing.assert_frame_equal(measure(name), first)
+    assert len(first) > 0
+    assert not {"regime", "seed", "origin"} & set(first)
+    assert set(RESULTS[name]) <= set(first)
+
+
+@every_analysis
+@pytest.mark.parametrize("regimes", [list(REGIMES), ["unified"], ["anchors", "naive"]])
+def test_a_figure_is_redrawn_from_its_csv(name: str, regimes: list[str]) -> None:
+    """Equal to the last digit, whichever regimes were measured; the headline too."""
+    table = table_of(name)[table_of(name)["regime"].isin(regimes)]
+    again = read(table.to_csv(index=False))
+    assert content(module_of(name).figure(again)) == content(module_of(name).figure(table))
+    headline = module_of(name).headline(table)
+    pd.testing.assert_frame_equal(module_of(name).headline(again), headline)
+    assert {LABELS[regime] for regime in regimes} == set(headline["regime"])
+
+
+@every_analysis
+def test_a_table_of_the_bundled_models_alone(name: str) -> None:
+    """No stored rows: there is nothing to draw of other seeds."""
+    table = table_of(name)
+    alone = read(table[table["origin"] == "computed"].to_csv(index=False))
+    assert len(module_of(name).figure(alone).data) > 0
+    assert len(module_of(name).headline(alone)) > 0
+
+
+@every_analysis
+def test_drawing_leaves_the_table_as_it_is(name: str) -> None:
+    table = table_of(name).copy(deep=True)
+    module_of(name).figure(table)
+    module_of(name).headline(table)
+    pd.testing.assert_frame_equal(table, table_of(name))
+
+
+@every_analysis
+def test_panels_are_titled_by_their_regime(name: str) -> None:
+    """In the order of the table, which is that of the regimes."""
+    titles = [note.text for note in module_of(name).figure(table_of(name)).layout.annotations]
+    assert [title.split(", layer")[0] for title in titles] == [LABELS[regime] for regime in REGIMES]
+
+
+@every_analysis
+def test_the_legend_names_everything_once(name: str) -> None:
+    figure = module_of(name).figure(table_of(name))
+    named = [trace.name for trace in figure.data if trace.showlegend]
+    assert len(named) == len(set(named))
+    if name != "patching":
+        assert set(named) == {trace.name for trace in figure.data if trace.name}
+
+
+def test_anchors_draws_its_table() -> None:
+    """Both directions averaged, linear probes; the first seed thick, the other thin, the symmetries dashed."""
+    table, figure = table_of("anchors"), module_of("anchors").figure(table_of("anchors"))
+    cross = table[(table["source"] != table["target"]) & (table["kind"] == "linear")]
+    by = ["regime", "seed", "weights", "symmetry", "layer"]
+    means = cross.groupby(by)[RESULTS["anchors"]].mean()
+    for panel, regime in enumerate(REGIMES, 1):
+        main = means.xs((regime, 0, "trained", "identity"))
+        drawn = curve(figure, "other language", panel=panel)
+        equal(drawn.x, [-1, 0, 1])
+        equal(drawn.y, main["accuracy"])
+        assert (drawn.line.color, drawn.line.width) == (COLOURS[regime], 4)
+        for line in ("ceiling", "floor", "guess"):
+            equal(curve(figure, line, panel=panel).y, main[line])
+        other = curve(figure, "other seeds", panel=panel)
+        equal(other.y, means.xs((regime, 3, "trained", "identity"))["accuracy"])
+        assert (other.line.color, other.line.width) == (COLOURS[regime], 1)
+        equal(curve(figure, "random weights", panel=panel).y, means.xs((regime, 0, "random", "identity"))["accuracy"])
+        for symmetry in set(SYMMETRIES) - {"identity"}:
+            drawn = curve(figure, f"through the {symmetry.replace('_', ' ')}", panel=panel)
+            equal(drawn.y, means.xs((regime, 0, "trained", symmetry))["accuracy"])
+            assert (drawn.line.color, drawn.line.dash) == (COLOURS[symmetry], "dash")
+    bands = [trace for trace in figure.data if trace.fill == "toself"]
+    assert len(bands) == 3
+    for band, regime in zip(bands, REGIMES, strict=True):
+        main = means.xs((regime, 0, "trained", "identity"))
+        equal(band.y, [*main["high"], *main["low"][::-1]])
+
+
+def test_the_headline_of_anchors() -> None:
+    """At the layer that each source chose on other games, by hand for the naive model and linear probes."""
+    table = table_of("anchors")
+    headline = module_of("anchors").headline(table)
+    assert len(headline) == 6
+    row = headline[(headline["regime"] == LABELS["naive"]) & headline["probe"].str.startswith("linear")].iloc[0]
+    here = (table["regime"] == "naive") & (table["kind"] == "linear") & (table["weights"] == "trained")
+    rows = table[here & table["chosen"] & (table["source"] != table["target"])]
+    identity = rows[rows["symmetry"] == "identity"]
+    assert len(identity) == 4
+    for column in ("accuracy", "floor", "ceiling"):
+        assert row[column] == pytest.approx(identity[column].mean())
+    seeds = [identity.loc[identity["seed"] == seed, "normalised"].mean() for seed in (0, 3)]
+    assert row["normalised, each seed"] == ", ".join(f"{value:.2f}" for value in seeds)
+    best = rows[rows["seed"] == 0].groupby("symmetry")[["accuracy", "normalised"]].mean()
+    first = str(best["accuracy"].idxmax())
+    assert row["best symmetry"] == first
+    assert row["normalised under it"] == pytest.approx(best["normalised"][first])
+    assert row["paper's accuracy"] == 0.53
+
+
+def test_the_headline_of_a_model_that_knows_no_board() -> None:
+    table = measured("anchors").assign(regime="naive", seed=0, origin="computed")
+    assert table["normalised"].isna().any()
+    assert len(module_of("anchors").headline(table.assign(normalised=np.nan))) == 2
+
+
+def test_cka_draws_its_table() -> None:
+    """The three measures in their colours: languages thick, the controls dashed and dotted."""
+    table = pd.concat(
+        [
+            table_of("cka"),
+            table_of("cka").query("comparison == 'languages' and seed == 3").assign(comparison="another seed"),
+        ]
+    )
+    figure = module_of("cka").figure(table)
+    for panel, regime in enumerate(REGIMES, 1):
+        for measure in ("cka", "retrieval", "cosine"):
+            here = table[(table["regime"] == regime) & (table["measure"] == measure)]
+            styles = {"languages": (measure, 0, "solid"), "random weights": (f"{measure}: random weights", 0, "dash")}
+            styles["another seed"] = (f"{measure}: another seed", 3, "dot")
+            for comparison, (name, seed, dash) in styles.items():
+                rows = here[(here["comparison"] == comparison) & (here["seed"] == seed)].sort_values("layer")
+                drawn = curve(figure, name, panel=panel)
+                equal(drawn.x, [-1, 0, 1])
+                equal(drawn.y, rows["value"])
+                assert (drawn.line.color, drawn.line.dash) == (COLOURS[measure], dash)
+            bands = [trace for trace in figure.data if trace.fill and trace.legendgroup == measure]
+            rows = here[(here["comparison"] == "languages") & (here["seed"] == 0)].sort_values("layer")
+            equal(bands[panel - 1].y, [*rows["high"], *rows["low"][::-1]])
+
+
+def test_the_headline_of_cka() -> None:
+    """Mean over the layers behind the embeddings."""
+    table = table_of("cka")
+    headline = module_of("cka").headline(table)
+    here = table[(table["regime"] == "unified") & (table["measure"] == "cosine") & (table["layer"] >= 0)]
+    here = here[here["comparison"] == "languages"]
+    picked = headline["regime"].eq(LABELS["unified"]) & headline["measure"].eq("cosine")
+    row = headline[picked & headline["comparison"].eq("languages")].iloc[0]
+    seeds = [here.loc[here["seed"] == seed, "value"].mean() for seed in (0, 3)]
+    assert row["value, each seed"] == ", ".join(f"{value:.3f}" for value in seeds)
+    assert row["null, 95%"] == pytest.approx(here["null_high"].mean())
+
+
+def test_legality_draws_its_table() -> None:
+    """What is NOT legal, by the move that is predicted, a colour a language; a curve without errors stays visible."""
+    table = table_of("legality").copy()
+    table.loc[table["move"] == 4, "top1"] = 1.0
+    figure = module_of("legality").figure(table)
+    for panel, regime in enumerate(REGIMES, 1):
+        for language, letter in ((0, "A"), (1, "B")):
+            rows = table[(table["regime"] == regime) & (table["seed"] == 0) & (table["language"] == language)]
+            drawn = curve(figure, f"language {letter}", panel=panel)
+            equal(drawn.x, rows["move"] + 1)
+            equal(drawn.y, np.where(rows["move"] == 4, 1e-4, 1 - rows["top1"]))
+            mass = curve(figure, f"language {letter}: probability", panel=panel)
+            equal(mass.y, 1 - rows["legal_mass"])
+            assert drawn.line.color == mass.line.color == LANGUAGES[language]
+            assert (drawn.line.dash, mass.line.dash) == ("solid", "dash")
+        equal(curve(figure, "guess", panel=panel).y, 1 - rows["guess"])
+        assert figure.get_subplot(1, panel).yaxis.type == "log"
+
+
+def test_the_headline_of_legality() -> None:
+    """Over all prefixes: later moves weigh as many prefixes as there are."""
+    table = table_of("legality")
+    row = module_of("legality").headline(table).query("seed == 3 and language == 1").iloc[0]
+    here = table[(table["regime"] == "naive") & (table["seed"] == 3) & (table["language"] == 1)]
+    assert here["prefixes"].min() < here["prefixes"].max()
+    assert row["regime"] == LABELS["naive"]
+    for column in ("top1", "legal_mass", "guess"):
+        assert row[column] == pytest.approx(np.average(here[column], weights=here["prefixes"]))
+    assert row["prefixes"] == here["prefixes"].sum()
+
+
+def test_moves_draws_its_table() -> None:
+    table, figure = table_of("moves"), module_of("moves").figure(table_of("moves"))
+    for panel, regime in enumerate(REGIMES, 1):
+        here = table[(table["regime"] == regime) & (table["seed"] == 0)]
+        for symmetry in SYMMETRIES:
+            rows = here[here["symmetry"] == symmetry].sort_values("move")
+            drawn = curve(figure, symmetry.replace("_", " "), panel=panel)
+            equal(drawn.x, rows["move"])
+            equal(drawn.y, rows["accuracy"])
+            assert drawn.line.color == COLOURS[symmetry]
+        identity = here[here["symmetry"] == "identity"].sort_values("move")
+        for line in ("ceiling", "floor", "guess"):
+            equal(curve(figure, line, panel=panel).y, identity[line])
+        assert figure.layout.annotations[panel - 1].text == f"{LABELS[regime]}, layer {here['layer'].iloc[0]}"
+
+
+def test_the_headline_of_moves() -> None:
+    """The later half of the moves."""
+    table = table_of("moves")
+    late = table[(table["move"] > table["move"].max() / 2) & (table["regime"] == "anchors")]
+    row = module_of("moves").headline(table).set_index("regime").loc[LABELS["anchors"]]
+    for symmetry in SYMMETRIES:
+        assert row[symmetry] == pytest.approx(late.loc[late["symmetry"] == symmetry, "accuracy"].mean())
+
+
+def test_patching_draws_its_table() -> None:
+    """Ceiling, other language and zero below each other, both directions averaged, on one scale."""
+    table, figure = table_of("patching"), module_of("patching").figure(table_of("patching"))
+    assert len(figure.data) == 9
+    for column, regime in enumerate(REGIMES, 1):
+        here = table[(table["regime"] == regime) & (table["seed"] == 0)]
+        own, cross = here[here["base"] == here["donor"]], here[here["base"] != here["donor"]]
+        for row, (rows, value) in enumerate(((own, "recovery"), (cross, "recovery"), (cross, "zero"))):
+            panel = 3 * row + column
+            (drawn,) = [trace for trace in figure.data if trace.xaxis == ("x" if panel == 1 else f"x{panel}")]
+            expected = rows.groupby(["layer", "offset"])[value].mean()
+            assert (list(drawn.y), list(drawn.x)) == ([-1, 0, 1, 2], [-1, 0, 1, 2])
+            for layer in range(4):
+                equal(drawn.z[layer], expected.loc[layer - 1])
+            assert (drawn.zmin, drawn.zmax, drawn.zmid) == (-1, 1, 0)
+    assert list(figure.layout.yaxis.ticktext) == ["emb", "0", "1", "2"]
+
+
+def test_the_headline_of_patching() -> None:
+    """At the last shared move: the share of the way from the zero to the ceiling."""
+    table = table_of("patching")
+    headline = module_of("patching").headline(table)
+    assert set(headline["layer"]) == {0, 1, 2}
+    row = headline.query("layer == 1 and seed == 3").set_index("regime").loc[LABELS["unified"]]
+    here = table[(table["regime"] == "unified") & (table["seed"] == 3) & (table["layer"] == 1) & (table["offset"] == 2)]
+    own, cross = here[here["base"] == here["donor"]], here[here["base"] != here["donor"]]
+    assert (len(own), len(cross)) == (2, 2)
+    zero = cross["zero"].mean()
+    assert row["other language"] == pytest.approx(cross["recovery"].mean())
+    assert row["another game"] == pytest.approx(zero)
+    assert row["share"] == pytest.approx((cross["recovery"].mean() - zero) / (own["recovery"].mean() - zero))
+    assert (row["low"], row["high"]) == (cross["low"].min(), cross["high"].max())
+
+
+def test_colours_and_labels_cover_the_regimes() -> None:
+    assert set(REGIMES) == set(LABELS) <= set(COLOURS)
+    for name in REGIMES.values():
+        assert (Path(_models.BUNDLE) / name).is_dir()

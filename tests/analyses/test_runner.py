@@ -1,0 +1,413 @@
+"""The runner: what it finds, what it measures again and what not, what it writes; and its command line."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from analyses import _models, _report, _runner
+from analyses.__main__ import app
+from mothello_interp.models import Checkpoint, build_model, load, save_checkpoint
+from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS
+from tests.conftest import tiny_checkpoint, tiny_spec
+
+ROOT = Path(_runner.HERE).parent
+WORLD_OF = {"naive": "split", "anchors": "atomic", "unified": "unified"}
+Layers = dict[str, list[float]]
+
+
+def test_every_analysis_says_what_it_shows() -> None:
+    """A title of one line, how to read the figure, and what could fool it."""
+    found = _runner.find()
+    assert {"anchors", "moves", "cka", "patching", "legality"} <= set(found)
+    assert list(found) == sorted(found)
+    for name, analysis in found.items():
+        assert analysis.name == name
+        assert not name.startswith("_")
+        assert 20 < len(analysis.title) < 110
+        assert "\n" not in analysis.title
+        assert "What could fool it: " in analysis.text
+        assert not analysis.text.startswith("\n")
+        assert analysis.module().__name__ == f"analyses.{name}"
+        documented = analysis.module().__doc__
+        assert documented is not None
+        assert documented.startswith(analysis.title)
+
+
+def test_sources_are_read_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that begin with an underscore are no analyses."""
+    (tmp_path / "second.py").write_text('"""Is it?\n\nIt is,\nand how.\n"""\nraise SystemExit\n', encoding="utf-8")
+    (tmp_path / "first.py").write_text("x = 1\n", encoding="utf-8")
+    (tmp_path / "_helper.py").write_text('"""No analysis"""\n', encoding="utf-8")
+    monkeypatch.setattr(_runner, "HERE", tmp_path)
+    second = _runner.Analysis("second", "Is it?", "It is,\nand how.")
+    assert _runner.find() == {"first": _runner.Analysis("first", "", ""), "second": second}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ([], "Where do two languages meet?"),
+        (["--help"], "Is the shared board used?"),
+        (["anchors", "--help"], "A probe learns to read the board from games written in one language"),
+    ],
+)
+def test_help_is_there_without_loading_torch(arguments: list[str], shown: str) -> None:
+    """In a process of its own, that says afterwards what it has imported."""
+    lines = [
+        "import runpy, sys",
+        f"sys.argv = {['analyses', *arguments]!r}",
+        "try:",
+        "    runpy.run_module('analyses', run_name='__main__', alter_sys=True)",
+        "except SystemExit as stop:",
+        "    assert not stop.code, stop.code",
+        "heavy = {'torch', 'transformer_lens', 'plotly', 'pandas', 'numba'} & sys.modules.keys()",
+        "print('imported:', sorted(heavy))",
+    ]
+    command = [sys.executable, "-W", "error", "-c", "\n".join(lines)]
+    settings = {"COLUMNS": "200", "PATH": "/usr/bin:/bin", "TERM": "dumb"}
+    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert shown in done.stdout
+    assert done.stdout.splitlines()[-1] == "imported: []"
+    if not arguments:
+        for analysis in _runner.find().values():
+            assert any(line.split()[:1] == [analysis.name] for line in done.stdout.splitlines())
+            assert analysis.title in done.stdout
+
+
+def invoke(*arguments: str) -> Any:
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200", "TERM": "dumb"})
+
+
+def test_an_analysis_that_is_none() -> None:
+    result = invoke("anchrs")
+    assert result.exit_code == 2
+    assert "anchrs" in result.output
+    recorded = invoke("record", "anchrs", "somewhere")
+    assert recorded.exit_code == 1
+    assert "no analysis 'anchrs'; there are: anchors, cka," in recorded.output
+
+
+@pytest.mark.parametrize("arguments", [["anchors", "--seed", "1"], ["all", "--fast"], ["anchors", "cka"]])
+def test_an_option_that_is_none(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is run before the mistake is found."""
+    monkeypatch.setattr(_runner, "run", pytest.fail)
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert arguments[1] in result.output
+
+
+@pytest.mark.parametrize("browser", [False, True])
+def test_commands_run_analyses_and_write_the_report(
+    browser: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run: list[tuple[str, Path]] = []
+    monkeypatch.setattr(_runner, "run", lambda analysis, out, console: run.append((analysis.name, out)))
+    monkeypatch.setattr(_runner, "has_browser", lambda: browser)
+    monkeypatch.setattr(_report, "write_report", lambda out: out / "index.html")
+    result = invoke("all", "--out", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert run == [(name, tmp_path) for name in _runner.find()]
+    assert "index.html" in result.output
+    assert ("No Chrome or Chromium found" in result.output) != browser
+    run.clear()
+    assert invoke("cka", "--out", str(tmp_path)).exit_code == 0
+    assert run == [("cka", tmp_path)]
+
+
+def test_the_command_that_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a finished run its checkpoint is taken."""
+    asked: list[Any] = []
+
+    def record(name: str, measure: Any, folders: list[Path]) -> Path:
+        asked.append((name, measure, folders))
+        return tmp_path / "moves.csv"
+
+    monkeypatch.setattr(_models, "record", record)
+    (tmp_path / "run" / "checkpoint").mkdir(parents=True)
+    result = invoke("record", "moves", str(tmp_path / "run"), str(tmp_path / "plain"))
+    assert result.exit_code == 0, result.output
+    measure = _runner.find()["moves"].module().measure
+    assert asked == [("moves", measure, [tmp_path / "run" / "checkpoint", tmp_path / "plain"])]
+
+
+class House:
+    """A library, two analyses and three checkpoints in a folder of their own, and a measure that counts its calls."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch):
+        self.folder = folder
+        self.calls: list[str] = []
+        for file in ("analyses/fake.py", "analyses/other.py", "mothello_interp/part.py", "mothello_interp/deep/er.py"):
+            self.write(file, f"# {file}")
+        for regime, world in WORLD_OF.items():
+            self.save(regime, world, seed=0)
+        patch.setattr(_models, "__file__", str(folder / "analyses" / "_models.py"))
+        patch.setattr(_models, "REGIMES", {regime: str(folder / "models" / regime) for regime in WORLD_OF})
+        patch.setattr(_models, "CACHE", folder / "figures" / ".cache")
+        patch.setattr(_models, "TABLES", folder / "tables")
+
+    def write(self, file: str, text: str) -> None:
+        (self.folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (self.folder / file).write_text(text, encoding="utf-8")
+
+    def model(self, regime: str) -> Path:
+        return self.folder / "models" / regime
+
+    def save(self, regime: str, world: str, *, seed: int, weights: int = 0, **provenance: Any) -> Path:
+        model = build_model(tiny_spec(world), seed=weights)
+        checkpoint = Checkpoint(model, tiny_spec(world), {"seed": seed, **provenance})
+        return save_checkpoint(self.model(regime), checkpoint, overwrite=True)
+
+    def measure(self, checkpoint: Checkpoint) -> pd.DataFrame:
+        """Numbers of a model that no rounding spares, and one that is missing."""
+        self.calls.append(_models.regime_of(checkpoint))
+        weights = checkpoint.model.W_E.detach().double().numpy()
+        values = [float(weights.sum() / 3), float(weights.std() * 1e-9), np.nan]
+        return pd.DataFrame(
+            {"layer": [-1, 0, 1], "value": values, "hook": ["a", "b", "c"], "chosen": [True, False, True]}
+        )
+
+    def over_models(self, name: str = "fake", **settings: Any) -> pd.DataFrame:
+        """What is found, and in `calls` what was measured for it."""
+        self.calls.clear()
+        return _models.over_models(name, self.measure, **settings)
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    return House(tmp_path, monkeypatch)
+
+
+@pytest.mark.parametrize(("regime", "world"), WORLD_OF.items())
+def test_the_regime_of_a_model(regime: str, world: str) -> None:
+    assert _models.regime_of(tiny_checkpoint(world)) == regime
+
+
+def test_every_bundled_model_is_of_its_regime() -> None:
+    for regime, name in _models.REGIMES.items():
+        assert _models.regime_of(load(name)) == regime
+
+
+def test_a_table_over_models(house: House) -> None:
+    """Each model's own rows, below each other, with where they come from in front."""
+    table = house.over_models()
+    assert house.calls == ["naive", "anchors", "unified"]
+    assert list(table) == ["regime", "seed", "origin", "layer", "value", "hook", "chosen"]
+    assert list(table["regime"]) == [regime for regime in WORLD_OF for _ in range(3)]
+    assert (table["seed"] == 0).all()
+    assert (table["origin"] == "computed").all()
+    assert list(table.index) == list(range(9))
+    for regime in WORLD_OF:
+        expected = house.measure(load(house.model(regime)))
+        found = table[table["regime"] == regime].drop(columns=["regime", "seed", "origin"])
+        pd.testing.assert_frame_equal(found.reset_index(drop=True), expected)
+
+
+def test_nothing_is_measured_twice(house: House) -> None:
+    """And what comes from the cache is equal to the last digit."""
+    first = house.over_models()
+    second = house.over_models()
+    assert house.calls == []
+    pd.testing.assert_frame_equal(second, first, check_exact=True)
+
+
+def test_some_regimes(house: House) -> None:
+    table = house.over_models(regimes=["unified", "naive"])
+    assert house.calls == ["unified", "naive"]
+    assert list(table["regime"].unique()) == ["unified", "naive"]
+    house.over_models()
+    assert house.calls == ["anchors"]
+
+
+def test_other_weights_are_measured_again(house: House) -> None:
+    """The changed model alone; and the old weights are still known when they come back."""
+    first = house.over_models()
+    house.save("anchors", "atomic", seed=0, weights=1)
+    second = house.over_models()
+    assert house.calls == ["anchors"]
+    changed = first["regime"] == "anchors"
+    assert (second.loc[changed, "value"].dropna() != first.loc[changed, "value"].dropna()).all()
+    pd.testing.assert_frame_equal(second[~changed], first[~changed])
+    house.save("anchors", "atomic", seed=0)
+    pd.testing.assert_frame_equal(house.over_models(), first)
+    assert house.calls == []
+
+
+def other_anchor(house: House) -> None:
+    """The same weights, read as a model of other languages."""
+    spec = house.model("anchors") / SPEC
+    text = spec.read_text(encoding="utf-8")
+    assert '"b1"' in text
+    spec.write_text(text.replace('"b1"', '"a2"'), encoding="utf-8")
+
+
+CHANGES: dict[str, tuple[Callable[[House], Any], list[str]]] = {
+    "the analysis": (lambda house: house.write("analyses/fake.py", "# better"), list(WORLD_OF)),
+    "another analysis": (lambda house: house.write("analyses/other.py", "# better"), []),
+    "the library": (lambda house: house.write("mothello_interp/part.py", "# better"), list(WORLD_OF)),
+    "a file deep in the library": (lambda house: house.write("mothello_interp/deep/er.py", "# better"), list(WORLD_OF)),
+    "a new file": (lambda house: house.write("mothello_interp/new.py", "# new"), list(WORLD_OF)),
+    "a text": (lambda house: house.write("mothello_interp/README.md", "new"), []),
+    "provenance": (lambda house: house.save("unified", "unified", seed=0, steps=7), ["unified"]),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_what_makes_a_result_old(what: str, house: House) -> None:
+    house.over_models()
+    change, again = CHANGES[what]
+    change(house)
+    house.over_models()
+    assert house.calls == again
+
+
+def test_another_spec_makes_a_result_old(house: House) -> None:
+    house.over_models()
+    other_anchor(house)
+    house.over_models()
+    assert house.calls == ["anchors"]
+
+
+def test_another_analysis_has_results_of_its_own(house: House) -> None:
+    house.over_models()
+    house.over_models("other")
+    assert house.calls == list(WORLD_OF)
+
+
+def test_a_measure_that_fails_leaves_nothing_behind(house: House) -> None:
+    """Models that were measured before it failed are not measured again."""
+
+    def fails(checkpoint: Checkpoint) -> pd.DataFrame:
+        if _models.regime_of(checkpoint) == "unified":
+            raise RuntimeError
+        return house.measure(checkpoint)
+
+    with pytest.raises(RuntimeError):
+        _models.over_models("fake", fails)
+    table = house.over_models()
+    assert house.calls == ["unified"]
+    assert len(table) == 9
+
+
+def test_a_run_killed_while_it_writes(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = pd.DataFrame.to_csv
+
+    def half(table: pd.DataFrame, *arguments: Any, **settings: Any) -> None:
+        whole(table.iloc[:1], *arguments, **settings)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pd.DataFrame, "to_csv", half)
+        with pytest.raises(KeyboardInterrupt):
+            house.over_models()
+    assert len(house.over_models()) == 9
+
+
+def test_stored_rows_are_marked(house: House) -> None:
+    """They stand below the computed ones, and only those of the regimes asked for."""
+    computed = house.over_models()
+    kept = computed.drop(columns="origin").query("regime != 'anchors'").assign(seed=4, value=0.25)
+    (house.folder / "tables").mkdir()
+    kept.to_csv(house.folder / "tables" / "fake.csv", index=False)
+    kept.to_csv(house.folder / "tables" / "nothing.csv", index=False)
+    table = house.over_models()
+    assert house.calls == []
+    pd.testing.assert_frame_equal(table.iloc[:9], computed)
+    stored = table.iloc[9:]
+    assert (stored["origin"] == "stored").all()
+    assert list(stored["regime"]) == ["naive"] * 3 + ["unified"] * 3
+    assert (stored["seed"] == 4).all()
+    assert (stored["value"] == 0.25).all()
+    assert list(table.index) == list(range(15))
+    some = house.over_models(regimes=["unified", "anchors"])
+    assert list(some.loc[some["origin"] == "stored", "regime"]) == ["unified"] * 3
+    assert (house.over_models("other")["origin"] == "computed").all()
+
+
+def test_recording_keeps_rows_and_where_they_come_from(house: House) -> None:
+    """Measured now, whatever is cached, and from then on part of the table."""
+    folders = [
+        house.save("run1", "atomic", seed=1, weights=1, games=9),
+        house.save("run2", "unified", seed=2, weights=2),
+    ]
+    house.over_models()
+    house.calls.clear()
+    target = _models.record("fake", house.measure, folders)
+    assert house.calls == ["anchors", "unified"]
+    assert target == house.folder / "tables" / "fake.csv"
+    rows = pd.read_csv(target)
+    assert list(zip(rows["regime"], rows["seed"], strict=True)) == [("anchors", 1)] * 3 + [("unified", 2)] * 3
+    expected = pd.concat([house.measure(load(folder)) for folder in folders], ignore_index=True)
+    np.testing.assert_allclose(rows["value"], expected["value"], rtol=1e-5)
+    assert list(rows["hook"]) == list(expected["hook"])
+    facts = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))
+    assert set(facts["models"]) == {"anchors-seed1", "unified-seed2"}
+    about = facts["models"]["anchors-seed1"]
+    assert about["made_by"] == {"seed": 1, "games": 9}
+    assert about["made_by"] == json.loads((folders[0] / PROVENANCE).read_text(encoding="utf-8"))
+    assert about["weights_sha256"] == hashlib.sha256((folders[0] / WEIGHTS).read_bytes()).hexdigest()
+    assert facts["version"]
+    table = house.over_models()
+    assert list(table["origin"]) == ["computed"] * 9 + ["stored"] * 6
+    assert list(table.loc[table["origin"] == "stored", "seed"]) == [1] * 3 + [2] * 3
+
+
+def test_rows_without_provenance_are_not_recorded(house: House) -> None:
+    """A folder that is no checkpoint is an error, and the table that was there stays."""
+    target = _models.record("fake", house.measure, [house.model("naive")])
+    before = target.read_bytes()
+    shutil.rmtree(house.model("unified"))
+    with pytest.raises(ValueError, match="no checkpoint"):
+        _models.record("fake", house.measure, [house.model("naive"), house.model("unified")])
+    assert target.read_bytes() == before
+
+
+TABLE = pd.DataFrame({"regime": "naive", "origin": "computed", "layer": [0, 1], "value": [1 / 3, 2e-7]})
+
+
+def made(monkeypatch: pytest.MonkeyPatch, name: str = "moves") -> _runner.Analysis:
+    """An analysis whose functions give what a test can foretell."""
+    analysis = _runner.find()[name]
+    module = analysis.module()
+    monkeypatch.setattr(module, "compute", lambda: TABLE)
+    monkeypatch.setattr(module, "figure", lambda table: go.Figure(go.Scatter(x=table["layer"], y=table["value"])))
+    monkeypatch.setattr(module, "headline", lambda table: table.groupby("regime", as_index=False)["value"].mean())
+    return analysis
+
+
+def test_what_a_run_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table, its headline, and the figure as JSON and as a page that needs no network."""
+    monkeypatch.setattr(_runner, "has_browser", lambda: False)
+    out = tmp_path / "a" / "b"
+    _runner.run(made(monkeypatch), out, Console(quiet=True))
+    written = {path.name for path in out.iterdir()}
+    assert written == {"moves.csv", "moves-headline.csv", "moves.html", "moves.json", "plotly.min.js"}
+    pd.testing.assert_frame_equal(pd.read_csv(out / "moves.csv"), TABLE, rtol=1e-5)
+    assert pd.read_csv(out / "moves-headline.csv")["value"].tolist() == [pytest.approx(1 / 6, rel=1e-3)]
+    (trace,) = json.loads((out / "moves.json").read_text(encoding="utf-8"))["data"]
+    assert trace["type"] == "scatter"
+    assert 'src="plotly.min.js"' in (out / "moves.html").read_text(encoding="utf-8")
+
+
+def test_what_a_run_draws_with_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[str] = []
+
+    def write_image(figure: go.Figure, path: Path, **settings: Any) -> None:
+        drawn.append(path.name)
+
+    monkeypatch.setattr(_runner, "has_browser", lambda: True)
+    monkeypatch.setattr(go.Figure, "write_image", write_image)
+    _runner.run(made(monkeypatch), tmp_path, Console(quiet=True))
+    assert drawn == ["moves.png", "moves.svg"]

@@ -1,0 +1,254 @@
+"""Checkpoints: what is saved comes back, whole or not at all; and names find the bundled ones."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from mothello_interp.models import Checkpoint, CheckpointError, bundled, load, load_checkpoint, save_checkpoint, zoo
+from mothello_interp.models import checkpoint as module
+from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS
+from mothello_interp.othello import random_games
+from tests.conftest import every_world, tiny_checkpoint, tiny_spec
+
+
+def logits(checkpoint: Checkpoint) -> torch.Tensor:
+    """What a model says about a fixed text."""
+    tokens = torch.arange(2 * checkpoint.mothello.n_ctx).view(2, -1) % checkpoint.mothello.d_vocab
+    with torch.inference_mode():
+        result: torch.Tensor = checkpoint.model(tokens)
+    return result
+
+
+@pytest.fixture
+def saved(tmp_path: Path, checkpoint: Checkpoint) -> Path:
+    """A checkpoint on disk."""
+    return save_checkpoint(tmp_path / "saved", checkpoint)
+
+
+@every_world
+def test_what_is_saved_comes_back(tmp_path: Path, world: str) -> None:
+    before = tiny_checkpoint(world)
+    folder = save_checkpoint(tmp_path / "run" / "checkpoint", before)
+    assert folder == tmp_path / "run" / "checkpoint"
+    after = load_checkpoint(folder)
+    assert torch.equal(logits(after), logits(before))
+    assert (after.spec, after.mothello, after.name) == (before.spec, before.mothello, "checkpoint")
+    assert after.provenance == {"seed": 0}
+    assert not after.model.training
+
+
+def test_a_checkpoint_is_three_files(saved: Path) -> None:
+    assert sorted(path.name for path in saved.iterdir()) == sorted([WEIGHTS, SPEC, PROVENANCE])
+    assert [path.name for path in saved.parent.iterdir()] == ["saved"]
+    assert saved.stat().st_mode & 0o777 == 0o755
+
+
+def test_bfloat16_halves_the_file_and_rounds_the_weights(tmp_path: Path, saved: Path, checkpoint: Checkpoint) -> None:
+    half = save_checkpoint(tmp_path / "half", checkpoint, dtype=torch.bfloat16)
+    assert {weight.dtype for weight in load_file(half / WEIGHTS).values()} == {torch.bfloat16}
+    assert (half / WEIGHTS).stat().st_size < 0.7 * (saved / WEIGHTS).stat().st_size
+    again = dict(load_checkpoint(half).model.named_parameters())
+    for name, weight in checkpoint.model.named_parameters():
+        assert again[name].dtype == torch.float32
+        assert torch.equal(again[name], weight.bfloat16().float())
+
+
+def test_saving_leaves_the_model_as_it_is(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    before = {name: weight.clone() for name, weight in checkpoint.model.state_dict().items()}
+    save_checkpoint(tmp_path / "half", checkpoint, dtype=torch.bfloat16)
+    for name, weight in checkpoint.model.state_dict().items():
+        assert weight.dtype == before[name].dtype
+        assert torch.equal(weight, before[name])
+
+
+def test_an_existing_folder_is_replaced_only_when_asked(saved: Path) -> None:
+    other = tiny_checkpoint("split")
+    with pytest.raises(FileExistsError, match="saved exists; choose another name or pass overwrite=True"):
+        save_checkpoint(saved, other)
+    assert load_checkpoint(saved).spec == tiny_spec()
+    (saved / "stray").touch()
+    save_checkpoint(saved, other, overwrite=True)
+    assert torch.equal(logits(load_checkpoint(saved)), logits(other))
+    assert [path.name for path in saved.parent.iterdir()] == ["saved"]
+    assert not (saved / "stray").exists()
+
+
+def full_disk(*_: Any, **__: Any) -> None:
+    """Stands in for anything that writes."""
+    raise OSError(28, "No space left on device")
+
+
+def half_written(tensors: Any, path: Path) -> None:
+    """A write that stops in the middle."""
+    path.write_bytes(b"half")
+    full_disk()
+
+
+def refused(rename: Callable[[Path, Path], Path]) -> Callable[[Path, Path], Path]:
+    """A rename that fails the first time that something is put into place."""
+    refusals = iter([True])
+
+    def selective(path: Path, target: Path) -> Path:
+        if target.name in ("new", "saved") and next(refusals, False):
+            full_disk()
+        return rename(path, target)
+
+    return selective
+
+
+@pytest.fixture(params=["weights", "spec", "rename", "rename into place"])
+def failure(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where the disk fills up."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "weights":
+            patch.setattr(module, "save_file", half_written)
+        elif request.param == "rename into place":
+            patch.setattr(Path, "rename", refused(Path.rename))
+        else:
+            patch.setattr(Path, {"spec": "write_text", "rename": "rename"}[request.param], full_disk)
+        yield request.param
+
+
+def test_a_failed_save_leaves_nothing(tmp_path: Path, checkpoint: Checkpoint, failure: str) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(tmp_path / "new", checkpoint)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_save_leaves_the_earlier_one(saved: Path, failure: str) -> None:
+    with pytest.raises(OSError, match="No space left"):
+        save_checkpoint(saved, tiny_checkpoint("split"), overwrite=True)
+    assert [path.name for path in saved.parent.iterdir()] == ["saved"]
+    assert torch.equal(logits(load_checkpoint(saved)), logits(tiny_checkpoint()))
+
+
+def test_provenance_that_is_no_json_leaves_nothing(tmp_path: Path, checkpoint: Checkpoint) -> None:
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        save_checkpoint(tmp_path / "new", Checkpoint(checkpoint.model, checkpoint.spec, {"seed": {1}}))
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, SPEC, PROVENANCE])
+def test_a_missing_file_is_named(saved: Path, name: str) -> None:
+    (saved / name).unlink()
+    with pytest.raises(CheckpointError, match=f"saved is no checkpoint: {name} missing"):
+        load_checkpoint(saved)
+
+
+def test_a_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=f"{WEIGHTS}, {SPEC}, {PROVENANCE} missing"):
+        load_checkpoint(tmp_path / "nowhere")
+
+
+def test_weights_of_another_depth(saved: Path) -> None:
+    (saved / SPEC).write_text(tiny_spec(n_layers=3).to_toml(), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"does not fit spec\.toml: 16 names differ, first 'blocks\.2\."):
+        load_checkpoint(saved)
+
+
+def test_weights_of_another_width(saved: Path) -> None:
+    (saved / SPEC).write_text(tiny_spec(d_mlp=24).to_toml(), encoding="utf-8")
+    message = r"does not fit spec\.toml: blocks\.0\.mlp\.W_in is \(16, 64\), the spec asks for \(16, 24\)"
+    with pytest.raises(CheckpointError, match=message):
+        load_checkpoint(saved)
+
+
+def test_weights_of_another_vocabulary(saved: Path) -> None:
+    (saved / SPEC).write_text(tiny_spec("split").to_toml(), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"does not fit spec\.toml: embed\.W_E is \(24, 16\)"):
+        load_checkpoint(saved)
+
+
+def test_a_weight_too_few(saved: Path) -> None:
+    weights = load_file(saved / WEIGHTS)
+    del weights["ln_final.b"]
+    save_file(weights, saved / WEIGHTS)
+    with pytest.raises(CheckpointError, match=r"1 names differ, first 'ln_final\.b'"):
+        load_checkpoint(saved)
+
+
+@pytest.mark.parametrize("keep", [0, 4, 1000])
+def test_weights_cut_short(saved: Path, keep: int) -> None:
+    (saved / WEIGHTS).write_bytes((saved / WEIGHTS).read_bytes()[:keep])
+    with pytest.raises(CheckpointError, match=r"weights\.safetensors cannot be read"):
+        load_checkpoint(saved)
+
+
+def test_provenance_cut_short(saved: Path) -> None:
+    (saved / PROVENANCE).write_text('{"seed": ', encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"provenance\.json cannot be read"):
+        load_checkpoint(saved)
+
+
+@every_world
+def test_games_as_a_model_reads_them(world: str) -> None:
+    checkpoint, games = tiny_checkpoint(world), random_games(6, board=4, seed=1)
+    for language in checkpoint.mothello.inputs:
+        tokens = checkpoint.tokens(games, language)
+        expected = checkpoint.mothello.encode(games, language).tokens[:, : checkpoint.mothello.n_ctx]
+        assert tokens.dtype == torch.int64
+        assert np.array_equal(tokens.numpy(), expected)
+        assert checkpoint.model(tokens).shape == (*expected.shape, checkpoint.mothello.d_vocab)
+
+
+def test_the_untrained_control(checkpoint: Checkpoint) -> None:
+    """Same architecture and languages, other weights, at the conventional scale; the model itself is not touched."""
+    small = Checkpoint(checkpoint.model, tiny_spec(initializer_range=0.002, d_mlp=64), name="m")
+    before = logits(checkpoint)
+    control = small.untrained(seed=1)
+    assert (control.name, control.provenance["steps"]) == ("m (random weights)", 0)
+    assert control.mothello == small.mothello
+    assert control.model.blocks[0].mlp.W_in.std().item() == pytest.approx(0.02, rel=0.2)
+    assert torch.equal(logits(control), logits(small.untrained(seed=1)))
+    assert not torch.equal(logits(control), logits(small.untrained(seed=2)))
+    assert torch.equal(logits(checkpoint), before)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two bundled checkpoints."""
+    monkeypatch.setattr(zoo, "BUNDLE", tmp_path / "bundle")
+    save_checkpoint(tmp_path / "bundle" / "mini" / "atomic-split", tiny_checkpoint("split"))
+    save_checkpoint(tmp_path / "bundle" / "mini" / "atomic-anchors4", tiny_checkpoint())
+    return tmp_path
+
+
+@pytest.mark.usefixtures("shelf")
+def test_a_bundled_name() -> None:
+    assert bundled() == ["mini/atomic-anchors4", "mini/atomic-split"]
+    found = load("mini/atomic-split")
+    assert (found.name, found.spec) == ("mini/atomic-split", tiny_spec("split"))
+
+
+def test_a_folder_of_ones_own(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = save_checkpoint(shelf / "mine", tiny_checkpoint("unified"))
+    assert load(folder).spec == load(str(folder)).spec == tiny_spec("unified")
+    monkeypatch.chdir(shelf)
+    assert load("mine").name == "mine"
+
+
+@pytest.mark.usefixtures("shelf")
+def test_an_unknown_name_hints_at_the_nearest() -> None:
+    message = "no checkpoint 'mini/atomic-anchor4'.* Did you mean 'mini/atomic-anchors4'.*mini/atomic-split"
+    with pytest.raises(CheckpointError, match=message):
+        load("mini/atomic-anchor4")
+    with pytest.raises(CheckpointError, match="no checkpoint 'xyz'") as caught:
+        load("xyz")
+    assert "Did you mean" not in str(caught.value)
+
+
+def test_nothing_is_unpickled(saved: Path) -> None:
+    """A pickle in place of the weights is refused, not opened."""
+    torch.save({"embed.W_E": torch.zeros(2)}, saved / WEIGHTS)
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        load_checkpoint(saved)
+
+
+def test_provenance_is_plain_json(saved: Path) -> None:
+    assert json.loads((saved / PROVENANCE).read_text(encoding="utf-8")) == {"seed": 0}

@@ -1,0 +1,472 @@
+"""Alignment on planted truth: rows that say which board they mean, in the words of a symmetry or of another game.
+
+The rows of a planted language are one-hot: class * 16 + square. A probe that copies them reads exactly what they say.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from mothello_interp import alignment
+from mothello_interp.activations import Activations, Frame, collect
+from mothello_interp.alignment import align, align_by_move, align_up_to_symmetry, best_layer
+from mothello_interp.models import Checkpoint
+from mothello_interp.othello import CONTROLS, SYMMETRIES, Boards, Games, Symmetry, full_length, random_games, replay
+from mothello_interp.probes import Probes, fit_probes, fit_probes_on
+from tests.conftest import tiny_checkpoint, tiny_spec
+
+EIGHT = tuple((SYMMETRIES | CONTROLS).values())
+COLUMNS = ["layer", "hook", "source", "target", "symmetry", "accuracy", "low", "high", "moved", "occupied", "guess"]
+COLUMNS += ["floor", "ceiling", "ceiling_target", "normalised", "normalised_guess", "normalised_target"]
+COLUMNS += ["normalised_low", "normalised_high", "games"]
+CURVES = ["source", "target", "symmetry", "move", "accuracy", "guess", "floor", "ceiling", "games"]
+CHOSEN = ["layer", "source", "target", "symmetry", "accuracy", "moved", "floor", "ceiling", "normalised"]
+CHOSEN += ["runner_up", "runner_up_accuracy", "games"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Parallel rows before any language has written them down."""
+
+    games: Games
+    boards: Boards
+    game: np.ndarray
+    move: np.ndarray
+
+    @classmethod
+    def of(cls, games: Games) -> "Scene":
+        game, move = np.nonzero(games.moves[:, : full_length(games.board) - 1] >= 0)
+        return cls(games, replay(games), game, move)
+
+    def truth(self, frame: Frame = "absolute") -> np.ndarray:
+        """What a probe should say, `[row square]`; rows that the relative frame leaves out included."""
+        state = self.boards.state[self.game, self.move]
+        mover = self.boards.mover[self.game, self.move + 1][:, None]
+        return np.asarray(state * (mover if frame == "relative" else 1) + 1)
+
+
+Code = Callable[[int, int, Scene], np.ndarray]
+"""What the rows of (language, layer) say: classes `[row square]`."""
+
+
+def written(code: Code, games: Games, *, layers: Sequence[int], languages: Sequence[int]) -> Activations:
+    """The rows of planted languages."""
+    scene = Scene.of(games)
+    said = np.array([[code(language, layer, scene) for layer in layers] for language in languages])
+    values = torch.nn.functional.one_hot(torch.from_numpy(said).long(), 3).transpose(-1, -2).flatten(-2).float()
+    return Activations(values, tuple(languages), tuple(layers), games, scene.boards, scene.game, scene.move)
+
+
+@pytest.fixture(autouse=True)
+def _planted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of planted languages need no model."""
+
+    def collect_planted(checkpoint: Checkpoint, games: Games, **wanted: Any) -> Activations:
+        if checkpoint.name == "planted":
+            return written(cast(Code, checkpoint.model), games, **wanted)
+        return collect(checkpoint, games, **wanted)
+
+    monkeypatch.setattr(alignment, "collect", collect_planted)
+
+
+def planted(code: Code) -> Checkpoint:
+    """A code where a checkpoint is expected."""
+    return Checkpoint(cast(Any, code), tiny_spec(), name="planted")
+
+
+def copying(
+    *, languages: int = 2, layers: Sequence[int] = (0,), frame: Frame = "absolute", seed: int | None = None
+) -> Probes:
+    """Probes that read what the rows say; the guess is empty everywhere, or random."""
+    weight = torch.eye(48).expand(languages, len(layers), 48, 48).contiguous()
+    weights = {"weight": weight, "bias": torch.zeros(languages, len(layers), 48)}
+    guess = np.ones((11, 16)) if seed is None else np.random.default_rng(seed).integers(0, 3, (9, 16))
+    return Probes("linear", frame, 4, tuple(range(languages)), tuple(layers), weights, guess.astype(np.int8))
+
+
+def truthful(language: int, layer: int, scene: Scene) -> np.ndarray:
+    """Every language says the board."""
+    return scene.truth()
+
+
+def through(*symmetries: Symmetry) -> Code:
+    """Language k says the board as the kth symmetry shows it."""
+    return lambda language, layer, scene: symmetries[language].boards(scene.truth())
+
+
+def repaired(scene: Scene, rows: np.ndarray, *, seed: int, frame: Frame = "absolute") -> np.ndarray:
+    """The truth, but in some rows the board of a random game at the same move, if there is another."""
+    rng = np.random.default_rng(seed)
+    said = scene.truth(frame).copy()
+    for move in np.unique(scene.move):
+        here = np.flatnonzero(scene.move == move)
+        if len(here) > 1:
+            other = here[(np.arange(len(here)) + rng.integers(1, len(here), len(here))) % len(here)]
+            said[here[rows[here]]] = scene.truth(frame)[other[rows[here]]]
+    return said
+
+
+def noisy(language: int, layer: int, scene: Scene, frame: Frame = "absolute") -> np.ndarray:
+    """A language that is wrong on some squares, another on each."""
+    rng = np.random.default_rng(10 * language + layer + 3)
+    said = scene.truth(frame)
+    return np.where(rng.random(said.shape) < 0.2 + 0.1 * language, rng.integers(0, 3, said.shape), said)
+
+
+def row_of(table: pd.DataFrame, **key: Any) -> dict[str, Any]:
+    """The one row of a table with these values."""
+    for name, value in key.items():
+        table = table[table[name] == value]
+    (row,) = table.to_dict("records")
+    return {str(name): value for name, value in row.items()}
+
+
+def pair(table: pd.DataFrame, source: int, target: int, symmetry: str = "identity") -> dict[str, Any]:
+    """The one row of a pair of languages and a symmetry."""
+    return row_of(table, source=source, target=target, symmetry=symmetry)
+
+
+def agreement(scene: Scene, one: Symmetry, other: Symmetry) -> float:
+    """In how many squares the boards of a scene look the same through two symmetries, square by square."""
+    image, second = one.squares(4), other.squares(4)
+    same = 0
+    for board in scene.truth():
+        through_one, through_other = np.empty(16), np.empty(16)
+        for square in range(16):
+            through_one[image[square]] = board[square]
+            through_other[second[square]] = board[square]
+        same += int((through_one == through_other).sum())
+    return same / scene.truth().size
+
+
+def test_languages_that_say_the_same_are_aligned() -> None:
+    games = random_games(80, board=4, seed=1)
+    table = align(copying(languages=3), planted(truthful), games, resamples=50)
+    assert list(table) == COLUMNS
+    assert len(table) == 3 * 3 * 4
+    assert (table["hook"] == "blocks.0.hook_resid_post").all()
+    assert (table["games"] == 80).all()
+    identity, *others = SYMMETRIES.values()
+    expected = {symmetry.name: agreement(Scene.of(games), identity, symmetry) for symmetry in others}
+    for source in range(3):
+        for target in range(3):
+            row = pair(table, source, target)
+            assert row["accuracy"] == row["low"] == row["high"] == row["ceiling"] == row["ceiling_target"] == 1
+            assert row["normalised"] == pytest.approx(1)
+            assert row["normalised_low"] == pytest.approx(1)
+            assert row["normalised_guess"] == row["normalised_target"] == pytest.approx(1)
+            assert 0.3 < row["floor"] < 0.7
+            for name, share in expected.items():
+                image = pair(table, source, target, name)
+                assert (image["accuracy"], image["moved"]) == (pytest.approx(share), 0)
+
+
+@pytest.mark.parametrize("name", [symmetry.name for symmetry in EIGHT])
+def test_the_symmetry_of_a_language_is_found(name: str) -> None:
+    """Rows that say g(board) are read best through g, by name; quarter turns catch an inverse in its place."""
+    symmetry = (SYMMETRIES | CONTROLS)[name]
+    games = random_games(60, board=4, seed=1)
+    code = through(SYMMETRIES["identity"], symmetry)
+    table = align(copying(), planted(code), games, symmetries=EIGHT, resamples=2)
+    found = table[(table["source"] == 0) & (table["target"] == 1)].set_index("symmetry")["accuracy"]
+    assert found.idxmax() == name
+    assert found[name] == 1
+    assert (found.drop(name) < 0.95).all()
+    for other in EIGHT:
+        assert found[other.name] == pytest.approx(agreement(Scene.of(games), symmetry, other))
+
+
+def test_the_symmetry_is_of_the_board_and_read_from_the_target() -> None:
+    """P_0 reads a disc on a2 of language 1 as one on the square to which the quarter turn takes a2."""
+    turn = CONTROLS["quarter_turn"]
+    assert turn.squares(4)[4] == 2
+    games = Games.from_lists([["a2", "a1"]], 4)
+    scene = Scene.of(games)
+    assert scene.truth()[0, 4] == 2
+    said = through(SYMMETRIES["identity"], turn)(1, 0, scene)
+    assert said[0, 2] == 2
+    table = align(copying(), planted(through(SYMMETRIES["identity"], turn)), games, symmetries=EIGHT, resamples=2)
+    assert pair(table, 0, 1, "quarter_turn")["accuracy"] == 1
+    assert pair(table, 0, 1, "three_quarter_turn")["accuracy"] < 1
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1)])
+def test_symmetries_compose(order: tuple[int, int, int]) -> None:
+    """Each language has a map of its own and probes are fitted on it; then g_ac = g_ab g_bc, and not g_bc g_ab."""
+    codes = through(CONTROLS["flip_rows"], SYMMETRIES["diagonal"], CONTROLS["quarter_turn"])
+    training = written(codes, random_games(250, board=4, seed=1), layers=[0], languages=[0, 1, 2])
+    probes = fit_probes_on(training, frame="absolute", batch=128, epochs=6, seed=0)
+    table = align(probes, planted(codes), random_games(60, board=4, seed=2), symmetries=EIGHT, resamples=2)
+
+    def between(source: int, target: int) -> Symmetry:
+        rows = table[(table["source"] == source) & (table["target"] == target)].set_index("symmetry")["accuracy"]
+        assert rows.max() > 0.9
+        return (SYMMETRIES | CONTROLS)[str(rows.idxmax())]
+
+    a, b, c = order
+    assert between(a, c) == between(a, b) @ between(b, c)
+    assert between(a, c) != between(b, c) @ between(a, b)
+    assert between(a, b) == between(b, a).inverse
+    assert between(a, a).name == "identity"
+
+
+def test_rows_about_other_games_are_not_aligned() -> None:
+    """A language that says another game's board scores its floor, under every symmetry that keeps the start."""
+
+    def code(language: int, layer: int, scene: Scene) -> np.ndarray:
+        return repaired(scene, np.full(len(scene.move), language == 1), seed=4)
+
+    table = align(copying(), planted(code), random_games(1500, board=4, seed=1), resamples=200)
+    for symmetry in SYMMETRIES:
+        row = pair(table, 0, 1, symmetry)
+        assert row["accuracy"] == pytest.approx(row["floor"], abs=0.015)
+        assert abs(row["normalised"]) < 0.03
+        assert row["normalised_low"] - 0.02 < 0 < row["normalised_high"] + 0.02
+    assert pair(table, 0, 0)["normalised"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("frame", ["absolute", "relative"])
+def test_every_number_is_brute_force(frame: Frame) -> None:
+    """On a handful of games, square by square, from what was said and what was so."""
+    probes, games = copying(frame=frame, seed=5), random_games(14, board=4, seed=3)
+
+    def code(language: int, layer: int, scene: Scene) -> np.ndarray:
+        return noisy(language, layer, scene, frame)
+
+    scene = Scene.of(games)
+    mover = scene.boards.mover[scene.game, scene.move + 1]
+    kept = [row for row in range(len(mover)) if mover[row] or frame == "absolute"]
+    assert (len(kept) < len(mover)) == (frame == "relative")
+    said = [code(language, 0, scene) for language in (0, 1)]
+    truth = scene.truth(frame)
+
+    def mean(values: list[float]) -> float:
+        return sum(values) / len(values)
+
+    table = align(probes, planted(code), games, symmetries=EIGHT, resamples=20)
+    for target in (0, 1):
+        floor = []
+        for row in kept:
+            others = [other for other in kept if scene.move[other] == scene.move[row] and other != row]
+            agree = [float((said[target][row] == truth[other]).mean()) for other in others]
+            floor.append(mean(agree) if agree else 0.0)
+        for symmetry in EIGHT:
+            hits, guessed, moved, occupied = [], [], [], []
+            for row in kept:
+                image = dict(zip(symmetry.squares(4).tolist(), truth[row].tolist(), strict=True))
+                for square in range(16):
+                    hit = float(said[target][row, square] == image[square])
+                    hits.append(hit)
+                    guessed.append(float(probes.guess[min(scene.move[row], 8), square] == image[square]))
+                    if image[square] != truth[row, square]:
+                        moved.append(hit)
+                    if image[square] != 1:
+                        occupied.append(hit)
+            row_found = pair(table, 0, target, symmetry.name)
+            assert row_found["accuracy"] == pytest.approx(mean(hits))
+            assert row_found["guess"] == pytest.approx(mean(guessed))
+            assert row_found["occupied"] == pytest.approx(mean(occupied))
+            assert row_found["moved"] == pytest.approx(mean(moved) if moved else np.nan, nan_ok=True)
+            assert row_found["floor"] == pytest.approx(mean(floor))
+            own = [float((said[language][kept] == truth[kept]).mean()) for language in (0, target)]
+            assert [row_found["ceiling"], row_found["ceiling_target"]] == pytest.approx(own)
+            room = own[0] - mean(floor)
+            assert row_found["normalised"] == pytest.approx((mean(hits) - mean(floor)) / room)
+            assert row_found["normalised_guess"] == pytest.approx(
+                (mean(hits) - mean(guessed)) / (own[0] - mean(guessed))
+            )
+            assert row_found["normalised_target"] == pytest.approx((mean(hits) - mean(floor)) / (own[1] - mean(floor)))
+
+
+def test_ceilings_are_of_the_source_and_of_the_target() -> None:
+    """A target whose own probe reads nothing is not misaligned with a source that reads it well."""
+    probes = copying()
+    probes.weights["weight"][1] = torch.eye(48).roll(16, dims=1)  # says the next class: white is read as empty
+    table = align(probes, planted(truthful), random_games(60, board=4, seed=1), resamples=20)
+    forth, back = pair(table, 0, 1), pair(table, 1, 0)
+    assert (forth["ceiling"], forth["ceiling_target"], forth["normalised"]) == (1, 0, pytest.approx(1))
+    assert np.isnan(forth["normalised_target"])
+    assert (back["ceiling"], back["ceiling_target"], back["accuracy"]) == (0, 1, 0)
+    assert np.isnan([back["normalised"], back["normalised_low"], back["normalised_high"]]).all()
+    assert not np.isnan(back["normalised_target"])
+
+
+def test_a_probe_that_reads_nothing_is_not_normalised() -> None:
+    """Its ceiling is its floor, so the ratio is left blank."""
+
+    def others(language: int, layer: int, scene: Scene) -> np.ndarray:
+        return repaired(scene, np.full(len(scene.move), True), seed=language)
+
+    table = align(copying(), planted(others), random_games(200, board=4, seed=1), resamples=50)
+    for row in table.to_dict("records"):
+        assert row["ceiling"] == pytest.approx(row["floor"], abs=0.05)
+        assert np.isnan([row["normalised"], row["normalised_low"], row["normalised_high"]]).all()
+
+
+def test_a_probe_that_says_empty_everywhere() -> None:
+    """How many squares are empty depends on the move number alone, so ceiling and floor are equal in every game."""
+
+    def empty(language: int, layer: int, scene: Scene) -> np.ndarray:
+        return np.ones((len(scene.move), 16), np.int8)
+
+    table = align(copying(), planted(empty), random_games(60, board=4, seed=1), resamples=50)
+    assert table["normalised_low"].isna().all()
+
+
+def half_the_games(language: int, layer: int, scene: Scene) -> np.ndarray:
+    """Language 1 says the board in every other game, and another game's board in the rest."""
+    return repaired(scene, (scene.game % 2 == 1) & (language == 1), seed=int(scene.games.moves.sum()) % 997)
+
+
+def test_the_interval_is_over_games() -> None:
+    """As wide as the spread between games says, far wider than if rows were drawn one by one."""
+    games = random_games(60, board=4, seed=2)
+    row = pair(align(copying(), planted(half_the_games), games, resamples=4000), 0, 1)
+    scene = Scene.of(games)
+    right = (half_the_games(1, 0, scene) == scene.truth()).mean(axis=1)
+    size = np.bincount(scene.game)
+    apart = np.bincount(scene.game, weights=right) - right.mean() * size
+    sem = np.sqrt((apart**2).mean() / len(games)) / size.mean()
+    assert row["low"] < row["accuracy"] < row["high"]
+    assert (row["high"] - row["low"]) / (2 * 1.96) == pytest.approx(sem, rel=0.1)
+    assert sem > 2 * right.std() / np.sqrt(len(right))
+
+
+def test_the_interval_covers() -> None:
+    """By planting half of the games say their board, so 0.5 is the truth of `normalised`, and of 40 samples most hold it."""
+    covered, widths = 0, []
+    for sample in range(40):
+        games = random_games(40, board=4, seed=100, start=40 * sample)
+        row = pair(align(copying(), planted(half_the_games), games, resamples=200), 0, 1)
+        covered += row["normalised_low"] < 0.5 < row["normalised_high"]
+        widths.append(row["normalised_high"] - row["normalised_low"])
+    assert covered >= 32
+    assert max(widths) < 0.5
+
+
+def test_the_bootstrap_has_a_seed() -> None:
+    probes, games = copying(), random_games(30, board=4, seed=1)
+    first, again, other = (align(probes, planted(noisy), games, resamples=30, seed=seed) for seed in (1, 1, 2))
+    pd.testing.assert_frame_equal(first, again)
+    assert (first["accuracy"] == other["accuracy"]).all()
+    assert (first["low"] != other["low"]).any()
+
+
+@pytest.mark.parametrize("frame", ["absolute", "relative"])
+def test_the_curves_average_back(frame: Frame) -> None:
+    """Weighted by games the rows of `align_by_move` give those of `align`, layer by layer."""
+    probes, games = copying(layers=(-1, 1), frame=frame, seed=5), random_games(40, board=4, seed=3)
+
+    def code(language: int, layer: int, scene: Scene) -> np.ndarray:
+        return noisy(language, layer, scene, frame)
+
+    overall = align(probes, planted(code), games, resamples=2)
+    for layer in (-1, 1):
+        curves = align_by_move(probes, planted(code), games, layer=layer)
+        assert list(curves) == CURVES
+        assert sorted(set(curves["move"])) == list(range(11))
+        for (source, target, symmetry), curve in curves.groupby(["source", "target", "symmetry"]):
+            row = row_of(overall, layer=layer, source=source, target=target, symmetry=symmetry)
+            for name in ("accuracy", "guess", "floor", "ceiling"):
+                assert np.average(curve[name], weights=curve["games"]) == pytest.approx(row[name]), name
+
+
+def test_a_curve_is_of_its_move() -> None:
+    """A language that is right at even moves and says the next class at odd ones."""
+
+    def code(language: int, layer: int, scene: Scene) -> np.ndarray:
+        return (scene.truth() + scene.move[:, None] % 2) % 3
+
+    games = random_games(40, board=4, seed=3)
+    curves = align_by_move(copying(), planted(code), games, layer=0)
+    own = curves[(curves["source"] == 0) & (curves["target"] == 1) & (curves["symmetry"] == "identity")]
+    assert own["accuracy"].tolist() == own["ceiling"].tolist() == [1 - move % 2 for move in range(11)]
+    assert own["games"].tolist() == [int((games.lengths > move).sum()) for move in range(11)]
+
+
+def test_the_symmetry_is_chosen_on_one_half_and_scored_on_the_other() -> None:
+    """Language 1 changes its map between the halves: the choice of the first is scored on the second."""
+    games = random_games(81, board=4, seed=4)
+    first_half = {game.tobytes() for game in games.moves[:40]}
+    first, second = SYMMETRIES["diagonal"], SYMMETRIES["half_turn"]
+
+    def code(language: int, layer: int, scene: Scene) -> np.ndarray:
+        if language == 0:
+            return scene.truth()
+        early = np.array([game.tobytes() in first_half for game in scene.games.moves])[scene.game]
+        return np.where(early[:, None], first.boards(scene.truth()), second.boards(scene.truth()))
+
+    assert len(first_half) == 40
+    table = align_up_to_symmetry(copying(layers=(0, 1)), planted(code), games, layer=1)
+    assert list(table) == CHOSEN
+    assert list(zip(table["source"], table["target"], strict=True)) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    row = row_of(table, source=0, target=1)
+    assert (row["layer"], row["symmetry"], row["games"]) == (1, "diagonal", 41)
+    held_out = Scene.of(games[40:])
+    assert row["accuracy"] == pytest.approx(agreement(held_out, second, first))
+    chosen_on = Scene.of(games[:40])
+    others = {
+        name: agreement(chosen_on, first, symmetry) for name, symmetry in SYMMETRIES.items() if name != "diagonal"
+    }
+    runner_up = max(others, key=lambda name: others[name])
+    assert row["runner_up"] == runner_up
+    assert row["runner_up_accuracy"] == pytest.approx(agreement(held_out, second, SYMMETRIES[runner_up]))
+    scored = pair(align(copying(layers=(1,)), planted(code), games[40:], resamples=2), 0, 1, "diagonal")
+    for name in ("accuracy", "moved", "floor", "ceiling", "normalised"):
+        assert row[name] == pytest.approx(scored[name]), name
+    assert row_of(table, source=0, target=0)["symmetry"] == "identity"
+    assert row_of(table, source=0, target=0)["accuracy"] == 1
+
+
+def test_the_layer_is_chosen_by_the_source_alone() -> None:
+    """Each language is right at a layer of its own, and the other pairs and symmetries have no say."""
+
+    def code(language: int, layer: int, scene: Scene) -> np.ndarray:
+        best = {0: 1, 1: -1}[language]
+        return scene.truth() if layer == best else repaired(scene, np.full(len(scene.move), True), seed=1)
+
+    games = random_games(20, board=4, seed=1)
+    table = align(copying(layers=(-1, 0, 1)), planted(code), games, resamples=2)
+    assert (best_layer(table, 0), best_layer(table, 1)) == (1, -1)
+    misleading = (table["source"] != table["target"]) | (table["symmetry"] != "identity")
+    raised = table.assign(accuracy=np.where(misleading & (table["layer"] == 0), 2.0, table["accuracy"]))
+    assert (best_layer(raised, 0), best_layer(raised, 1)) == (1, -1)
+
+
+@pytest.mark.parametrize("frame", ["absolute", "relative"])
+def test_a_real_model(frame: Frame) -> None:
+    """Random weights: each language is read in its own words better than in the other's."""
+    checkpoint = tiny_checkpoint("unified")
+    probes = fit_probes(checkpoint, random_games(200, board=4, seed=1), frame=frame, batch=128, epochs=4, seed=0)
+    games = random_games(60, board=4, seed=2)
+    table = align(probes, checkpoint, games, resamples=50)
+    assert list(table) == COLUMNS
+    assert set(zip(table["layer"], table["hook"], strict=True)) == {
+        (-1, "blocks.0.hook_resid_pre"),
+        (0, "blocks.0.hook_resid_post"),
+        (1, "blocks.1.hook_resid_post"),
+    }
+    assert len(table) == 3 * 2 * 2 * 4
+    assert set(table["source"]) == {1, 2}
+    rows = collect(checkpoint, games, layers=[0])
+    kept, classes = rows.labels(frame)
+    expected = (probes.predict(rows.at(2, 0)[torch.from_numpy(kept)], 1, 0) == classes).mean()
+    assert row_of(table, layer=0, source=1, target=2, symmetry="identity")["accuracy"] == pytest.approx(expected)
+    for layer in (-1, 0, 1):
+        for source, target in ((1, 2), (2, 1)):
+            row = row_of(table, layer=layer, source=source, target=target, symmetry="identity")
+            assert row["ceiling"] > row["high"]
+            assert row["low"] <= row["accuracy"]
+    assert len(align_by_move(probes, checkpoint, games, layer=1)) == 2 * 2 * 4 * 11
+    assert len(align_up_to_symmetry(probes, checkpoint, games, layer=0)) == 2 * 2
+
+
+@pytest.mark.parametrize("measure", [align_by_move, align_up_to_symmetry])
+def test_a_layer_without_a_probe(measure: Callable[..., pd.DataFrame]) -> None:
+    with pytest.raises(ValueError, match=r"layer 1: .*\[0\]"):
+        measure(copying(), planted(truthful), random_games(4, board=4, seed=1), layer=1)

@@ -1,0 +1,321 @@
+"""Probes on planted truth: what is there is read, what is not there is not, and a reference fits the same."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+from mothello_interp.activations import Activations, Frame, collect
+from mothello_interp.models import Checkpoint
+from mothello_interp.othello import Boards, random_games
+from mothello_interp.probes import Kind, Probes, fit_probes, fit_probes_on
+
+MOVES, SQUARES = 10, 16
+both_kinds = pytest.mark.parametrize("kind", ["linear", "mlp"])
+both_frames = pytest.mark.parametrize("frame", ["absolute", "relative"])
+
+
+def planted(values: np.ndarray, state: np.ndarray, mover: np.ndarray | None = None) -> Activations:
+    """Rows `[row d_model]` or `[language layer row d_model]` of made-up boards `[row square]`, ten moves a game."""
+    values = values if values.ndim == 4 else values[None, None]
+    n = len(state) // MOVES
+    movers = np.ones((n, MOVES + 1), np.int8)
+    movers[:, 1:] = 1 if mover is None else mover.reshape(n, MOVES)
+    boards = Boards(state.reshape(n, MOVES, SQUARES), np.zeros((n, MOVES + 1, SQUARES), bool), movers)
+    rows = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+    languages, layers = tuple(range(len(values))), tuple(range(values.shape[1]))
+    game, move = np.divmod(np.arange(n * MOVES), MOVES)
+    return Activations(rows, languages, layers, random_games(n, board=4, seed=0), boards, game, move)
+
+
+def random_boards(games: int, *, seed: int) -> np.ndarray:
+    """Boards `[row square]` in which the commonest disc of a square depends on the move number."""
+    rng = np.random.default_rng(seed)
+    chances = np.random.default_rng(99).dirichlet([0.5, 0.5, 0.5], (MOVES, SQUARES)).cumsum(axis=2)
+    draws = rng.random((games, MOVES, SQUARES, 1))
+    return ((draws > chances[None, :, :, :2]).sum(axis=3) - 1).reshape(-1, SQUARES).astype(np.int8)
+
+
+def directions(*, seed: int, width: int = 20) -> np.ndarray:
+    """A direction a square, orthonormal, `[square d_model]`."""
+    basis, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(width, width)))
+    found: np.ndarray = basis[:SQUARES]
+    return found
+
+
+def accuracy(probes: Probes, rows: Activations, *, language: int = 0, of: int | None = None, layer: int = 0) -> float:
+    """Share of squares that the probe of one language reads right in the rows of another."""
+    kept, classes = rows.labels(probes.frame)
+    values = rows.at(language if of is None else of, layer)[torch.from_numpy(kept)]
+    return float((probes.predict(values, language, layer) == classes).mean())
+
+
+def guessing(probes: Probes, rows: Activations) -> float:
+    """The accuracy of the best guess from square and move number."""
+    kept, classes = rows.labels(probes.frame)
+    return float((probes.guess[rows.move[kept]] == classes).mean())
+
+
+def noisy_linear_data(n: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows, and boards drawn from logits that are linear in them."""
+    rng = np.random.default_rng(seed)
+    weights = np.random.default_rng(7).normal(size=(12, 3, SQUARES)) * 0.8
+    rows = rng.normal(size=(n, 12))
+    logits = np.einsum("nd,dcs->ncs", rows, weights) + rng.gumbel(size=(n, 3, SQUARES))
+    return rows.astype(np.float32), (logits.argmax(axis=1) - 1).astype(np.int8)
+
+
+def test_a_linear_probe_is_a_logistic_regression() -> None:
+    """As accurate on other rows as scikit-learn's, and as sure of itself, on every third square."""
+    (x, state), (other_x, other_state) = noisy_linear_data(5000, seed=1), noisy_linear_data(5000, seed=2)
+    probes = fit_probes_on(planted(x, state), kind="linear", frame="absolute", batch=128, seed=0)
+    chances = probes.logits(torch.from_numpy(other_x), 0, 0).softmax(-1).numpy()
+    predicted = probes.predict(torch.from_numpy(other_x), 0, 0)
+    for square in range(0, SQUARES, 3):
+        reference = LogisticRegression(C=1e4, max_iter=1000).fit(x, state[:, square])
+        truth = other_state[:, square] + 1
+        theirs = reference.predict_proba(other_x)
+        assert 0.6 < reference.score(other_x, truth - 1) < 0.9
+        assert (predicted[:, square] == truth).mean() == pytest.approx(reference.score(other_x, truth - 1), abs=0.006)
+        loss, their_loss = (
+            -np.log(found[np.arange(len(truth)), truth]).mean() for found in (chances[:, square], theirs)
+        )
+        assert loss == pytest.approx(their_loss, abs=0.005)
+        np.testing.assert_allclose(chances[:, square], theirs, atol=0.08)
+
+
+@both_kinds
+@both_frames
+def test_a_direction_a_square_is_read(kind: Kind, frame: Frame) -> None:
+    """On other rows, without a mistake; in the relative frame rows without a mover are left out of the fit."""
+
+    def rows(games: int, seed: int) -> Activations:
+        state = random_boards(games, seed=seed)
+        mover = np.random.default_rng(seed).choice([-1, 1, 0], len(state), p=[0.45, 0.45, 0.1]).astype(np.int8)
+        code = state * mover[:, None] if frame == "relative" else state
+        code = np.where(mover[:, None] == 0, -state, code) if frame == "relative" else code
+        return planted(code @ directions(seed=1), state, mover)
+
+    probes = fit_probes_on(rows(300, seed=1), kind=kind, frame=frame, batch=64, epochs=24, seed=0)
+    assert (probes.kind, probes.frame, probes.board) == (kind, frame, 4)
+    assert accuracy(probes, rows(50, seed=2)) == 1
+
+
+@both_kinds
+def test_shuffled_boards_are_only_guessed(kind: Kind) -> None:
+    """Rows that carry the move number, and the board of another game: all that is left is the guess."""
+
+    def rows(games: int, seed: int, *, shuffled: bool) -> Activations:
+        state = random_boards(games, seed=seed)
+        order = np.random.default_rng(seed).permuted(np.tile(np.arange(games), (MOVES, 1)), axis=1).T
+        there = order * MOVES + np.arange(MOVES) if shuffled else np.arange(len(state)).reshape(games, MOVES)
+        number = np.tile(np.eye(MOVES), (games, 1))
+        return planted(np.hstack([state[there.ravel()] @ directions(seed=1), number]), state)
+
+    settings: dict[str, Any] = {"kind": kind, "frame": "absolute", "batch": 128, "seed": 0}
+    settings["epochs"] = 16 if kind == "linear" else 2  # an MLP soon knows the rows of so few games by heart
+    null = fit_probes_on(rows(1000, 1, shuffled=True), **settings)
+    held_out = rows(300, 2, shuffled=True)
+    assert guessing(null, held_out) < 0.85
+    assert accuracy(null, held_out) == pytest.approx(guessing(null, held_out), abs=0.015)
+    truth = fit_probes_on(rows(1000, 1, shuffled=False), **settings)
+    assert accuracy(truth, rows(300, 2, shuffled=False)) > guessing(null, held_out) + 0.08
+
+
+def test_an_mlp_reads_what_a_linear_probe_cannot() -> None:
+    """A disc is the product of two signs."""
+
+    def rows(games: int, seed: int) -> Activations:
+        signs = np.random.default_rng(seed).choice([-1, 1], (games * MOVES, 2, 8))
+        state = np.zeros((games * MOVES, SQUARES), np.int8)
+        state[:, :8] = signs[:, 0] * signs[:, 1]
+        return planted(signs.reshape(len(signs), 16), state)
+
+    def on_coded_squares(kind: Kind) -> float:
+        probes = fit_probes_on(rows(800, 1), kind=kind, frame="absolute", batch=64, seed=0)
+        test = rows(100, 2)
+        return float((probes.predict(test.at(0, 0), 0, 0) == test.labels("absolute")[1])[:, :8].mean())
+
+    assert on_coded_squares("linear") < 0.55
+    assert on_coded_squares("mlp") > 0.95
+
+
+@both_kinds
+def test_the_scale_of_the_activations_does_not_matter(kind: Kind) -> None:
+    """Standardising is folded into the weights: shifted and stretched rows give the same logits."""
+    x, state = noisy_linear_data(1000, seed=1)
+    rng = np.random.default_rng(3)
+    stretch, shift = 10 ** rng.uniform(-2, 2, 12), rng.normal(size=12) * 5
+    moved = (x * stretch + shift * stretch).astype(np.float32)
+    plain = fit_probes_on(planted(x, state), kind=kind, frame="absolute", epochs=4, batch=128, seed=0)
+    other = fit_probes_on(planted(moved, state), kind=kind, frame="absolute", epochs=4, batch=128, seed=0)
+    expected, found = (
+        probes.logits(torch.from_numpy(rows[:200]), 0, 0) for probes, rows in ((plain, x), (other, moved))
+    )
+    assert expected.std() > 0.3
+    torch.testing.assert_close(found, expected, atol=0.01, rtol=0)
+
+
+def test_a_constant_dimension_does_no_harm() -> None:
+    x, state = noisy_linear_data(500, seed=1)
+    rows = planted(np.hstack([x, np.full((500, 1), 3.0)]), state)
+    probes = fit_probes_on(rows, kind="linear", frame="absolute", epochs=2, seed=0)
+    assert torch.isfinite(probes.logits(rows.at(0, 0), 0, 0)).all()
+
+
+def four_sites(games: int, *, seed: int) -> Activations:
+    """Two languages of two layers, each with directions of its own for the same boards."""
+    state = random_boards(games, seed=seed)
+    coded = [[state @ directions(seed=10 * language + layer) for layer in (0, 1)] for language in (0, 1)]
+    return planted(np.array(coded), state)
+
+
+def test_every_language_and_layer_has_its_own_probe() -> None:
+    probes = fit_probes_on(four_sites(200, seed=1), kind="linear", frame="absolute", batch=64, seed=0)
+    test = four_sites(50, seed=2)
+    assert (probes.languages, probes.layers) == ((0, 1), (0, 1))
+    for layer in (0, 1):
+        for language in (0, 1):
+            assert accuracy(probes, test, language=language, layer=layer) > 0.99
+            assert accuracy(probes, test, language=language, of=1 - language, layer=layer) < 0.8
+
+
+@both_kinds
+def test_probes_do_not_learn_from_each_other(kind: Kind) -> None:
+    """Fitted together or alone a probe reads the same."""
+    together = four_sites(200, seed=1)
+    alone = Activations(**{**vars(together), "values": together.values[1:, 1:], "languages": (1,), "layers": (1,)})
+    settings: dict[str, Any] = {"kind": kind, "frame": "absolute", "batch": 64, "epochs": 6, "seed": 0}
+    test = four_sites(50, seed=2)
+    found = fit_probes_on(together, **settings).logits(test.at(1, 1), 1, 1)
+    expected = fit_probes_on(alone, **settings).logits(test.at(1, 1), 1, 1)
+    tolerance = 1e-3 if kind == "linear" else 0.5 * float(expected.std())  # MLPs begin with other random weights
+    assert (found - expected).abs().mean() < tolerance
+
+
+def test_directions_are_the_linear_probe() -> None:
+    """Rows times directions, and a bias, are the logits; and they point along what was planted."""
+    rows = four_sites(200, seed=1)
+    probes = fit_probes_on(rows, kind="linear", frame="absolute", batch=64, seed=0)
+    found = probes.directions(1, 0)
+    assert found.shape == (SQUARES, 3, 20)
+    values = rows.at(1, 0)[:50]
+    logits = probes.logits(values, 1, 0)
+    bias = (logits - torch.einsum("nd,scd->nsc", values, found)).mean(dim=0)
+    torch.testing.assert_close(torch.einsum("nd,scd->nsc", values, found) + bias, logits, atol=1e-4, rtol=1e-4)
+    black_minus_white = found[:, 2] - found[:, 0]
+    along = torch.nn.functional.cosine_similarity(black_minus_white, torch.from_numpy(directions(seed=10)).float())
+    assert along.min() > 0.9
+
+
+def test_an_mlp_has_no_directions() -> None:
+    probes = fit_probes_on(four_sites(4, seed=1), kind="mlp", epochs=1, seed=0)
+    with pytest.raises(ValueError, match="mlp probes have no directions: fit kind='linear'"):
+        probes.directions(0, 0)
+
+
+def test_predictions_are_the_likeliest_classes() -> None:
+    """Classes lie one behind the other, squares inside; of equal classes the first is taken."""
+    logits = torch.randn(50, 3, SQUARES, generator=torch.Generator().manual_seed(0)).round()
+    weights = {"weight": torch.eye(48).view(1, 1, 48, 48), "bias": torch.zeros(1, 1, 48)}
+    probes = Probes("linear", "absolute", 4, (3,), (-1,), weights, np.zeros((MOVES, SQUARES), np.int8))
+    rows = logits.view(50, 48)
+    assert torch.equal(probes.logits(rows, 3, -1), logits.transpose(1, 2))
+    predicted = probes.predict(rows, 3, -1)
+    assert predicted.dtype == np.int8
+    assert np.array_equal(predicted, logits.numpy().argmax(axis=1))
+
+
+@both_frames
+def test_the_guess_is_the_commonest_class(frame: Frame) -> None:
+    state = random_boards(31, seed=1)
+    mover = np.random.default_rng(1).choice([-1, 1, 0], len(state)).astype(np.int8)
+    rows = planted(state @ directions(seed=1), state, mover)
+    guess = fit_probes_on(rows, frame=frame, epochs=1, seed=0).guess
+    assert (guess.shape, guess.dtype) == ((MOVES, SQUARES), np.int8)
+    kept, classes = rows.labels(frame)
+    for move in range(MOVES):
+        for square in range(SQUARES):
+            seen = Counter(classes[rows.move[kept] == move, square].tolist())
+            assert seen[int(guess[move, square])] == max(seen.values())
+
+
+def assert_equal(found: Probes, expected: Probes) -> None:
+    """The same probes to the last bit."""
+    for name in ("kind", "frame", "board", "languages", "layers"):
+        assert getattr(found, name) == getattr(expected, name)
+    assert found.weights.keys() == expected.weights.keys()
+    assert all(torch.equal(found.weights[name], weight) for name, weight in expected.weights.items())
+    assert np.array_equal(found.guess, expected.guess)
+    assert found.guess.dtype == expected.guess.dtype
+
+
+@both_kinds
+def test_probes_are_saved(tmp_path: Path, kind: Kind) -> None:
+    rows = four_sites(10, seed=1)
+    probes = fit_probes_on(rows, kind=kind, frame="relative", epochs=1, seed=0)
+    probes.save(tmp_path / "a" / "b")
+    assert_equal(Probes.load(str(tmp_path / "a" / "b")), probes)
+    assert accuracy(Probes.load(tmp_path / "a" / "b"), rows) == accuracy(probes, rows)
+    again = fit_probes_on(rows, kind="linear", epochs=1, seed=0)
+    again.save(tmp_path / "a" / "b")
+    assert_equal(Probes.load(tmp_path / "a" / "b"), again)
+
+
+@both_kinds
+def test_a_seed_gives_one_fit(kind: Kind) -> None:
+    rows = four_sites(40, seed=1)
+    torch.manual_seed(1)
+    first = fit_probes_on(rows, kind=kind, epochs=2, batch=64, seed=5)
+    torch.manual_seed(2)
+    state = torch.get_rng_state()
+    assert_equal(fit_probes_on(rows, kind=kind, epochs=2, batch=64, seed=5), first)
+    assert torch.equal(torch.get_rng_state(), state)
+    other = fit_probes_on(rows, kind=kind, epochs=2, batch=64, seed=6)
+    assert not torch.equal(other.weights["weight"], first.weights["weight"])
+
+
+def test_fitting_on_a_model_is_fitting_on_its_rows(checkpoint: Checkpoint) -> None:
+    games = random_games(30, board=4, seed=5)
+    settings: dict[str, Any] = {"kind": "mlp", "frame": "absolute", "epochs": 2, "batch": 100, "seed": 3}
+    probes = fit_probes(checkpoint, games, layers=[1, -1], languages=[1], **settings)
+    assert (probes.languages, probes.layers, probes.guess.shape) == ((1,), (1, -1), (11, 16))
+    assert_equal(probes, fit_probes_on(collect(checkpoint, games, layers=[1, -1], languages=[1]), **settings))
+    assert fit_probes(checkpoint, games, epochs=1, seed=0).layers == (-1, 0, 1)
+
+
+def test_a_real_model_knows_the_last_square_played(checkpoint: Checkpoint) -> None:
+    """From the embeddings alone an MLP sees that the square of the last move is occupied."""
+    games = random_games(400, board=4, seed=5)
+    probes = fit_probes(checkpoint, games[:300], kind="mlp", layers=[-1], frame="absolute", batch=64, seed=0)
+    rows = collect(checkpoint, games[300:], layers=[-1])
+    for language in (0, 1):
+        predicted = probes.predict(rows.at(language, -1), language, -1)
+        played = games.moves[300:][rows.game, rows.move]
+        assert (predicted[np.arange(len(played)), played] != 1).mean() > 0.99
+
+
+def test_a_kind_that_is_none() -> None:
+    with pytest.raises(ValueError, match=r"kind='linaer': choose .linear. or .mlp."):
+        fit_probes_on(four_sites(2, seed=1), kind="linaer", seed=0)  # type: ignore[arg-type]
+
+
+def test_a_frame_that_is_none() -> None:
+    with pytest.raises(ValueError, match=r"frame='mine': choose .absolute. .* or .relative."):
+        fit_probes_on(four_sites(2, seed=1), frame="mine", seed=0)  # type: ignore[arg-type]
+
+
+def test_nothing_to_fit_on(checkpoint: Checkpoint) -> None:
+    with pytest.raises(ValueError, match="no rows to fit on: pass at least one game"):
+        fit_probes(checkpoint, random_games(0, board=4, seed=0), seed=0)
+
+
+def test_a_single_row() -> None:
+    rows = four_sites(1, seed=1)
+    one = Activations(**{**vars(rows), "values": rows.values[:, :, :1], "game": rows.game[:1], "move": rows.move[:1]})
+    probes = fit_probes_on(one, frame="absolute", epochs=1, seed=0)
+    assert torch.isfinite(probes.weights["weight"]).all()

@@ -1,0 +1,350 @@
+"""Pretraining end to end on a 4x4 board: what it writes, and that no interruption changes it."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from mothello_interp.models import Checkpoint, build_model, load_checkpoint
+from tests.conftest import WORLDS
+from train import pretrain as module
+from train.__main__ import app
+from train.pretrain import pretrain
+from train.settings import Preset
+from train.state import CHECKPOINT, METRICS, STATE, TrainingStopped
+
+STEPS, BATCH = 14, 16
+TRAINING: dict[str, Any] = {"games": STEPS * BATCH + 3, "batch": BATCH, "lr": 3e-3, "warmup": 2 * BATCH}
+TRAINING |= {"precision": "float32", "evaluate_every": 2 * BATCH, "save_every": 4 * BATCH}
+KINDS: dict[str, dict[str, Any]] = {
+    "adamw": {},
+    "muon": {"optimizer": "muon", "decay": "all"},
+    "sampled": {"objective": "sampled", "opening": ["b1", "a1"], "language_weights": [1, 2]},
+}
+
+
+def tiny_preset(kind: str = "muon", *, world: str = "atomic", **training: Any) -> Preset:
+    """Some steps on a model of one layer."""
+    spec = {"world": {"board": 4, **WORLDS[world]}, "model": {"n_layers": 1, "d_model": 16, "n_heads": 2}}
+    return Preset.model_validate({"spec": spec, "training": {**TRAINING, **KINDS[kind], **training}, "name": "tiny/x"})
+
+
+def train(preset: Preset, folder: Path, *, seed: int = 1) -> Checkpoint:
+    """One quiet run on one core."""
+    return pretrain(preset, folder, seed=seed, threads=1, device="cpu", quiet=True)
+
+
+def measured(folder: Path) -> pd.DataFrame:
+    """The metrics, to the last digit, without the column that a clock writes."""
+    return pd.read_csv(folder / METRICS, dtype=str).drop(columns="seconds")
+
+
+def weights(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
+    """All of them, copied."""
+    return {name: weight.detach().clone() for name, weight in checkpoint.model.named_parameters()}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run."""
+
+    preset: Preset
+    folder: Path
+    weights: dict[str, torch.Tensor]
+    metrics: pd.DataFrame
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
+    """Runs that nothing interrupted, by kind; each trained once."""
+    done: dict[str, Run] = {}
+
+    def run(kind: str) -> Run:
+        if kind not in done:
+            folder = tmp_path_factory.mktemp(kind) / "run"
+            trained = weights(train(tiny_preset(kind), folder))
+            done[kind] = Run(tiny_preset(kind), folder, trained, measured(folder))
+        return done[kind]
+
+    return run
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_games() -> Any:
+    """Measure on fewer games than a real run does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_EVALUATION_GAMES", 40)
+        patch.setattr(module, "FINAL_GAMES", 40)
+        yield
+
+
+class Interrupted(RuntimeError):
+    """Stands in for a lost machine."""
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, *, nan: bool = False) -> None:
+    """Break the computation of the loss at the nth step from now."""
+    calls = 0
+    whole = module.loss_sum
+
+    def broken(*arguments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        nonlocal calls
+        calls += 1
+        if calls <= step:
+            return whole(*arguments)
+        if not nan:
+            raise Interrupted
+        total, count = whole(*arguments)
+        return total * torch.nan, count
+
+    monkeypatch.setattr(module, "loss_sum", broken)
+
+
+def lose(preset: Preset, folder: Path, *, step: int) -> None:
+    """A run that breaks off at its nth step."""
+    with pytest.MonkeyPatch.context() as patch:
+        stop_at(patch, step)
+        with pytest.raises(Interrupted):
+            train(preset, folder)
+
+
+def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    """Equal to the last bit."""
+    assert found.keys() == expected.keys()
+    for name, weight in expected.items():
+        assert torch.equal(found[name], weight), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_run_writes_a_checkpoint(finished: Callable[[str], Run], kind: str) -> None:
+    run = finished(kind)
+    checkpoint = load_checkpoint(run.folder / CHECKPOINT)
+    assert_same(weights(checkpoint), run.weights)
+    assert checkpoint.spec == run.preset.spec
+    provenance = checkpoint.provenance
+    assert (provenance["seed"], provenance["steps"], provenance["games"]) == (1, STEPS, STEPS * BATCH)
+    assert (provenance["preset"], provenance["precision"]) == ("tiny/x", "float32")
+    assert provenance["training"] == json.loads(json.dumps(run.preset.training.model_dump(mode="json")))
+    assert [line["language"] for line in provenance["held_out"]] == [0, 1]
+    assert all(0 <= line["top1"] <= 1 and line["prefixes"] > 300 for line in provenance["held_out"])
+    assert {"torch", "numpy", "transformer-lens", "mothello-interp"} <= provenance["versions"].keys()
+    assert re.fullmatch("[0-9a-f]{40}|unknown", provenance["commit"])
+
+
+def test_a_run_writes_metrics(finished: Callable[[str], Run]) -> None:
+    table = pd.read_csv(finished("adamw").folder / METRICS)
+    assert list(table) == ["games", "loss", "floor", "seconds", "legal_0", "legal_1"]
+    assert table["games"].tolist() == [2 * BATCH * line for line in range(1, 8)]
+    assert (table["loss"] > table["floor"]).all()
+    assert (table["floor"] > 0).all()
+    assert table["seconds"].is_monotonic_increasing
+    assert table["legal_0"].between(0, 1).all()
+
+
+def test_it_learns(tmp_path: Path) -> None:
+    """A hundred steps bring the loss a third of the way to its floor and make more moves legal."""
+    train(tiny_preset("muon", games=120 * BATCH, evaluate_every=20 * BATCH, lr=1e-2), tmp_path)
+    table = pd.read_csv(tmp_path / METRICS)
+    above = table["loss"] - table["floor"]
+    assert above.iloc[-1] < 0.7 * above.iloc[0]
+    assert table["legal_0"].iloc[-1] > 0.58 > 0.5 > table["legal_0"].iloc[0]
+
+
+def test_it_is_plain_training(tmp_path: Path) -> None:
+    """A loop in torch alone, on the model as it is, ends with the same weights and the same losses."""
+    preset = tiny_preset("adamw", games=4 * BATCH, evaluate_every=BATCH, world="split")
+    found = weights(train(preset, tmp_path))
+    model = build_model(preset.spec, seed=1)
+    learns = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+    decays = {name: preset.training.weight_decay * ("blocks" in name and ".W_" in name) for name in learns}
+    groups = [{"params": [weight], "weight_decay": decays[name]} for name, weight in learns.items()]
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.95))
+    losses = []
+    for step, scale in enumerate([0.5, 1, 1, 0.55]):
+        batch = preset.corpus(1).batch(step * BATCH, BATCH)
+        targets = torch.from_numpy(batch.targets)
+        logits = model(torch.from_numpy(batch.tokens).long())
+        loss = -(targets * logits.log_softmax(-1)).sum() / targets.any(-1).sum()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(learns.values(), preset.training.clip)
+        for group in optimizer.param_groups:
+            group["lr"] = 3e-3 * scale
+        optimizer.step()
+        losses.append(loss.item())
+    for name, weight in learns.items():
+        difference = (found[name] - weight).abs().max().item()
+        assert difference < 1e-4 < 3e-3, name
+    assert pd.read_csv(tmp_path / METRICS)["loss"].tolist() == pytest.approx(losses, rel=1e-4)
+
+
+def test_sampled_targets_have_no_floor(finished: Callable[[str], Run]) -> None:
+    assert (pd.read_csv(finished("sampled").folder / METRICS)["floor"] == 0).all()
+
+
+def test_the_frozen_bias_stays_zero(finished: Callable[[str], Run]) -> None:
+    assert not finished("muon").weights["unembed.b_U"].any()
+
+
+@pytest.mark.parametrize("kind", ["muon", "sampled"])
+def test_the_same_run_twice(finished: Callable[[str], Run], tmp_path: Path, kind: str) -> None:
+    assert_same(weights(train(tiny_preset(kind), tmp_path)), finished(kind).weights)
+    pd.testing.assert_frame_equal(measured(tmp_path), finished(kind).metrics)
+
+
+def test_another_seed_is_another_run(finished: Callable[[str], Run], tmp_path: Path) -> None:
+    other = weights(train(tiny_preset(), tmp_path, seed=2))
+    expected = finished("muon").weights
+    assert not any(torch.equal(other[name], expected[name]) for name in expected if ".W_" in name)
+
+
+@pytest.mark.parametrize(("kind", "step"), [("muon", 2), ("muon", 7), ("adamw", 8), ("sampled", 13)])
+def test_an_interruption_changes_nothing(
+    finished: Callable[[str], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, step: int
+) -> None:
+    lose(tiny_preset(kind), tmp_path, step=step)
+    assert (tmp_path / STATE).exists() == (step >= 4)
+    assert not (tmp_path / CHECKPOINT).exists()
+    steps_left = STEPS - step // 4 * 4
+    stop_at(monkeypatch, steps_left)  # it may not start from the beginning again
+    assert_same(weights(train(tiny_preset(kind), tmp_path)), finished(kind).weights)
+    assert_same(weights(load_checkpoint(tmp_path / CHECKPOINT)), finished(kind).weights)
+    pd.testing.assert_frame_equal(measured(tmp_path), finished(kind).metrics)
+
+
+def test_two_interruptions_change_nothing(finished: Callable[[str], Run], tmp_path: Path) -> None:
+    for _ in range(2):
+        lose(tiny_preset(), tmp_path, step=5)
+    assert_same(weights(train(tiny_preset(), tmp_path)), finished("muon").weights)
+    pd.testing.assert_frame_equal(measured(tmp_path), finished("muon").metrics)
+
+
+def test_an_interruption_between_two_lines_of_metrics(tmp_path: Path) -> None:
+    """The state is saved in the middle of what a line of metrics averages over."""
+    preset = tiny_preset(evaluate_every=4 * BATCH, save_every=3 * BATCH)
+    train(preset, tmp_path / "straight")
+    lose(preset, tmp_path / "broken", step=7)
+    train(preset, tmp_path / "broken")
+    pd.testing.assert_frame_equal(measured(tmp_path / "broken"), measured(tmp_path / "straight"))
+
+
+def test_lost_between_the_last_step_and_the_checkpoint(
+    finished: Callable[[str], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(*_: Any, **__: Any) -> None:
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "save_checkpoint", lost)
+        with pytest.raises(Interrupted):
+            train(tiny_preset(), tmp_path)
+    stop_at(monkeypatch, 0)
+    assert_same(weights(train(tiny_preset(), tmp_path)), finished("muon").weights)
+    pd.testing.assert_frame_equal(measured(tmp_path), finished("muon").metrics)
+
+
+def test_a_finished_run_is_not_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    preset = tiny_preset(games=2 * BATCH)
+    expected = weights(train(preset, tmp_path))
+    stop_at(monkeypatch, 0)
+    assert_same(weights(train(preset, tmp_path)), expected)
+
+
+def test_a_loss_that_is_not_finite(
+    finished: Callable[[str], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It stops with the step named; the last good state is kept, and from it the run goes on."""
+    with monkeypatch.context() as patch:
+        stop_at(patch, 6, nan=True)
+        with pytest.raises(TrainingStopped, match="the loss is nan at step 6; the last good state is kept in"):
+            train(tiny_preset(), tmp_path)
+    assert torch.load(tmp_path / STATE, weights_only=True)["step"] == 4
+    assert not (tmp_path / CHECKPOINT).exists()
+    assert_same(weights(train(tiny_preset(), tmp_path)), finished("muon").weights)
+
+
+def test_a_full_disk_keeps_the_earlier_state(
+    finished: Callable[[str], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    lose(tiny_preset(), tmp_path, step=5)
+    with monkeypatch.context() as patch:
+        patch.setattr("train.state.os.fsync", full_disk)
+        with pytest.raises(TrainingStopped, match=r"could not be saved .*No space left on device.* is intact"):
+            train(tiny_preset(), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([STATE, METRICS])
+    assert torch.load(tmp_path / STATE, weights_only=True)["step"] == 4
+    assert_same(weights(train(tiny_preset(), tmp_path)), finished("muon").weights)
+
+
+OTHERS: dict[str, tuple[dict[str, Any], int, str]] = {
+    "training": ({"kind": "adamw"}, 1, "another training"),
+    "spec": ({"world": "split"}, 1, "another spec"),
+    "seed": ({}, 2, r"another seed \(1, now 2\)"),
+}
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_the_state_of_another_run_is_refused(tmp_path: Path, other: str) -> None:
+    lose(tiny_preset(), tmp_path, step=5)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    change, seed, message = OTHERS[other]
+    with pytest.raises(TrainingStopped, match=f"holds a run with {message}.*choose another --out"):
+        train(tiny_preset(**change), tmp_path, seed=seed)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("other", OTHERS)
+def test_the_checkpoint_of_another_run_is_refused(tmp_path: Path, other: str) -> None:
+    train(tiny_preset(games=BATCH), tmp_path)
+    change, seed, message = OTHERS[other]
+    with pytest.raises(TrainingStopped, match=f"holds a run with {message}"):
+        train(tiny_preset(**{"games": BATCH, **change}), tmp_path, seed=seed)
+
+
+@pytest.mark.parametrize("world", ["compositional", "split", "unified"])
+def test_every_kind_of_language_trains(tmp_path: Path, world: str) -> None:
+    checkpoint = train(tiny_preset(world=world, games=3 * BATCH), tmp_path)
+    columns = [f"legal_{language}" for language in checkpoint.mothello.inputs]
+    assert list(pd.read_csv(tmp_path / METRICS))[4:] == columns
+    assert [line["language"] for line in checkpoint.provenance["held_out"]] == list(checkpoint.mothello.inputs)
+
+
+PRESET = """
+[world]
+board = 4
+languages = ["atomic"]
+[model]
+n_layers = 1
+d_model = 16
+n_heads = 2
+[training]
+games = 32
+batch = 16
+precision = "bfloat16"
+"""
+
+
+def test_from_the_command_line_to_an_exported_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(PRESET, encoding="utf-8")
+    run, export = tmp_path / "run", tmp_path / "export"
+    shown = CliRunner().invoke(app, ["pretrain", f"{tmp_path}/mine.toml", "--out", f"{run}", "--seed", "3", "--quiet"])
+    assert shown.exit_code == 0, shown.output
+    assert f"checkpoint: {run / CHECKPOINT}" in shown.output
+    assert shown.output.startswith("language 0: top-1 legal 0.")
+    assert CliRunner().invoke(app, ["export", f"{run}", f"{export}"]).exit_code == 0
+    again = CliRunner().invoke(app, ["export", f"{run}", f"{export}"])
+    assert (again.exit_code, "error: " in again.output, "exists" in again.output) == (1, True, True)
+    trained, exported = load_checkpoint(run / CHECKPOINT), load_checkpoint(export)
+    assert exported.provenance == trained.provenance
+    assert (exported.provenance["seed"], exported.provenance["precision"]) == (3, "bfloat16")
+    assert_same(weights(exported), {name: weight.bfloat16().float() for name, weight in weights(trained).items()})

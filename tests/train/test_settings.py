@@ -1,0 +1,194 @@
+"""Presets: what they take from their base, what they refuse, and that ours load; and the command line in front."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from mothello_interp.languages import Atomic
+from mothello_interp.models import SpecError
+from train.__main__ import app
+from train.settings import PRESETS, Preset
+
+BASE = """
+[world]
+board = 4
+languages = ["atomic", "atomic"]
+anchors = ["b1"]
+[model]
+n_layers = 1
+d_model = 16
+n_heads = 2
+[training]
+games = 100
+batch = 8
+"""
+
+
+def preset(folder: Path, **files: str) -> Preset:
+    """Write files and load the last one."""
+    for name, text in files.items():
+        (folder / f"{name}.toml").write_text(text, encoding="utf-8")
+    return Preset.load(folder / f"{list(files)[-1]}.toml")
+
+
+def test_what_a_preset_says(tmp_path: Path) -> None:
+    loaded = preset(tmp_path, mine=BASE)
+    assert loaded.name == f"{tmp_path.name}/mine"
+    assert loaded.spec.mothello.languages == (Atomic(), Atomic())
+    assert (loaded.training.games, loaded.training.batch, loaded.training.steps) == (100, 8, 12)
+    assert loaded.training.objective == "exact"
+
+
+def test_it_trains_at_least_one_step(tmp_path: Path) -> None:
+    assert preset(tmp_path, mine=BASE.replace("games = 100", "games = 3")).training.steps == 1
+
+
+def test_what_is_set_goes_before_the_base(tmp_path: Path) -> None:
+    """Table by table, key by key, through two generations."""
+    middle = 'extends = "base.toml"\n[training]\nlr = 0.1\nbatch = 4\n'
+    over = 'extends = "middle.toml"\n[world]\nboard = 6\n[training]\nbatch = 2\n'
+    loaded = preset(tmp_path, base=BASE, middle=middle, over=over)
+    assert (loaded.spec.board, loaded.spec.mothello.anchors) == (6, ("b1",))
+    assert (loaded.training.games, loaded.training.lr, loaded.training.batch) == (100, 0.1, 2)
+    assert loaded.name.endswith("/over")
+
+
+def test_anchors_are_replaced_not_added_to(tmp_path: Path) -> None:
+    base = BASE.replace('anchors = ["b1"]', "anchors = { b1 = [[0, 1]] }")
+    over = 'extends = "base.toml"\n[world.anchors]\na1 = [[0, 1]]\n'
+    assert preset(tmp_path, base=base, over=over).spec.mothello.anchors == ("a1",)
+    over = 'extends = "base.toml"\n[world]\nanchors = []\n'
+    assert preset(tmp_path, base=base, over=over).spec.mothello.anchors == ()
+
+
+def test_a_base_lies_beside_the_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sizes").mkdir()
+    (tmp_path / "sizes" / "base.toml").write_text(BASE, encoding="utf-8")
+    monkeypatch.chdir(tmp_path.parent)
+    assert preset(tmp_path, over='extends = "sizes/base.toml"\n').training.games == 100
+
+
+def test_the_corpus_of_a_preset(tmp_path: Path) -> None:
+    settings = 'objective = "sampled"\nopening = ["b1", "a1"]\nlanguage_weights = [1, 3]\n'
+    corpus = preset(tmp_path, mine=BASE + settings).corpus(5)
+    assert (corpus.seed, corpus.objective, corpus.opening) == (5, "sampled", ("b1", "a1"))
+    assert corpus.language_weights == (1, 3)
+
+
+@pytest.mark.parametrize(
+    ("files", "circle"),
+    [
+        ({"a": 'extends = "a.toml"\n'}, ["a", "a"]),
+        ({"a": 'extends = "b.toml"\n', "b": 'extends = "a.toml"\n'}, ["b", "a", "b"]),
+    ],
+    ids=["itself", "two"],
+)
+def test_a_circle_of_bases(tmp_path: Path, files: dict[str, str], circle: list[str]) -> None:
+    with pytest.raises(SpecError, match="extend each other in a circle") as caught:
+        preset(tmp_path, **files)
+    assert str(caught.value).endswith(" -> ".join(str(tmp_path / f"{name}.toml") for name in circle))
+
+
+def test_a_circle_through_the_parent_folder(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match="in a circle"):
+        preset(tmp_path, a=f'extends = "../{tmp_path.name}/a.toml"\n')
+
+
+REFUSED: dict[str, tuple[str, str]] = {
+    "unknown table": (
+        BASE + "[modle]\n",
+        r"mine\.toml: unknown table \[modle\]; a preset has \[world\], \[model\] and",
+    ),
+    "unknown key": (BASE + "bach = 3\n", r"mine\.toml: \[training\]: unknown key 'bach'; did you mean 'batch'\?"),
+    "unknown key of the model": (BASE.replace("n_heads", "heads"), r"mine\.toml: model: .*did you mean 'n_heads'"),
+    "missing key": (BASE.replace("games = 100", ""), r"\[training\]: games: Field required"),
+    "missing table": ("[training]\ngames = 1\n", r"mine\.toml: world: Field required"),
+    "no batch": (BASE.replace("batch = 8", "batch = 0"), r"\[training\]: batch: .*greater than 0 \(given: 0\)"),
+    "unknown objective": (BASE + 'objective = "exactly"\n', r"\[training\]: objective: .*'exact' or 'sampled'"),
+    "unknown optimizer": (BASE + 'optimizer = "sgd"\n', r"\[training\]: optimizer: .*'adamw' or 'muon'"),
+    "missing base": ('extends = "nowhere.toml"\n', r"nowhere\.toml: there is no such file"),
+    "no TOML": ("[world", r"mine\.toml: not a TOML file"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_preset_that_cannot_be_used(tmp_path: Path, case: str) -> None:
+    text, message = REFUSED[case]
+    with pytest.raises(SpecError, match=message):
+        preset(tmp_path, mine=text)
+
+
+LATE: dict[str, tuple[str, str]] = {
+    "weights for other languages": (BASE + "language_weights = [1]\n", "give 2 numbers"),
+    "an opening nobody may play": (BASE + 'opening = ["a1"]\n', "a1 is not legal"),
+    "a base that is no name": ("extends = 3\n" + BASE, "extends"),
+}
+
+
+@pytest.mark.parametrize("case", LATE)
+def test_a_preset_whose_parts_do_not_fit(tmp_path: Path, case: str) -> None:
+    text, message = LATE[case]
+    with pytest.raises(SpecError, match=rf"mine\.toml.*{message}"):
+        preset(tmp_path, mine=text)
+
+
+ours = sorted(path for path in PRESETS.rglob("*.toml") if path.name != "base.toml")
+
+
+@pytest.mark.parametrize("path", ours, ids=[str(path.relative_to(PRESETS)) for path in ours])
+def test_our_presets(path: Path) -> None:
+    """They load, they can be read at a glance, and their names say where they are."""
+    loaded = Preset.load(path)
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= 15
+    assert loaded.name == str(path.relative_to(PRESETS).with_suffix(""))
+    assert len(loaded.corpus(0).batch(0, 2).games) == 2
+
+
+def test_there_are_presets() -> None:
+    assert len(ours) >= 3
+
+
+RUN_HELP = """
+import runpy, sys
+sys.argv = ["train", *{arguments}]
+try:
+    runpy.run_module("train", run_name="__main__")
+except SystemExit as end:
+    assert not end.code, end.code
+assert "typer" in sys.modules
+assert "torch" not in sys.modules, "help imports torch"
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["pretrain", "--help"], ["export", "--help"]], ids=" ".join)
+def test_help_comes_without_torch(arguments: list[str]) -> None:
+    command = [sys.executable, "-c", RUN_HELP.format(arguments=arguments)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PRESETS.parent.parent)
+    assert shown.returncode == 0, shown.stderr
+    assert "Usage: python -m train" in shown.stdout
+
+
+def invoke(*arguments: Any) -> tuple[int, str]:
+    """Exit status and all that `python -m train` prints."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return result.exit_code, result.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["pretrain", "a.toml", "--sede", "3"], ["pretrain", "a.toml", "b.toml"], ["pretain", "a.toml"], ["pretrain"]],
+    ids=["option", "argument", "command", "nothing"],
+)
+def test_an_unknown_option_is_an_error(arguments: list[str]) -> None:
+    status, shown = invoke(*arguments)
+    assert status == 2
+    assert "Usage: " in shown
+
+
+def test_a_bad_preset_is_one_line(tmp_path: Path) -> None:
+    status, shown = invoke("pretrain", tmp_path / "nowhere.toml")
+    assert (status, shown) == (1, f"error: {tmp_path / 'nowhere.toml'}: there is no such file\n")
