@@ -153,14 +153,15 @@ def recovery(
     """
     model = checkpoint.model
     metric = _mass_difference(checkpoint, pairs, base)
-    clean, corrupted = (checkpoint.tokens(games, base) for games in (pairs.clean, pairs.corrupted))
-    given = checkpoint.tokens(pairs.clean, donor)
     last, clean_last, given_last = (
         checkpoint.mothello.encode(games, language).last.astype(np.int64)
         for games, language in ((pairs.corrupted, base), (pairs.clean, base), (pairs.clean, donor))
     )
+    width = 1 + max(last.max(), clean_last.max(), given_last.max())  # the games are cut, and what follows is padding
+    clean, corrupted = (checkpoint.tokens(games, base)[:, :width] for games in (pairs.clean, pairs.corrupted))
+    given = checkpoint.tokens(pairs.clean, donor)[:, :width]
+    at_end = last.max(axis=1)
     with torch.inference_mode():
-        at_end = last.max(axis=1)
         m_clean = metric(model(clean), clean_last.max(axis=1)).numpy()
         m_corrupted = metric(model(corrupted), at_end).numpy()
     asked = (m_clean - m_corrupted) >= _SMALL
