@@ -9,9 +9,11 @@ data says which of four maps relates two languages, so all four are shown.
 
 What could fool it: a weak probe (the ceiling shows it), boards that are easy to guess (floor and guess), a map other
 than the identity (the symmetries), position embeddings, which random weights share too (grey line), luck (seeds).
-Linear probes, frame "mine / empty / theirs"; the paper's MLP probes on black / empty / white are in the table.
+Linear probes, frame "mine / empty / theirs"; the paper's MLP probes on black / empty / white, at the layer three quarters
+up, are in the table.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -19,7 +21,7 @@ import plotly.graph_objects as go
 
 from analyses._models import LABELS, over_models
 from mothello_interp import Checkpoint, random_games
-from mothello_interp.activations import collect
+from mothello_interp.activations import Activations, collect
 from mothello_interp.alignment import align, best_layer
 from mothello_interp.plots import COLOURS, add_curve, layer_name, panel_grid
 from mothello_interp.probes import fit_probes_on
@@ -44,15 +46,23 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
     tables = []
     for weights, model in (("trained", checkpoint), ("random", checkpoint.untrained())):
         rows = collect(model, fit)
-        kinds = [("linear", "relative"), ("mlp", "absolute")] if weights == "trained" else [("linear", "relative")]
-        for kind, frame in kinds:
-            probes = fit_probes_on(rows, kind=kind, frame=frame, seed=0)  # type: ignore[arg-type]
-            own = align(probes, model, choose, resamples=1)
-            chosen = {language: best_layer(own, language) for language in probes.languages}
-            table = align(probes, model, score)
-            table["chosen"] = table["layer"] == table["source"].map(chosen)
-            tables.append(table.assign(weights=weights, kind=kind, frame=frame))
+        probes = fit_probes_on(rows, kind="linear", frame="relative", seed=0)
+        own = align(probes, model, choose, resamples=1)
+        chosen = {language: best_layer(own, language) for language in probes.languages}
+        table = align(probes, model, score)
+        table["chosen"] = table["layer"] == table["source"].map(chosen)
+        tables.append(table.assign(weights=weights, kind="linear", frame="relative"))
+        if weights == "trained":
+            as_in_the_paper = fit_probes_on(_three_quarters_up(rows), kind="mlp", frame="absolute", seed=0)
+            table = align(as_in_the_paper, model, score)
+            tables.append(table.assign(chosen=True, weights=weights, kind="mlp", frame="absolute"))
     return pd.concat(tables, ignore_index=True)
+
+
+def _three_quarters_up(rows: Activations) -> Activations:
+    """The layer that the paper reads: after six of eight blocks, here after three of four."""
+    place = rows.layers.index(3 * max(rows.layers) // 4)
+    return replace(rows, values=rows.values[:, place : place + 1], layers=(rows.layers[place],))
 
 
 def compute() -> pd.DataFrame:
