@@ -51,7 +51,7 @@ class Probes:
 
     def logits(self, rows: torch.Tensor, language: int, layer: int) -> torch.Tensor:
         """Class logits `[row square 3]` for residual rows `[row d_model]`, by the probe of a language and layer."""
-        site = (self.languages.index(language), self.layers.index(layer))
+        site = self._site(language, layer)
         if self.kind == "mlp":
             rows = torch.relu(rows @ self.weights["weight_in"][site] + self.weights["bias_in"][site])
         return rearrange(rows @ self.weights["weight"][site] + self.weights["bias"][site], "row (c s) -> row s c", c=3)
@@ -71,8 +71,16 @@ class Probes:
         """
         if self.kind != "linear":
             raise ValueError(f"{self.kind} probes have no directions: fit kind='linear'")
-        site = (self.languages.index(language), self.layers.index(layer))
+        site = self._site(language, layer)
         return rearrange(self.weights["weight"][site], "d_model (c s) -> s c d_model", c=3)
+
+    def _site(self, language: int, layer: int) -> tuple[int, int]:
+        if language not in self.languages or layer not in self.layers:
+            raise ValueError(
+                f"no probe of language {language} at layer {layer}: these were fitted on languages "
+                f"{list(self.languages)} at layers {list(self.layers)}"
+            )
+        return self.languages.index(language), self.layers.index(layer)
 
     def save(self, folder: str | Path) -> None:
         """Write the probes to a folder, as safetensors and JSON."""
@@ -134,6 +142,9 @@ def fit_probes_on(
     seed: int,
 ) -> Probes:
     """`fit_probes` on rows collected already, for several kinds and frames from one run of the model.
+
+    The defaults are the paper's, for the 30,000 rows or more of 1,000 games; on a few thousand rows take a smaller
+    `batch`, or the fit ends early.
 
     Cross-entropy summed over squares, Adam, no weight decay, the learning rate falling along a cosine to 0.
     """

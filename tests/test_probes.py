@@ -319,3 +319,9 @@ def test_a_single_row() -> None:
     one = Activations(**{**vars(rows), "values": rows.values[:, :, :1], "game": rows.game[:1], "move": rows.move[:1]})
     probes = fit_probes_on(one, frame="absolute", epochs=1, seed=0)
     assert torch.isfinite(probes.weights["weight"]).all()
+
+
+def test_a_site_that_was_not_fitted() -> None:
+    probes = fit_probes_on(four_sites(8, seed=1), frame="absolute", epochs=1, seed=0)
+    with pytest.raises(ValueError, match=r"no probe of language 7 at layer 0: these were fitted on languages \[0, 1\]"):
+        probes.predict(torch.zeros(1, probes.weights["weight"].shape[2]), 7, 0)

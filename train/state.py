@@ -48,7 +48,9 @@ class Metrics:
         self.path = path
         self.count = min(keep, len(pd.read_csv(path))) if keep and path.exists() else 0
         if self.count:
-            pd.read_csv(path).head(self.count).to_csv(path, index=False)
+            partial = path.with_suffix(".partial")
+            pd.read_csv(path).head(self.count).to_csv(partial, index=False)
+            partial.replace(path)
         else:
             path.unlink(missing_ok=True)
 
