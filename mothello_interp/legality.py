@@ -10,6 +10,7 @@ from mothello_interp.languages import PAD, Mothello
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games, replay
 
+_APART = ("top1_known", "top1_own")
 _CELLS = 40_000  # tokens in one forward pass
 
 
@@ -30,7 +31,9 @@ def legal_accuracy(
         One row per language and move number: language, move (0: the prediction of the second move), top1 and
         legal_mass (0 to 1; mass is NaN if not asked for), guess (the share of squares that are legal: what a blind
         guess among empty-board squares would score), prefixes (how many games go on there), open (share of prefixes
-        written in anchors alone, which other languages write the same).
+        written in anchors alone, which other languages write the same). What anchors might lend is told apart:
+        top1_known, over the prefixes whose language is settled, and top1_own, over the predictions that are no anchors
+        (NaN where there are none).
     """
     mothello = checkpoint.mothello
     legal = replay(games).legal
@@ -44,6 +47,7 @@ def legal_accuracy(
             spread = next_move_probabilities(checkpoint, games, language)[:, :-1]
             weight = (spread * legal[:, 1:-1]).sum(axis=2)
         still_open = mothello.language_open(games, language)[:, :-1]
+        anchored = np.isin(top, [square for square, group in mothello.groups if mothello.output_of(language) in group])
         playable = legal.shape[2] - 4
         for move in np.flatnonzero(goes_on.any(axis=0)):
             at = goes_on[:, move]
@@ -56,9 +60,11 @@ def legal_accuracy(
                     "guess": legal[at, move + 1].sum(axis=1).mean() / (playable - move - 1),
                     "prefixes": int(at.sum()),
                     "open": still_open[at, move].mean(),
+                    "top1_known": _mean(hit[at & ~still_open[:, move], move]),
+                    "top1_own": _mean(hit[at & ~anchored[:, move], move]),
                 }
             )
-    return pd.DataFrame(rows, columns=["language", "move", "top1", "legal_mass", "guess", "prefixes", "open"])
+    return pd.DataFrame(rows, columns=["language", "move", "top1", "legal_mass", "guess", "prefixes", "open", *_APART])
 
 
 def summary(table: pd.DataFrame) -> pd.DataFrame:
@@ -66,6 +72,10 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     weighted = table.assign(top1=table["top1"] * table["prefixes"], legal_mass=table["legal_mass"] * table["prefixes"])
     total = weighted.groupby("language", as_index=False)[["top1", "legal_mass", "prefixes"]].sum(min_count=1)
     return total.assign(top1=total["top1"] / total["prefixes"], legal_mass=total["legal_mass"] / total["prefixes"])
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if values.size else np.nan
 
 
 def next_moves(checkpoint: Checkpoint, games: Games, language: int) -> np.ndarray:

@@ -21,7 +21,7 @@ from tests.othello import reference
 module = sys.modules["mothello_interp.legality"]
 CASES = [(world, language) for world in WORLDS for language in tiny_spec(world).mothello.inputs]
 every_language = pytest.mark.parametrize(("world", "language"), CASES)
-COLUMNS = ["language", "move", "top1", "legal_mass", "guess", "prefixes", "open"]
+COLUMNS = ["language", "move", "top1", "legal_mass", "guess", "prefixes", "open", "top1_known", "top1_own"]
 
 
 def some_games(n: int = 8) -> Games:
@@ -333,3 +333,20 @@ def test_nothing_to_measure(checkpoint: Checkpoint, transcripts: list[str]) -> N
 def test_a_language_that_is_none(world: str, language: int) -> None:
     with pytest.raises(ValueError, match=f"language {language} is no input language"):
         legal_accuracy(beginner(world), some_games(4), languages=[language])
+
+
+def test_what_anchors_lend_is_told_apart() -> None:
+    """By hand: predictions that are anchors are left out of top1_own, prefixes of anchors alone out of top1_known."""
+    checkpoint, games = beginner("atomic"), random_games(200, board=4, seed=1)
+    mothello = checkpoint.mothello
+    anchors = {square for square, group in mothello.groups if 0 in group}
+    row = legal_accuracy(checkpoint, games, languages=[0], mass=False).iloc[0]
+    legal = replay(games).legal[:, 1]
+    top = next_moves(checkpoint, games, 0)[:, 0]
+    hit = np.array([legal[game, square] if square >= 0 else False for game, square in enumerate(top)])
+    own = np.array([square not in anchors for square in top])
+    known = np.array([first not in anchors for first in games.moves[:, 0]])
+    assert row["top1"] == pytest.approx(hit.mean())
+    assert row["top1_known"] == pytest.approx(hit[known].mean())
+    assert row["top1_own"] == pytest.approx(hit[own].mean(), nan_ok=True)
+    assert 0 < known.mean() < 1
