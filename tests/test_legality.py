@@ -14,7 +14,7 @@ from mothello_interp.corpus import Corpus
 from mothello_interp.languages import PAD, Encoded, Mothello
 from mothello_interp.legality import legal_accuracy, next_move_probabilities, next_moves, summary
 from mothello_interp.models import Checkpoint, build_model
-from mothello_interp.othello import Games, full_length, random_games, start_squares
+from mothello_interp.othello import Games, full_length, random_games, replay, start_squares
 from tests.conftest import WORLDS, every_world, tiny_spec
 from tests.othello import reference
 
