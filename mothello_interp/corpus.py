@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from math import gcd
 from typing import Literal
 
 import numpy as np
 
 from mothello_interp.languages import Mothello, exact_targets, sampled_targets
-from mothello_interp.othello import Games, random_games, replay
+from mothello_interp.othello import Games, games_at, random_games, replay
 
 Objective = Literal["exact", "sampled"]
+Pairing = Literal["redrawn", "parallel", "disjoint"]
 _TRAINING, _HELD_OUT = 1, 2  # streams of one seed that never meet
 
 
@@ -32,15 +34,20 @@ class Batch:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Random games in randomly drawn languages.
+    """Random games, each written in one of the languages.
 
     Attributes:
         mothello: the languages.
-        seed: names the stream. Game i and its language depend on (seed, i) alone.
+        seed: names the stream. What stands at place i of it depends on (seed, i) alone.
         objective: "sampled": the next token, as in the paper. "exact": its distribution given the game so far, which
             has the same gradient in expectation and less noise.
         opening: square names that every game begins with.
         language_weights: relative frequency of each input language; all equal by default.
+        corpus_games: 0 for games that never repeat, else the size of a finite set that is visited again and again, in
+            another order each time.
+        pairing: how languages meet games. "redrawn": at random at every visit, as in the paper. "parallel": every game
+            in every language, one after the other (weights do not apply). "disjoint": at random, but the same language
+            for a game at every visit.
     """
 
     mothello: Mothello
@@ -48,6 +55,8 @@ class Corpus:
     objective: Objective = "exact"
     opening: tuple[str, ...] = ()
     language_weights: tuple[float, ...] = ()
+    corpus_games: int = 0
+    pairing: Pairing = "redrawn"
 
     def __post_init__(self) -> None:
         inputs = self.mothello.inputs
@@ -57,17 +66,19 @@ class Corpus:
                 f"language_weights={weights}: give {len(inputs)} numbers, one for each input language {list(inputs)}, "
                 f"0 or more and not all 0"
             )
+        if weights and self.pairing == "parallel":
+            raise ValueError("pairing='parallel' shows every game in every language: it takes no language_weights")
 
     def batch(self, start: int, n: int, *, threads: int | None = 1) -> Batch:
-        """Games `start` to `start + n - 1`, cut to the positions a model sees.
+        """Places `start` to `start + n - 1` of the stream, cut to the positions a model sees.
 
         Returns:
             Batch with `pos` up to the longest language's width, less the last token.
         """
         mothello = self.mothello
-        games = random_games(
-            n, board=mothello.board, seed=(self.seed, _TRAINING), opening=self.opening, start=start, threads=threads
-        )
+        index = self.game_index(start, n)
+        seed = (self.seed, _TRAINING)
+        games = games_at(index, board=mothello.board, seed=seed, opening=self.opening, threads=threads)
         language = self.languages(start, n)
         tokens = np.zeros((n, mothello.n_ctx), np.int32)
         legal = self._choices(games, threads) if self.objective == "exact" else None
@@ -84,10 +95,44 @@ class Corpus:
         return Batch(games, language, tokens, targets)
 
     def languages(self, start: int, n: int) -> np.ndarray:
-        """The languages of games `start` to `start + n - 1`, int64 `[game]`."""
-        draws = np.random.Philox(key=self._key, counter=start).random_raw(4 * n)[::4]
+        """The languages of places `start` to `start + n - 1`, int64 `[game]`."""
+        inputs = np.array(self.mothello.inputs)
+        if self.pairing == "parallel":
+            return inputs[np.arange(start, start + n) % len(inputs)]
+        if self.pairing == "disjoint" and self.corpus_games:
+            draws = np.array([self._draw(int(game), 1)[0] for game in self.game_index(start, n)], np.uint64)
+        else:
+            draws = self._draw(start, n)
         chosen = np.searchsorted(self._thresholds, (draws >> np.uint64(11)) * 2.0**-53, side="right")
-        return np.array(self.mothello.inputs)[np.minimum(chosen, len(self.mothello.inputs) - 1)]
+        return inputs[np.minimum(chosen, len(inputs) - 1)]
+
+    def game_index(self, start: int, n: int) -> np.ndarray:
+        """Which games stand at places `start` to `start + n - 1`, int64 `[game]`."""
+        if start < 0 or n < 0:
+            raise ValueError(f"start={start}, n={n}: both must be 0 or more")
+        place = np.arange(start, start + n)
+        if self.pairing == "parallel":
+            place //= len(self.mothello.inputs)
+        if not self.corpus_games:
+            return place
+        visit, within = np.divmod(place, self.corpus_games)
+        shuffled = np.empty_like(place)
+        for number in np.unique(visit):
+            factor, shift = self._order(int(number))
+            here = visit == number
+            shuffled[here] = [(int(at) * factor + shift) % self.corpus_games for at in within[here]]
+        return shuffled
+
+    def _order(self, visit: int) -> tuple[int, int]:
+        """An affine permutation of the finite set, for one visit: `at * factor + shift`, the factor without a common divisor."""
+        draw = np.random.default_rng((self.seed, _TRAINING, visit + 1))
+        factor = int(draw.integers(1, self.corpus_games + 1))
+        while gcd(factor, self.corpus_games) != 1:
+            factor += 1
+        return factor, int(draw.integers(self.corpus_games))
+
+    def _draw(self, start: int, n: int) -> np.ndarray:
+        return np.random.Philox(key=self._key, counter=start).random_raw(4 * n)[::4]
 
     def held_out(self, n: int) -> Games:
         """Games of the same kind that no batch of this corpus is drawn from."""

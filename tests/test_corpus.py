@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mothello_interp.corpus import Batch, Corpus
+from mothello_interp.corpus import Batch, Corpus, Pairing
 from mothello_interp.languages import Atomic, Compositional, Mothello, Split, exact_targets, sampled_targets
 from mothello_interp.othello import Games, IllegalGame, replay
 
@@ -178,3 +178,42 @@ def test_an_opening_that_breaks_the_rules() -> None:
 def test_an_address_before_the_first() -> None:
     with pytest.raises(ValueError, match="start=-1"):
         Corpus(MOTHELLO, seed=0).batch(-1, 2)
+
+
+def finite(pairing: Pairing) -> Corpus:
+    return Corpus(Mothello(4, (Atomic(), Atomic(), Atomic())), seed=3, corpus_games=50, pairing=pairing)
+
+
+@pytest.mark.parametrize("pairing", ["redrawn", "disjoint"])
+def test_every_visit_of_a_finite_set_shows_each_game_once(pairing: Pairing) -> None:
+    """In another order each time, also when a batch spans two visits."""
+    corpus = finite(pairing)
+    visits = corpus.game_index(0, 200).reshape(4, 50)
+    assert (np.sort(visits) == np.arange(50)).all()
+    assert len({tuple(visit) for visit in visits}) == 4
+    assert np.array_equal(corpus.game_index(40, 20), corpus.game_index(0, 60)[40:])
+    games = corpus.batch(0, 100).games
+    first, second = (games[np.argsort(visits[visit]) + 50 * visit] for visit in (0, 1))
+    assert first == second
+
+
+def test_how_languages_meet_games() -> None:
+    """Redrawn: any language at a later visit; disjoint: the same one; parallel: all of them, one after the other."""
+    pairs: dict[Pairing, set[tuple[int, int]]] = {}
+    kinds: tuple[Pairing, ...] = ("redrawn", "disjoint", "parallel")
+    for pairing in kinds:
+        corpus = finite(pairing)
+        index, language = corpus.game_index(0, 600), corpus.languages(0, 600)
+        pairs[pairing] = set(zip(index.tolist(), language.tolist(), strict=True))
+        assert np.array_equal(corpus.batch(7, 9).language, language[7:16])
+    assert len(pairs["disjoint"]) == 50
+    assert len(pairs["parallel"]) == 150
+    assert 50 < len(pairs["redrawn"]) <= 150
+    together = finite("parallel").batch(0, 3)
+    assert together.games[np.array([0, 0, 0])] == together.games
+    assert together.language.tolist() == [0, 1, 2]
+
+
+def test_parallel_takes_no_weights() -> None:
+    with pytest.raises(ValueError, match="takes no language_weights"):
+        Corpus(Mothello(4, (Atomic(), Atomic())), seed=0, pairing="parallel", language_weights=(0.9, 0.1))

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from mothello_interp.corpus import Corpus, Objective
+from mothello_interp.corpus import Corpus, Objective, Pairing
 from mothello_interp.models.spec import ModelSpec, SpecError, Strict, read_toml
 
 PRESETS = Path(__file__).parent / "presets"
@@ -16,7 +16,7 @@ class Training(Strict):
     """How a model is trained. Amounts are in games, so that they do not change their meaning with the batch.
 
     Attributes:
-        games: how many games are seen in all, each once.
+        games: how many games are seen in all.
         batch: games a step.
         objective: "exact" or "sampled" targets, see `Corpus`.
         optimizer: "adamw", or "muon" for the transformer's weight matrices with AdamW for all else.
@@ -28,6 +28,8 @@ class Training(Strict):
         clip: largest norm of the gradient.
         opening: moves that every game begins with.
         language_weights: relative frequency of the input languages, equal if empty.
+        corpus_games: 0 for games that never repeat, else the size of a finite set.
+        pairing: how languages meet games, see `Corpus`.
         precision: "bfloat16" or "float32" products (weights stay float32); "auto" is bfloat16 where it is fast.
         evaluate_every: games between two lines of metrics.
         save_every: games between two saves of the training state.
@@ -47,6 +49,8 @@ class Training(Strict):
     clip: float = Field(default=1.0, gt=0)
     opening: tuple[str, ...] = ()
     language_weights: tuple[float, ...] = ()
+    corpus_games: int = Field(default=0, ge=0)
+    pairing: Pairing = "redrawn"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     evaluate_every: int = Field(default=25_600, gt=0)
     save_every: int = Field(default=51_200, gt=0)
@@ -94,7 +98,15 @@ class Preset(Strict):
     def corpus(self, seed: int) -> Corpus:
         """The stream of batches that it trains on."""
         training = self.training
-        return Corpus(self.spec.mothello, seed, training.objective, training.opening, training.language_weights)
+        return Corpus(
+            self.spec.mothello,
+            seed,
+            training.objective,
+            training.opening,
+            training.language_weights,
+            training.corpus_games,
+            training.pairing,
+        )
 
 
 def _with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:

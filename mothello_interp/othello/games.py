@@ -214,9 +214,27 @@ def random_games(
     Raises:
         ValueError: for a bad board or count, or an illegal opening.
     """
-    board = check_side(board)
     if n < 0 or start < 0:
         raise ValueError(f"n={n}, start={start}: both must be 0 or more")
+    return games_at(np.arange(start, start + n), board=board, seed=seed, opening=opening, threads=threads)
+
+
+def games_at(
+    index: np.ndarray,
+    *,
+    board: int = 8,
+    seed: int | Sequence[int],
+    opening: Sequence[int | str] = (),
+    threads: int | None = None,
+) -> Games:
+    """The games of a stream at any indices, int `[game]`: `random_games` in an order of one's own.
+
+    >>> games_at(np.array([6, 5]), board=4, seed=0) == random_games(2, board=4, seed=0, start=5)[::-1]
+    True
+    """
+    board = check_side(board)
+    n = len(index)
+    index = np.asarray(index, np.uint64)
     prefix = Games.from_lists([opening], board)
     length = len(opening)
     boards = replay(prefix)
@@ -231,7 +249,7 @@ def random_games(
     squares = _square_of_bit(board)
 
     def work(part: slice) -> None:
-        kernels.play_random(own, opp, playable(board), squares, key, start + part.start, length, moves[part])
+        kernels.play_random(own, opp, playable(board), squares, key, index[part], length, moves[part])
 
     _in_threads(work, n, threads)
     return Games._unchecked(moves, board)

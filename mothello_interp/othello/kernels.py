@@ -126,11 +126,11 @@ def _nth_bit(word, rank):
 
 
 @njit(nogil=True, cache=True)
-def play_random(own, opp, board_mask, square_of_bit, key, start, length, moves):
+def play_random(own, opp, board_mask, square_of_bit, key, index, length, moves):
     """Fill `moves` int8 `[game move]` from column `length` on with uniformly random play from one position.
 
-    Game i of the call is game `start + i` of the stream `key`, and move t of it uses the hash of (key, start + i, t)
-    alone: neither LANES nor the split of a call over threads shows in the result.
+    Row i becomes game `index[i]` (uint64 `[game]`) of the stream `key`, and move t of it uses the hash of
+    (key, index[i], t) alone: neither LANES nor the split of a call over threads shows in the result.
     """
     owns = np.empty(LANES, np.uint64)
     opps = np.empty(LANES, np.uint64)
@@ -143,7 +143,7 @@ def play_random(own, opp, board_mask, square_of_bit, key, start, length, moves):
         n = min(LANES, n_games - first)
         for lane in range(LANES):
             owns[lane], opps[lane] = own, opp
-            keys[lane] = mix(key ^ mix(np.uint64(start + first + lane) + _GOLDEN))
+            keys[lane] = mix(key ^ mix(index[min(first + lane, n_games - 1)] + _GOLDEN))
             played[lane] = length
         running = True
         ply = np.uint64(length)
