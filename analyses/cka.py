@@ -24,7 +24,7 @@ from mothello_interp.activations import collect
 from mothello_interp.plots import COLOURS, add_curve, layer_name, panel_grid
 from mothello_interp.similarity import compare
 
-_GAMES, _PERMUTATIONS = 700, 40
+_GAMES, _PERMUTATIONS = 700, 20
 
 
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:

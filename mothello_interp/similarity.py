@@ -144,11 +144,12 @@ def _cka_with_null(x: torch.Tensor, y: torch.Tensor, orders: list[torch.Tensor])
     def cka(x: torch.Tensor, y: torch.Tensor) -> float:
         return _ratio(_hsic_debiased(x, y), _own(_hsic_debiased, x), _own(_hsic_debiased, y))
 
+    x_single, y_single = _centred(x).float(), _centred(y).float()  # enough for the error and the null, in half the time
     fold = torch.arange(x.shape[1]) % _FOLDS
-    parts = np.array([cka(x[:, fold != left_out], y[:, fold != left_out]) for left_out in range(_FOLDS)])
+    others = [fold != left_out for left_out in range(_FOLDS)]
+    parts = np.array([cka(x_single[:, rest], y_single[:, rest]) for rest in others])
     error = np.sqrt((_FOLDS - 1) / _FOLDS * ((parts - parts.mean()) ** 2).sum())
     of_x, of_y = _own(_hsic_debiased, x), _own(_hsic_debiased, y)
-    x_single, y_single = _centred(x).float(), _centred(y).float()  # enough for the null, in half the time
     null = [_ratio(_hsic_debiased(x_single, y_single[:, order]).double(), of_x, of_y) for order in orders]
     return cka(x, y), float(error), np.array(null)
 
