@@ -43,7 +43,10 @@ def record(
     if name not in found:
         raise SystemExit(f"error: no analysis {name!r}; there are: {', '.join(found)}")
     inside = [folder / "checkpoint" if (folder / "checkpoint").exists() else folder for folder in folders]
-    typer.echo(keep(name, found[name].module().measure, inside))
+    try:
+        typer.echo(keep(name, found[name].module().measure, inside))
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from None
 
 
 def _run(names: list[str], out: Path) -> None:

@@ -2,7 +2,8 @@
 
 The same games in both languages, compared row by row within each move number, by layer. CKA (blue) asks whether the two
 clouds of points have the same shape, whichever way they are turned; retrieval (orange) asks whether a game's nearest
-neighbour in the other language is itself; cosine (green) whether the two point the same way. Dashed: random weights.
+neighbour in the other language is itself; cosine (green) whether the two point the same way. Dashed: random weights, at
+the usual scale of 0.02.
 Dotted: the same language in a model trained from another seed, which shares no coordinates at all. Where CKA is high and
 the others are at their null, the languages are alike but not shared: CKA alone would call the naive model
 language-neutral.

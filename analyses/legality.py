@@ -2,8 +2,7 @@
 
 After every proper prefix of unseen games, the share of greedy predictions that are NOT legal moves (solid, on a
 logarithmic axis: lower is better) and the probability that the model gives to illegal moves and other tokens (dashed).
-Grey: what a guess among the empty squares would score. The paper's models reach 0.3% to 1% after training on 20 million
-8x8 games; these have seen half a million 6x6 games.
+Grey: what a guess among the empty squares would score.
 
 What could fool it: easy positions (the guess by move number), memory (held-out games), a mean over languages (each
 language is a curve of its own).
@@ -59,11 +58,14 @@ def figure(table: pd.DataFrame) -> go.Figure:
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """Top-1 legal accuracy and legal mass over all prefixes, by regime, seed and language."""
-    weighted = table.assign(**{name: table[name] * table["prefixes"] for name in ("top1", "legal_mass", "guess")})
-    total = weighted.groupby(["regime", "seed", "language"], as_index=False, sort=False)[
-        ["top1", "legal_mass", "guess", "prefixes"]
-    ].sum()
-    for name in ("top1", "legal_mass", "guess"):
+    """Top-1 legal accuracy (top1_own: where the prediction is no anchor) and legal mass, by regime, seed and language."""
+    names = ["top1", "top1_own", "legal_mass", "guess"]
+    table = table.assign(
+        top1_own=table["top1_own"].fillna(table["top1"])
+    )  # no prediction there was a move of one's own
+    weighted = table.assign(**{name: table[name] * table["prefixes"] for name in names})
+    groups = weighted.groupby(["regime", "seed", "language"], as_index=False, sort=False)
+    total = groups[[*names, "prefixes"]].sum()
+    for name in names:
         total[name] /= total["prefixes"]
     return total.assign(regime=total["regime"].map(LABELS))

@@ -2,13 +2,16 @@
 
 Two games differ in one move and agree on the two moves after it. The model reads the corrupted game in language B; at one
 layer and move its state is replaced by that of the clean game read in language A. A cell is the share of the clean
-prediction, in B's own tokens, that returns. Columns count from the move that differs: at -1 the games are still equal, and
-nothing may change. Top: A is B, the ceiling. Middle: A is the other language. Bottom: the state of some other game in the
-other language, the zero; it lies near 0.5 wherever wiping out the corrupted prediction is half of the way back. What
-counts is the middle against the other two: like the top, A's state does B's work; like the bottom, it is noise to B.
+prediction, in B's own tokens, that returns. Columns count from the move that differs: at -1 the games are still equal, so
+that the top row is 0 there and anything else is damage. Top: A is B, the ceiling. Middle: A is the other language. Bottom:
+the state of some other game in the other language, the zero; it lies near 0.5 wherever wiping out the corrupted prediction
+is half of the way back. What counts is the middle against the other two: like the top, A's state does B's work; like the
+bottom, it is noise to B. With four anchors it does the work at layers 0 and 1 and mostly fails at layer 2, where a probe
+still transfers: readable there is not the same as used.
 
 What could fool it: pairs whose clean and corrupted predictions hardly differ (dropped and counted), averages of ratios
-(a ratio of sums is taken), damage that looks like recovery (the zero). Intervals over pairs are in the table.
+(a ratio of sums is taken), damage that looks like recovery (the zero). Intervals over pairs are in the table, for each
+direction; low and high in the summary are the widest of the two.
 """
 
 import pandas as pd

@@ -41,7 +41,16 @@ class Activations:
     move: np.ndarray
 
     def at(self, language: int, layer: int) -> torch.Tensor:
-        """The rows of one language and layer, float32 `[row d_model]`."""
+        """The rows of one language and layer, float32 `[row d_model]`.
+
+        Raises:
+            ValueError: for what was not collected, naming what was.
+        """
+        if language not in self.languages or layer not in self.layers:
+            raise ValueError(
+                f"language {language} at layer {layer} was not collected: there are languages {list(self.languages)} "
+                f"at layers {list(self.layers)}"
+            )
         return self.values[self.languages.index(language), self.layers.index(layer)]
 
     def labels(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:

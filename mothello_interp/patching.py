@@ -18,9 +18,9 @@ from einops import rearrange, repeat
 
 from mothello_interp.activations import hook_name
 from mothello_interp.models import Checkpoint
-from mothello_interp.othello import Games, legal_prefixes, replay
+from mothello_interp.othello import Games, full_length, legal_prefixes, replay
 
-Metric = Callable[[torch.Tensor], torch.Tensor]
+Metric = Callable[[torch.Tensor], torch.Tensor | float]
 HOOKS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
 SHARED_AFTER = 2  # moves that a minimal pair shares after the one that differs
 _SMALL = 0.05  # a pair whose clean and corrupted runs differ by less than this asks nothing
@@ -87,18 +87,19 @@ class Pairs:
         return len(self.clean)
 
 
-def minimal_pairs(games: Games, n: int, *, seed: int, earliest: int = 4, latest: int = 20) -> Pairs:
+def minimal_pairs(games: Games, n: int, *, seed: int, earliest: int = 4, latest: int | None = None) -> Pairs:
     """Make minimal pairs from games: another legal move is put in, and the moves after it must stay legal.
 
     Args:
         games: finished games to start from.
         n: how many pairs.
         seed: of the choice of move and replacement.
-        earliest, latest: range of the move number that is changed.
+        earliest, latest: range of the move number that is changed; latest is five eighths of a full game by default.
 
     Raises:
         ValueError: if the games yield fewer than n, or for a range that is none.
     """
+    latest = 5 * full_length(games.board) // 8 if latest is None else latest
     if not 1 <= earliest <= latest:
         raise ValueError(
             f"earliest={earliest}, latest={latest}: expected 1 <= earliest <= latest, since the move before counts"
@@ -145,7 +146,7 @@ def recovery(
     Returns:
         One row per layer and offset (of the patched move from the changed one, from -1 to SHARED_AFTER): layer, hook,
         offset, base, donor, recovery, low, high (95% bootstrap over pairs), zero (the same with the donor's state of
-        another pair at the same move number, or the nearest there is), pairs, dropped (pairs whose clean and corrupted
+        another pair at the same move number, or at its own if it is shorter), pairs, dropped (pairs whose clean and corrupted
         runs differ by less than 0.05).
 
     Raises:
@@ -250,7 +251,7 @@ def _patched(
         with torch.inference_mode():
             logits = model.run_with_hooks(repeated, start_at_layer=layer, fwd_hooks=[(_hook_point(layer, hook), put)])
             by_cell = rearrange(logits, "(cell batch) pos vocab -> cell batch pos vocab", cell=cells)
-            results += [metric(cell) for cell in by_cell]
+            results += [torch.as_tensor(metric(cell)) for cell in by_cell]
     return torch.stack(results)
 
 

@@ -143,8 +143,8 @@ def fit_probes_on(
 ) -> Probes:
     """`fit_probes` on rows collected already, for several kinds and frames from one run of the model.
 
-    The defaults are the paper's, for the 30,000 rows or more of 1,000 games; on a few thousand rows take a smaller
-    `batch`, or the fit ends early.
+    `epochs` and `batch` are the paper's, for the 30,000 rows or more of 1,000 games; on a few thousand rows take a
+    smaller `batch`, or the fit ends early. The paper's probe is kind="mlp", frame="absolute".
 
     Cross-entropy summed over squares, Adam, no weight decay, the learning rate falling along a cosine to 0.
     """

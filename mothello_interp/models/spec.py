@@ -29,7 +29,7 @@ class Strict(BaseModel):
             for key in values:
                 if key not in cls.model_fields:
                     near = get_close_matches(str(key), cls.model_fields, 1, 0.5)
-                    hint = f"; did you mean {near[0]!r}?" if near else ""
+                    hint = f"; did you mean {near[0]!r}?" if near else "."
                     raise ValueError(f"unknown key {key!r}{hint} Known are: {', '.join(cls.model_fields)}")
         return values
 
