@@ -51,7 +51,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
             curve = here[here["symmetry"] == name]
             add_curve(drawing, curve, y="accuracy", name=name.replace("_", " "), colour=COLOURS[name], **shared)
             add_curve(drawing, curve, y="predicted", name="expected if aligned", colour=COLOURS[name], dash="dot",
-                      width=1, **{**shared, "legend": False})  # fmt: skip
+                      width=1, **{**shared, "legend": column == 1 and name == "identity"})  # fmt: skip
         identity = here[here["symmetry"] == "identity"]
         for line, dash in (("ceiling", "solid"), ("floor", "dot"), ("guess", "dash")):
             colour = COLOURS["ceiling"] if line == "ceiling" else COLOURS["zero"]
