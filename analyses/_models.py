@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -66,12 +67,25 @@ def over_models(analysis: str, measure: Measure, regimes: Sequence[str] = tuple(
 
 
 def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
-    """Measure checkpoints that are not bundled and keep the rows, with provenance, in `analyses/tables/`."""
-    tables, provenance = [], {}
+    """Measure checkpoints that are not bundled and keep the rows, with provenance, in `analyses/tables/`.
+
+    Raises:
+        ValueError: for a checkpoint that is no other seed of a bundled one, or given twice.
+    """
+    tables: list[pd.DataFrame] = []
+    provenance: dict[str, Any] = {}
     for folder in folders:
         checkpoint = load(folder)
+        bundled = load(REGIMES[regime_of(checkpoint)])
+        seed = checkpoint.provenance["seed"]
+        key = f"{regime_of(checkpoint)}-seed{seed}"
+        if checkpoint.spec != bundled.spec:
+            raise ValueError(f"{folder} is no other seed of {bundled.name}: its spec differs")
+        if seed == bundled.provenance["seed"]:
+            raise ValueError(f"{folder} is no other seed of {bundled.name}: its seed is {seed} too")
+        if key in provenance:
+            raise ValueError(f"{folder}: {key} is given twice")
         tables.append(_labelled(checkpoint, measure))
-        key = f"{regime_of(checkpoint)}-seed{checkpoint.provenance['seed']}"
         provenance[key] = {"weights_sha256": _sha256(folder / WEIGHTS), "made_by": dict(checkpoint.provenance)}
     TABLES.mkdir(exist_ok=True)
     target = TABLES / f"{analysis}.csv"
@@ -88,8 +102,8 @@ def _labelled(checkpoint: Checkpoint, measure: Measure) -> pd.DataFrame:
 def _key(analysis: str, folder: Path) -> str:
     """A hash of everything that a result depends on: the weights, the library, the analysis."""
     library = Path(__file__).parent.parent / "mothello_interp"
-    own = Path(__file__).parent / f"{analysis}.py"
-    files = [*(folder / part for part in (WEIGHTS, SPEC, PROVENANCE)), *sorted(library.rglob("*.py")), own]
+    own = [Path(__file__), Path(__file__).parent / f"{analysis}.py"]
+    files = [*(folder / part for part in (WEIGHTS, SPEC, PROVENANCE)), *sorted(library.rglob("*.py")), *own]
     return hashlib.sha256("".join(_sha256(file) for file in files).encode()).hexdigest()[:16]
 
 

@@ -1,9 +1,9 @@
 """Through which symmetry, if any? Probe transfer by move number
 
 The same transfer as in `anchors`, at the layer where the source reads its own board best, one curve for each of the four
-symmetries that keep the start position. An aligned pair has one curve on the ceiling, and the other three fall where a
-board agrees with its own image: that fall is the signature of WHICH map relates the languages. Curves that run together
-along the floor mean no map at all.
+symmetries that keep the start position. An aligned pair has one curve on the ceiling, and the other three fall to where a
+board agrees with its own image (thin dots: what P_src itself scores at home, read through each map). That fall is the
+signature of WHICH map relates the languages. Curves that run together along the floor mean no map at all.
 
 What could fool it: early boards look like their own images, so only the later moves tell the maps apart; the floor (the
 same predictions against other games' boards at that move) and the guess are drawn for each move.
@@ -50,6 +50,8 @@ def figure(table: pd.DataFrame) -> go.Figure:
         for name in SYMMETRIES:
             curve = here[here["symmetry"] == name]
             add_curve(drawing, curve, y="accuracy", name=name.replace("_", " "), colour=COLOURS[name], **shared)
+            add_curve(drawing, curve, y="predicted", name="expected if aligned", colour=COLOURS[name], dash="dot",
+                      width=1, **{**shared, "legend": column == 1 and name == "identity"})  # fmt: skip
         identity = here[here["symmetry"] == "identity"]
         for line, dash in (("ceiling", "solid"), ("floor", "dot"), ("guess", "dash")):
             colour = COLOURS["ceiling"] if line == "ceiling" else COLOURS["zero"]

@@ -72,6 +72,7 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
         row = {"regime": LABELS[str(regime)], "seed": seed, "layer": layer, "other language": cross["recovery"].mean()}
         row |= {"low": cross["low"].min(), "high": cross["high"].max()}
         row |= {"own language": own["recovery"].mean(), "another game": cross["zero"].mean()}
+        row |= {"another game, low": cross["zero_low"].min(), "another game, high": cross["zero_high"].max()}
         row["share"] = (row["other language"] - row["another game"]) / (row["own language"] - row["another game"])
         rows.append({**row, "pairs": int(cross["pairs"].min()), "dropped": int(cross["dropped"].max())})
     return pd.DataFrame(rows)

@@ -51,12 +51,17 @@ def align(
         moved: on the squares where board and image differ (NaN for the identity);
         occupied: on the squares where the image is not empty;
         guess: of the best guess from square and move number;
-        floor: of the same predictions against other games' boards at the same move number;
+        predicted: what P_src scores on the source itself read against the image: a pair aligned through the identity has
+        this accuracy under the other symmetries;
+        floor: of the same predictions against other games' boards (not their images) at the same move number;
         ceiling, ceiling_target: of P_src on the source and P_tgt on the target, under the identity;
         normalised, normalised_low, normalised_high: (accuracy - floor) / (ceiling - floor), with its 95% interval, NaN
         where ceiling - floor < 0.1; normalised_guess: with `guess` for the floor; normalised_target: with
         ceiling_target for the ceiling;
         games: how many.
+
+    Raises:
+        ValueError: for games without rows, and as `collect`.
     """
     scores = _Scores(probes, collect(checkpoint, games, layers=probes.layers, languages=probes.languages), symmetries)
     weights = np.random.default_rng(seed).multinomial(len(games), np.full(len(games), 1 / len(games)), resamples)
@@ -74,6 +79,7 @@ def align(
                     row |= {"symmetry": symmetry.name, "accuracy": scores.mean(accuracy)}
                     row |= dict(zip(("low", "high"), scores.interval(weights, accuracy), strict=True))
                     row |= {"moved": hits.moved[index], "occupied": hits.occupied[index], "guess": scores.guess[index]}
+                    row["predicted"] = scores.mean(scores.per_game(own[source].right[index]))
                     row |= {"floor": scores.mean(floor), "ceiling": scores.mean(ceiling)}
                     row["ceiling_target"] = scores.mean(scores.per_game(own[target].plain))
                     row |= _normalised(row)
@@ -96,17 +102,19 @@ def align_by_move(
     """`align` at one layer, resolved by move number (from 0): the curves tell the symmetries apart.
 
     Returns:
-        One row per source, target, symmetry and move: accuracy, guess, floor, ceiling, games, as in `align`.
+        One row per source, target, symmetry and move: accuracy, guess, predicted, floor, ceiling, games, as in `align`.
     """
     _check_layer(probes, layer)
     scores = _Scores(probes, collect(checkpoint, games, layers=[layer], languages=probes.languages), symmetries)
     tables = []
     for source in probes.languages:
-        ceiling = scores.per_move(scores.hits(layer, source, source).plain)
+        own = scores.hits(layer, source, source)
+        ceiling = scores.per_move(own.plain)
         for target in probes.languages:
             hits = scores.hits(layer, source, target)
             for index, symmetry in enumerate(symmetries):
-                columns = {"accuracy": hits.right[index], "guess": scores.guessed[index], "floor": hits.floor}
+                columns = {"accuracy": hits.right[index], "guess": scores.guessed[index]}
+                columns |= {"predicted": own.right[index], "floor": hits.floor}
                 table = pd.DataFrame({name: scores.per_move(value) for name, value in columns.items()})
                 table = table.assign(ceiling=ceiling, games=scores.games_at_move)
                 table.insert(0, "move", scores.moves)
@@ -126,6 +134,9 @@ def align_up_to_symmetry(probes: Probes, checkpoint: Checkpoint, games: Games, *
     Returns:
         One row per source and target: symmetry, accuracy, moved, runner_up and runner_up_accuracy (the next best
         symmetry), floor, ceiling, normalised, all from the second half of the games.
+
+    Raises:
+        ValueError: for a layer without probes, or fewer than two games.
     """
     _check_layer(probes, layer)
     half = len(games) // 2
@@ -180,6 +191,10 @@ class _Scores:
         self.probes = probes
         self.activations = activations
         self.kept, self.truth = activations.labels(probes.frame)
+        if len(self.kept) == 0:
+            raise ValueError(
+                f"{len(activations.games)} games leave no rows to score: pass more, of two moves or longer"
+            )
         self.game = activations.game[self.kept]
         self.move = activations.move[self.kept]
         self.images = [symmetry.boards(self.truth) for symmetry in symmetries]

@@ -145,72 +145,54 @@ def recovery(
 
     Returns:
         One row per layer and offset (of the patched move from the changed one, from -1 to SHARED_AFTER): layer, hook,
-        offset, base, donor, recovery, low, high (95% bootstrap over pairs), zero (the same with the donor's state of
-        another pair at the same move number, or at its own if it is shorter), pairs, dropped (pairs whose clean and corrupted
-        runs differ by less than 0.05).
+        offset, base, donor, recovery, low, high (95% bootstrap over pairs), zero, zero_low, zero_high (the same with the
+        donor's state of another pair at the same move number, or at its own if it is shorter), pairs, dropped (pairs
+        whose clean and corrupted runs differ by less than 0.05).
 
     Raises:
-        ValueError: if every pair was dropped: the model tells none of them apart.
+        ValueError: for fewer than two pairs; if every pair was dropped: the model tells none of them apart.
     """
-    model = checkpoint.model
-    metric = _mass_difference(checkpoint, pairs, base)
-    last, clean_last, given_last = (
-        checkpoint.mothello.encode(games, language).last.astype(np.int64)
-        for games, language in ((pairs.corrupted, base), (pairs.clean, base), (pairs.clean, donor))
-    )
-    width = 1 + max(last.max(), clean_last.max(), given_last.max())  # the games are cut, and what follows is padding
-    clean, corrupted = (checkpoint.tokens(games, base)[:, :width] for games in (pairs.clean, pairs.corrupted))
-    given = checkpoint.tokens(pairs.clean, donor)[:, :width]
-    at_end = last.max(axis=1)
+    if len(pairs) < 2:
+        raise ValueError(f"{len(pairs)} pairs: recovery needs two or more, since another pair's state is its zero")
+    model, metric = checkpoint.model, _mass_difference(checkpoint, pairs, base)
+    clean, clean_last = _read(checkpoint, pairs.clean, base)
+    corrupted, last = _read(checkpoint, pairs.corrupted, base)
+    given, given_last = _read(checkpoint, pairs.clean, donor)
+    ends = last.max(axis=1)
     with torch.inference_mode():
-        m_clean = metric(model(clean), clean_last.max(axis=1)).numpy()
-        m_corrupted = metric(model(corrupted), at_end).numpy()
-    asked = (m_clean - m_corrupted) >= _SMALL
+        unpatched = metric(model(corrupted), ends).double().numpy()
+        room = metric(model(clean), clean_last.max(axis=1)).numpy() - unpatched
+    asked = room >= _SMALL
     if not asked.any():
         raise ValueError(
             f"the model tells none of {len(pairs)} pairs apart (clean less corrupted is below {_SMALL} in all)"
         )
-    other = _another_pair(pairs, seed)
-    here = np.arange(len(pairs))
-    offsets = range(-1, SHARED_AFTER + 1)
-    base_at = np.stack([last[here, pairs.changed + offset] for offset in offsets])
-    donor_at = np.stack([given_last[here, pairs.changed + offset] for offset in offsets])
-    other_at = np.stack(
-        [given_last[other, np.minimum(pairs.changed, pairs.changed[other]) + offset] for offset in offsets]
-    )
+    here, other = np.arange(len(pairs)), _another_pair(pairs, seed)
+    moves = pairs.changed + np.arange(-1, SHARED_AFTER + 1)[:, None]
+    moves_of_other = moves - pairs.changed + np.minimum(pairs.changed, pairs.changed[other])
+    positions = torch.from_numpy(last[here, moves])
+    donors = {"recovery": (here, given_last[here, moves]), "zero": (other, given_last[other, moves_of_other])}
     weights = np.random.default_rng(seed).multinomial(asked.sum(), np.full(asked.sum(), 1 / asked.sum()), resamples)
     states = _cache(model, given, "resid_pre")
-
-    def at_end_of_pair(logits: torch.Tensor) -> torch.Tensor:
-        return metric(logits, at_end)
-
-    rows = []
+    tables = []
     for layer, residual in enumerate(_cache(model, corrupted, "resid_pre")):
-        positions = torch.from_numpy(base_at)
-        results = []
-        for who, where in ((here, donor_at), (other, other_at)):
-            values = torch.stack([states[layer][who, place] for place in where])
-            results.append(_patched(model, residual, layer, "resid_pre", values, positions, at_end_of_pair).numpy())
-        gain = (np.stack(results) - m_corrupted)[:, :, asked]
-        room = (m_clean - m_corrupted)[asked]
-        for index, offset in enumerate(offsets):
-            boot = (weights @ gain[0, index]) / (weights @ room)
-            low, high = np.quantile(boot, [0.025, 0.975])
-            row: dict[str, Any] = {
-                "layer": layer - 1,
-                "hook": hook_name(layer - 1),
-                "offset": offset,
-                "base": base,
-                "donor": donor,
-            }
-            row |= {"recovery": gain[0, index].sum() / room.sum(), "low": low, "high": high}
-            row |= {
-                "zero": gain[1, index].sum() / room.sum(),
-                "pairs": int(asked.sum()),
-                "dropped": int((~asked).sum()),
-            }
-            rows.append(row)
-    return pd.DataFrame(rows)
+        row: dict[str, Any] = {"layer": layer - 1, "hook": hook_name(layer - 1)}
+        row |= {"offset": range(-1, SHARED_AFTER + 1), "base": base, "donor": donor}
+        for name, (who, where) in donors.items():
+            values = states[layer][who, where]
+            patched = _patched(model, residual, layer, "resid_pre", values, positions, lambda x: metric(x, ends))
+            gain = (patched.double().numpy() - unpatched)[:, asked]
+            low, high = np.quantile(gain @ weights.T / (room[asked] @ weights.T), [0.025, 0.975], axis=1)
+            prefix = "" if name == "recovery" else f"{name}_"
+            row |= {name: gain.sum(axis=1) / room[asked].sum(), f"{prefix}low": low, f"{prefix}high": high}
+        tables.append(pd.DataFrame({**row, "pairs": int(asked.sum()), "dropped": int((~asked).sum())}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _read(checkpoint: Checkpoint, games: Games, language: int) -> tuple[torch.Tensor, np.ndarray]:
+    """The tokens of games in a language, `[game pos]`, and the position where each move ends, `[game move]`."""
+    last = checkpoint.mothello.encode(games, language).last.astype(np.int64)
+    return checkpoint.tokens(games, language)[:, : last.max() + 1], last  # what follows the longest game is padding
 
 
 def _patched(

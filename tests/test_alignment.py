@@ -22,9 +22,9 @@ from tests.conftest import tiny_checkpoint, tiny_spec
 
 EIGHT = tuple((SYMMETRIES | CONTROLS).values())
 COLUMNS = ["layer", "hook", "source", "target", "symmetry", "accuracy", "low", "high", "moved", "occupied", "guess"]
-COLUMNS += ["floor", "ceiling", "ceiling_target", "normalised", "normalised_guess", "normalised_target"]
+COLUMNS += ["predicted", "floor", "ceiling", "ceiling_target", "normalised", "normalised_guess", "normalised_target"]
 COLUMNS += ["normalised_low", "normalised_high", "games"]
-CURVES = ["source", "target", "symmetry", "move", "accuracy", "guess", "floor", "ceiling", "games"]
+CURVES = ["source", "target", "symmetry", "move", "accuracy", "guess", "predicted", "floor", "ceiling", "games"]
 CHOSEN = ["layer", "source", "target", "symmetry", "accuracy", "moved", "floor", "ceiling", "normalised"]
 CHOSEN += ["runner_up", "runner_up_accuracy", "games"]
 
@@ -164,6 +164,7 @@ def test_languages_that_say_the_same_are_aligned() -> None:
             for name, share in expected.items():
                 image = pair(table, source, target, name)
                 assert (image["accuracy"], image["moved"]) == (pytest.approx(share), 0)
+                assert image["predicted"] == pytest.approx(share)
 
 
 @pytest.mark.parametrize("name", [symmetry.name for symmetry in EIGHT])
@@ -256,12 +257,13 @@ def test_every_number_is_brute_force(frame: Frame) -> None:
             agree = [float((said[target][row] == truth[other]).mean()) for other in others]
             floor.append(mean(agree) if agree else 0.0)
         for symmetry in EIGHT:
-            hits, guessed, moved, occupied = [], [], [], []
+            hits, guessed, moved, occupied, at_home = [], [], [], [], []
             for row in kept:
                 image = dict(zip(symmetry.squares(4).tolist(), truth[row].tolist(), strict=True))
                 for square in range(16):
                     hit = float(said[target][row, square] == image[square])
                     hits.append(hit)
+                    at_home.append(float(said[0][row, square] == image[square]))
                     guessed.append(float(probes.guess[min(scene.move[row], 8), square] == image[square]))
                     if image[square] != truth[row, square]:
                         moved.append(hit)
@@ -271,6 +273,7 @@ def test_every_number_is_brute_force(frame: Frame) -> None:
             assert row_found["accuracy"] == pytest.approx(mean(hits))
             assert row_found["guess"] == pytest.approx(mean(guessed))
             assert row_found["occupied"] == pytest.approx(mean(occupied))
+            assert row_found["predicted"] == pytest.approx(mean(at_home))
             assert row_found["moved"] == pytest.approx(mean(moved) if moved else np.nan, nan_ok=True)
             assert row_found["floor"] == pytest.approx(mean(floor))
             own = [float((said[language][kept] == truth[kept]).mean()) for language in (0, target)]
@@ -372,7 +375,7 @@ def test_the_curves_average_back(frame: Frame) -> None:
         assert sorted(set(curves["move"])) == list(range(11))
         for (source, target, symmetry), curve in curves.groupby(["source", "target", "symmetry"]):
             row = row_of(overall, layer=layer, source=source, target=target, symmetry=symmetry)
-            for name in ("accuracy", "guess", "floor", "ceiling"):
+            for name in ("accuracy", "guess", "predicted", "floor", "ceiling"):
                 assert np.average(curve[name], weights=curve["games"]) == pytest.approx(row[name]), name
 
 

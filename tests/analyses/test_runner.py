@@ -149,7 +149,8 @@ class House:
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch):
         self.folder = folder
         self.calls: list[str] = []
-        for file in ("analyses/fake.py", "analyses/other.py", "mothello_interp/part.py", "mothello_interp/deep/er.py"):
+        own = ("analyses/_models.py", "analyses/fake.py", "analyses/other.py")
+        for file in (*own, "mothello_interp/part.py", "mothello_interp/deep/er.py"):
             self.write(file, f"# {file}")
         for regime, world in WORLD_OF.items():
             self.save(regime, world, seed=0)
@@ -256,6 +257,7 @@ def other_anchor(house: House) -> None:
 CHANGES: dict[str, tuple[Callable[[House], Any], list[str]]] = {
     "the analysis": (lambda house: house.write("analyses/fake.py", "# better"), list(WORLD_OF)),
     "another analysis": (lambda house: house.write("analyses/other.py", "# better"), []),
+    "how models are measured": (lambda house: house.write("analyses/_models.py", "# better"), list(WORLD_OF)),
     "the library": (lambda house: house.write("mothello_interp/part.py", "# better"), list(WORLD_OF)),
     "a file deep in the library": (lambda house: house.write("mothello_interp/deep/er.py", "# better"), list(WORLD_OF)),
     "a new file": (lambda house: house.write("mothello_interp/new.py", "# new"), list(WORLD_OF)),
@@ -366,12 +368,33 @@ def test_recording_keeps_rows_and_where_they_come_from(house: House) -> None:
 
 def test_rows_without_provenance_are_not_recorded(house: House) -> None:
     """A folder that is no checkpoint is an error, and the table that was there stays."""
-    target = _models.record("fake", house.measure, [house.model("naive")])
+    good, bad = house.save("run1", "atomic", seed=1), house.save("run2", "unified", seed=1)
+    target = _models.record("fake", house.measure, [good])
     before = target.read_bytes()
-    shutil.rmtree(house.model("unified"))
+    shutil.rmtree(bad)
     with pytest.raises(ValueError, match="no checkpoint"):
-        _models.record("fake", house.measure, [house.model("naive"), house.model("unified")])
+        _models.record("fake", house.measure, [good, bad])
     assert target.read_bytes() == before
+
+
+def test_only_other_seeds_of_bundled_models_are_recorded(house: House) -> None:
+    """The bundled seed itself is computed, another spec is another model, and a seed counts once."""
+    again = house.save("run0", "atomic", seed=0, weights=1)
+    with pytest.raises(ValueError, match=r"run0 is no other seed of .*anchors: its seed is 0 too"):
+        _models.record("fake", house.measure, [again])
+    other = house.save("run1", "atomic", seed=1)
+    spec = other / SPEC
+    spec.write_text(spec.read_text(encoding="utf-8").replace('"b1"', '"a2"'), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"run1 is no other seed of .*anchors: its spec differs"):
+        _models.record("fake", house.measure, [other])
+    twice = [house.save("run2", "atomic", seed=2), house.save("run3", "atomic", seed=2)]
+    with pytest.raises(ValueError, match="run3: anchors-seed2 is given twice"):
+        _models.record("fake", house.measure, twice)
+    assert not (house.folder / "tables").exists()
+    refused = CliRunner().invoke(app, ["record", "moves", str(again)])
+    assert refused.exit_code == 1
+    assert "error: " in refused.output
+    assert "its seed is 0 too" in refused.output
 
 
 TABLE = pd.DataFrame({"regime": "naive", "origin": "computed", "layer": [0, 1], "value": [1 / 3, 2e-7]})

@@ -63,7 +63,7 @@ def test_settings_cannot_be_changed() -> None:
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"model": {**MODEL, "n_layer": 2}}, r"model: unknown key 'n_layer'; did you mean 'n_layers'\?"),
     "unknown key of the world": ({"world": {**WORLD, "anchor": ["a1"]}}, "world: .*did you mean 'anchors'"),
-    "unknown key unlike any": ({"model": {**MODEL, "xyz": 2}}, r"unknown key 'xyz' Known are: n_layers, d_model"),
+    "unknown key unlike any": ({"model": {**MODEL, "xyz": 2}}, r"unknown key 'xyz'\. Known are: n_layers, d_model"),
     "unknown table": ({"training": {}}, r"here.toml: unknown key 'training'.* Known are: world, model"),
     "missing key": ({"model": {"n_layers": 1, "d_model": 16}}, "here.toml: model.n_heads: Field required"),
     "not divisible": ({"model": {**MODEL, "n_heads": 3}}, "d_model = 16 is not divisible by n_heads = 3"),
