@@ -54,6 +54,10 @@ def _run(names: list[str], out: Path) -> None:
 
     console = Console()
     found = _runner.find()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SystemExit(f"error: {out} cannot be made ({error.strerror}); choose another --out") from None
     for name in names:
         began = time.perf_counter()
         _runner.run(found[name], out, console)

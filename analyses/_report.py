@@ -7,7 +7,9 @@ import pandas as pd
 import plotly.io as pio
 from plotly.offline import get_plotlyjs
 
+from analyses._models import REGIMES
 from analyses._runner import Analysis, find
+from mothello_interp.models import load
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -37,9 +39,9 @@ a {{ color: inherit; }}
 <h1>Multilingual Othello: where do languages meet?</h1>
 <p>A game of Othello is the meaning; a language is a way to write its moves as tokens; a small GPT reads games in several
 languages. These figures ask when its representation becomes independent of the language, in three regimes: languages
-with nothing in common (<b>naive</b>), languages that write 4 of 32 moves alike (<b>4 anchor tokens</b>), and languages
-that are all continued in one output language (<b>unified output</b>).</p>
-<p class="note">Models: 6x6 board, 4 layers of 128, trained on 512,000 random games each. The paper's values (Hua, Yun and
+with nothing in common (<b>naive</b>), languages that write four moves alike (<b>4 anchor tokens</b>), and languages
+are all continued in one output language (<b>unified output</b>).</p>
+<p class="note">Models: {models}. The paper's values (Hua, Yun and
 Pavlick 2024, arXiv 2404.12444) are for 8x8 boards and larger models, so magnitudes differ; what is compared is the pattern.</p>
 <ol>{contents}</ol>
 {sections}
@@ -63,8 +65,23 @@ def write_report(out: Path) -> Path:
     contents = "".join(f'<li><a href="#{item.name}">{html.escape(item.title)}</a></li>' for item in ready)
     sections = "\n".join(_section(analysis, out) for analysis in ready)
     page = out / "index.html"
-    page.write_text(_PAGE.format(plotly=get_plotlyjs(), contents=contents, sections=sections), encoding="utf-8")
+    page.write_text(
+        _PAGE.format(plotly=get_plotlyjs(), models=_models_in_words(), contents=contents, sections=sections),
+        encoding="utf-8",
+    )
     return page
+
+
+def _models_in_words() -> str:
+    """Size and training of the bundled models, as their own folders say."""
+    models = [load(name) for name in REGIMES.values()]
+    said = {
+        f"{spec.board}x{spec.board} board, {spec.model.n_layers} layers of {spec.model.d_model}, "
+        f"trained on {checkpoint.provenance['games']:,} random games each"
+        for checkpoint in models
+        for spec in [checkpoint.spec]
+    }
+    return "; ".join(sorted(said))
 
 
 def _section(analysis: Analysis, out: Path) -> str:

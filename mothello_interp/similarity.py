@@ -83,13 +83,15 @@ def compare(
         seed: of the re-pairings.
 
     Returns:
-        One row per layer and measure ("cka", "retrieval", "cosine"): layer, hook, measure, value; low, high (95%, by a
-        jackknife over games); null, null_high (mean and 95% quantile over re-paired games); p (share of re-pairings
-        at least as high, counting the data itself); games, moves.
+        One row per layer and measure ("cka", "retrieval", "cosine"; the last two for equal widths only): layer, hook,
+        measure, value; low, high (95% over games, of CKA by a jackknife); null, null_high (mean and 95% quantile over
+        re-paired games); p (share of re-pairings at least as high, counting the data itself); games, moves.
 
     Raises:
-        ValueError: if the games differ, or are fewer than 4 * d_model.
+        ValueError: if the games differ, are fewer than 4 * d_model, or show too few different boards; for no permutations.
     """
+    if permutations < 1:
+        raise ValueError(f"permutations={permutations}: expected 1 or more, since they are the null")
     if source.games != target.games:
         raise ValueError("source and target rows come from different games: collect both on the same ones")
     kept, moves = _complete(source)
@@ -123,8 +125,13 @@ def _complete(activations: Activations) -> tuple[np.ndarray, np.ndarray]:
             f"{4 * d_model}, or it measures the sample"
         )
     states = activations.boards.state[kept]
-    distinct = [len(np.unique(states[:, move], axis=0)) for move in range(games.moves.shape[1] - 1)]
-    return kept, np.flatnonzero(np.array(distinct) >= MIN_BOARDS)
+    distinct = np.array([len(np.unique(states[:, move], axis=0)) for move in range(games.moves.shape[1] - 1)])
+    if distinct.max() < MIN_BOARDS:
+        raise ValueError(
+            f"at most {distinct.max()} different boards at a move number: similarity needs {MIN_BOARDS}; pass more games, "
+            f"or games that differ more"
+        )
+    return kept, np.flatnonzero(distinct >= MIN_BOARDS)
 
 
 def _by_move(activations: Activations, language: int, layer: int, kept: np.ndarray, moves: np.ndarray) -> torch.Tensor:

@@ -385,6 +385,24 @@ def test_games_that_end_early_are_left_out() -> None:
     assert (found["moves"] == MOVES - 3).all()
 
 
+def test_too_few_boards() -> None:
+    """The same game again and again shows one board at each move."""
+    games = full_games(4 * D)
+    same = Games(np.repeat(games.moves[:1], len(games), axis=0), SIDE)
+    x = noise(len(games) * MOVES, D, seed=0).reshape(len(games), MOVES, D)
+    rows = parallel(same, x, x)
+    with pytest.raises(ValueError, match=f"at most 1 different boards at a move number: similarity needs {MIN_BOARDS}"):
+        compare(rows, 0, rows, 1)
+
+
+def test_no_permutations() -> None:
+    games = full_games(4 * D)
+    x = noise(len(games) * MOVES, D, seed=0).reshape(len(games), MOVES, D)
+    rows = parallel(games, x, x)
+    with pytest.raises(ValueError, match="permutations=0: expected 1 or more"):
+        compare(rows, 0, rows, 1, permutations=0)
+
+
 def test_too_few_games() -> None:
     """Four games a dimension are asked for, and only games that fill the board count."""
     games = full_games(4 * D * 3)

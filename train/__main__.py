@@ -34,7 +34,7 @@ def pretrain(
         settings = Preset.load(preset)
         folder = out or Path("runs") / f"{settings.name}-seed{seed}"
         checkpoint = train(settings, folder, seed=seed, threads=threads, device=device, quiet=quiet)
-    except (SpecError, TrainingStopped) as error:
+    except (SpecError, TrainingStopped, OSError) as error:
         raise SystemExit(f"error: {error}") from None
     for line in checkpoint.provenance["held_out"]:
         typer.echo(f"language {line['language']}: top-1 legal {line['top1']:.4f} of {line['prefixes']} prefixes")

@@ -32,9 +32,14 @@ def pretrain(preset: Preset, folder: Path, *, seed: int, threads: int, device: s
     """Train a preset in `folder`, going on from the state found there, and write `folder/checkpoint`.
 
     Raises:
-        TrainingStopped: for a loss that is not finite, a folder that cannot be written, or a state of another preset.
+        TrainingStopped: for a loss that is not finite, a folder that cannot be written, a state of another preset, or a
+            device that is not there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    _check_device(device)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingStopped(f"{folder} cannot be made ({error.strerror}); choose another --out") from error
     if (folder / CHECKPOINT).exists():
         done = load_checkpoint(folder / CHECKPOINT)
         made = {"spec": done.spec.to_toml(), "training": done.provenance["training"], "seed": done.provenance["seed"]}
@@ -47,6 +52,14 @@ def pretrain(preset: Preset, folder: Path, *, seed: int, threads: int, device: s
         checkpoint = run.finish()
         save_checkpoint(folder / CHECKPOINT, checkpoint)
     return checkpoint
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        reason = str(error).splitlines()[0]
+        raise TrainingStopped(f"device {device!r} cannot be used here ({reason}); --device cpu always can") from error
 
 
 def _identity(preset: Preset, seed: int) -> dict[str, Any]:
@@ -170,7 +183,7 @@ class _Run:
         loss, count = loss_sum(fused_logits(self.checkpoint.model, tokens, dtype=self.dtype), targets)
         if not torch.isfinite(loss):
             raise TrainingStopped(
-                f"the loss is {loss.item()} at step {self.step}; the last good state is kept in {self.folder}. "
+                f"the loss is {loss.item()} at step {self.step}; what was saved before is kept in {self.folder}. "
                 f"Try a smaller learning rate, or precision = 'float32'"
             )
         (loss / count).backward()

@@ -55,6 +55,15 @@ class Metrics:
             path.unlink(missing_ok=True)
 
     def append(self, line: dict[str, Any]) -> None:
-        """Write one line."""
-        pd.DataFrame([line]).to_csv(self.path, mode="a", header=self.count == 0, index=False)
+        """Write one line.
+
+        Raises:
+            TrainingStopped: if it cannot be written.
+        """
+        try:
+            pd.DataFrame([line]).to_csv(self.path, mode="a", header=self.count == 0, index=False)
+        except OSError as error:
+            raise TrainingStopped(
+                f"{self.path} cannot be written ({error.strerror}): mend that and start again"
+            ) from error
         self.count += 1

@@ -127,6 +127,16 @@ def test_commands_run_analyses_and_write_the_report(
     assert run == [("cka", tmp_path)]
 
 
+def test_an_out_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said before anything is measured."""
+    monkeypatch.setattr(_runner, "run", pytest.fail)
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    result = invoke("cka", "--out", str(tmp_path / "file" / "figures"))
+    assert result.exit_code == 1
+    assert "figures cannot be made" in result.output
+    assert "choose another --out" in result.output
+
+
 def test_the_command_that_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a finished run its checkpoint is taken."""
     asked: list[Any] = []

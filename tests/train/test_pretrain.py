@@ -263,7 +263,7 @@ def test_a_loss_that_is_not_finite(
     """It stops with the step named; the last good state is kept, and from it the run goes on."""
     with monkeypatch.context() as patch:
         stop_at(patch, 6, nan=True)
-        with pytest.raises(TrainingStopped, match="the loss is nan at step 6; the last good state is kept in"):
+        with pytest.raises(TrainingStopped, match="the loss is nan at step 6; what was saved before is kept in"):
             train(tiny_preset(), tmp_path)
     assert torch.load(tmp_path / STATE, weights_only=True)["step"] == 4
     assert not (tmp_path / CHECKPOINT).exists()
@@ -284,6 +284,30 @@ def test_a_full_disk_keeps_the_earlier_state(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([STATE, METRICS])
     assert torch.load(tmp_path / STATE, weights_only=True)["step"] == 4
     assert_same(weights(train(tiny_preset(), tmp_path)), finished("muon").weights)
+
+
+def test_metrics_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full_disk(*_: Any, **__: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("train.state.pd.DataFrame.to_csv", full_disk)
+    with pytest.raises(TrainingStopped, match=f"{METRICS} cannot be written"):
+        train(tiny_preset(), tmp_path)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(TrainingStopped, match=r"file/run cannot be made \(.*\); choose another --out"):
+        train(tiny_preset(), tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize("device", ["cuda", "gpu"])
+def test_a_device_that_is_not_there(tmp_path: Path, device: str) -> None:
+    if device == "cuda" and torch.cuda.is_available():
+        pytest.skip("there is a CUDA device")
+    with pytest.raises(TrainingStopped, match=f"device '{device}' cannot be used here .*; --device cpu always can"):
+        pretrain(tiny_preset(), tmp_path / "run", seed=0, threads=1, device=device, quiet=True)
+    assert not (tmp_path / "run").exists()
 
 
 OTHERS: dict[str, tuple[dict[str, Any], int, str]] = {
