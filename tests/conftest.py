@@ -1,7 +1,10 @@
 """Tiny models, small enough to run one prefix at a time and random enough to be wrong in interesting ways."""
 
+import os
 from functools import cache
 from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"  # products this small lose on threads, badly so beside another busy process
 
 import pytest
 import torch
