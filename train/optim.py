@@ -21,7 +21,8 @@ class Optimizer:
     def __init__(self, model: "HookedTransformer", training: Training):
         named = [(name, weight) for name, weight in model.named_parameters() if weight.requires_grad]
         matrices = [weight for name, weight in named if name.startswith("blocks.") and ".W_" in name]
-        embeddings = [weight for name, weight in named if not name.startswith("blocks.") and ".W_" in name]
+        embeddings = [weight for name, weight in named if name.endswith((".W_E", ".W_pos"))]
+        unembedding = [weight for name, weight in named if name.endswith(".W_U")]
         plain = [weight for name, weight in named if ".W_" not in name]
         self.parameters = [weight for _, weight in named]
         self._clip = training.clip
@@ -30,6 +31,7 @@ class Optimizer:
         groups = [
             {"params": plain, "weight_decay": 0.0},
             {"params": embeddings, "weight_decay": decay if training.decay == "all" else 0.0},
+            {"params": unembedding, "weight_decay": decay},
         ]
         if training.optimizer == "adamw":
             groups.append({"params": matrices, "weight_decay": decay})

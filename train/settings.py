@@ -23,7 +23,10 @@ class Training(Strict):
         lr: peak learning rate of AdamW.
         matrix_lr: peak learning rate of Muon, scaled so that an update is as large as AdamW's would be.
         weight_decay: decay a step is `lr * weight_decay` under either optimiser, on the parameters that `decay` names.
-        decay: "matrices" (attention and MLP), or "all" weights, embeddings included; never biases and layer norms.
+        decay: "matrices" (attention, MLP and unembedding, as minGPT and the paper), or "all" weights, embeddings
+            included; never biases and layer norms.
+        dropout: share of activations that are dropped, as in GPT-2: of the embeddings, of the attention pattern, and of
+            what attention and MLP add to the residual stream. It happens in the training step alone.
         warmup: games over which the learning rate rises; it then falls along a cosine to `final_lr` of its peak.
         clip: largest norm of the gradient.
         opening: moves that every game begins with.
@@ -44,6 +47,7 @@ class Training(Strict):
     betas: tuple[float, float] = (0.9, 0.95)
     weight_decay: float = Field(default=0.1, ge=0)
     decay: Literal["matrices", "all"] = "matrices"
+    dropout: float = Field(default=0.0, ge=0, lt=1)
     warmup: int = Field(default=25_600, ge=0)
     final_lr: float = Field(default=0.1, ge=0, le=1)
     clip: float = Field(default=1.0, gt=0)
@@ -76,7 +80,7 @@ class Preset(Strict):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a preset; `extends = "base.toml"` takes over what that file, beside this one, sets.
+        """Read a preset; `extends = "_base.toml"` takes over what that file, beside this one, sets.
 
         Raises:
             SpecError: naming the file and the key.

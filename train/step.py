@@ -17,9 +17,12 @@ _MULTIPLE = 16  # positions are padded to this: odd lengths leave vector instruc
 
 
 def fused_logits(
-    model: "HookedTransformer", tokens: torch.Tensor, *, dtype: torch.dtype = torch.float32
+    model: "HookedTransformer", tokens: torch.Tensor, *, dtype: torch.dtype = torch.float32, dropout: float = 0.0
 ) -> torch.Tensor:
     """What `model(tokens)` gives, float32 `[batch pos vocab]`, for int tokens `[batch pos]`.
+
+    With `dropout` (a share), activations are dropped where GPT-2 drops them: the embeddings, the attention pattern, and
+    what attention and MLP add to the residual stream; by torch's generator.
 
     Embedding through `F.embedding` also makes the backward pass deterministic on several threads, which the indexing
     in HookedTransformer is not.
@@ -29,20 +32,22 @@ def fused_logits(
     padding = -length % _MULTIPLE
     tokens = F.pad(tokens, (0, padding))
     positions = F.pad(model.pos_embed.W_pos, (0, 0, 0, _MULTIPLE))[: length + padding]
-    residual = F.embedding(tokens, model.embed.W_E) + positions
+    residual = F.dropout(F.embedding(tokens, model.embed.W_E) + positions, dropout)
     future = torch.full((length + padding,) * 2, -1e9, dtype=dtype, device=tokens.device).triu(1)
     blocks: Any = model.blocks
     end: Any = model.ln_final
     for block in blocks:
         normed = F.layer_norm(residual, (config.d_model,), block.ln1.w, block.ln1.b, config.eps).to(dtype)
-        residual = residual + _attention(block.attn, normed, future, dtype)
+        residual = residual + F.dropout(_attention(block.attn, normed, future, dtype, dropout), dropout)
         normed = F.layer_norm(residual, (config.d_model,), block.ln2.w, block.ln2.b, config.eps).to(dtype)
-        residual = residual + _mlp(block.mlp, normed, dtype)
+        residual = residual + F.dropout(_mlp(block.mlp, normed, dtype), dropout)
     final = F.layer_norm(residual[:, :length], (config.d_model,), end.w, end.b, config.eps)
     return (final.to(dtype) @ model.unembed.W_U.to(dtype)).float() + model.unembed.b_U
 
 
-def _attention(attn: Any, normed: torch.Tensor, future: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def _attention(
+    attn: Any, normed: torch.Tensor, future: torch.Tensor, dtype: torch.dtype, dropout: float
+) -> torch.Tensor:
     batch, length, d_model = normed.shape
     heads, _, d_head = attn.W_Q.shape
     scale = attn.attn_scale
@@ -53,9 +58,10 @@ def _attention(attn: Any, normed: torch.Tensor, future: torch.Tensor, dtype: tor
         projected, "(batch pos) (qkv head d_head) -> qkv (batch head) pos d_head", batch=batch, qkv=3, head=heads
     )
     if normed.is_cuda:
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True, scale=1.0)
+        mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=True, scale=1.0)
     else:  # on games this short plain products beat the fused kernel of the CPU; tests/benchmarks shows by how much
-        mixed = torch.bmm(torch.baddbmm(future, query, key.transpose(1, 2)).softmax(-1), value)
+        pattern = torch.baddbmm(future, query, key.transpose(1, 2)).softmax(-1)
+        mixed = torch.bmm(F.dropout(pattern, dropout), value)
     joined = rearrange(mixed, "(batch head) pos d_head -> (batch pos) (head d_head)", batch=batch)
     output = torch.addmm(attn.b_O.to(dtype), joined, attn.W_O.reshape(heads * d_head, d_model).to(dtype))
     return output.view(batch, length, d_model)

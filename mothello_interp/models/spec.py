@@ -53,8 +53,18 @@ class Strict(BaseModel):
             raise SpecError("\n".join(lines)) from None
 
 
+def _repeated(counts: Mapping[str, Any]) -> list[str]:
+    for name, count in counts.items():
+        if not isinstance(count, int) or isinstance(count, bool) or count < 1:
+            raise ValueError(f"{name} = {count!r}: expected how many languages of that type, such as {{ atomic = 20 }}")
+    return [name for name, count in counts.items() for _ in range(count)]
+
+
 class World(Strict):
-    """What the games are and how they are written: the arguments of `Mothello`."""
+    """What the games are and how they are written: the arguments of `Mothello`.
+
+    `languages = { atomic = 20 }` is short for a list of twenty.
+    """
 
     board: int = 8
     languages: tuple[Any, ...]
@@ -64,6 +74,8 @@ class World(Strict):
     @field_validator("languages", mode="before")
     @classmethod
     def _read_languages(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            value = _repeated(value)
         if isinstance(value, str) or not isinstance(value, list | tuple):
             raise ValueError('expected a list of languages, such as ["atomic", {type = "split", seed = 1}]')
         for item in value:

@@ -60,10 +60,21 @@ def test_settings_cannot_be_changed() -> None:
         read().model.n_layers = 3  # type: ignore[misc]
 
 
+def test_languages_by_number() -> None:
+    """Short for the list, in the order given."""
+    short = read(world={"board": 4, "languages": {"atomic": 2, "split": 1}})
+    assert short == read(world={"board": 4, "languages": ["atomic", "atomic", "split"]})
+
+
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown key": ({"model": {**MODEL, "n_layer": 2}}, r"model: unknown key 'n_layer'; did you mean 'n_layers'\?"),
     "unknown key of the world": ({"world": {**WORLD, "anchor": ["a1"]}}, "world: .*did you mean 'anchors'"),
     "unknown key unlike any": ({"model": {**MODEL, "xyz": 2}}, r"unknown key 'xyz'\. Known are: n_layers, d_model"),
+    "no number of languages": ({"world": {**WORLD, "languages": {"atomic": 0}}}, "atomic = 0: expected how many"),
+    "a language for a list": (
+        {"world": {**WORLD, "languages": {"type": "split"}}},
+        "type = 'split': expected how many",
+    ),
     "unknown table": ({"training": {}}, r"here.toml: unknown key 'training'.* Known are: world, model"),
     "missing key": ({"model": {"n_layers": 1, "d_model": 16}}, "here.toml: model.n_heads: Field required"),
     "not divisible": ({"model": {**MODEL, "n_heads": 3}}, "d_model = 16 is not divisible by n_heads = 3"),
