@@ -23,7 +23,7 @@ import plotly.graph_objects as go
 
 from analyses._models import LABELS, over_models
 from mothello_interp import Checkpoint, random_games
-from mothello_interp.activations import Activations, collect
+from mothello_interp.activations import Activations, collect, paper_layer
 from mothello_interp.alignment import align, best_layer
 from mothello_interp.plots import COLOURS, add_curve, layer_name, panel_grid
 from mothello_interp.probes import fit_probes_on
@@ -66,8 +66,8 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
 
 
 def _three_quarters_up(rows: Activations) -> Activations:
-    """The layer that the paper reads: after six of eight blocks, here after three of four."""
-    place = rows.layers.index(3 * max(rows.layers) // 4)
+    """The rows of the layer that the paper reads."""
+    place = rows.layers.index(paper_layer(max(rows.layers) + 1))
     return replace(rows, values=rows.values[:, place : place + 1], layers=(rows.layers[place],))
 
 

@@ -27,6 +27,7 @@ _HOME = {
     "alignment": ("align", "align_by_move", "align_up_to_symmetry"),
     "similarity": ("compare", "linear_cka"),
     "patching": ("minimal_pairs", "patch_grid", "recovery"),
+    "transfer": ("transfer_state",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -56,6 +57,7 @@ __all__ = [
     "recovery",
     "register_language",
     "replay",
+    "transfer_state",
 ]
 
 

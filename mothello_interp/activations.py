@@ -74,6 +74,11 @@ class Activations:
         return rows, state[rows] * mover[rows, None] + np.int8(1)
 
 
+def paper_layer(n_layers: int) -> int:
+    """The layer that the paper reads, three quarters up: 5 of 0 to 7 (its "layer 6"), 2 of 0 to 3."""
+    return 3 * (n_layers - 1) // 4
+
+
 def hook_name(layer: int) -> str:
     """Where a layer's residual stream is read: `hook_name(-1) == "blocks.0.hook_resid_pre"`."""
     return "blocks.0.hook_resid_pre" if layer == -1 else f"blocks.{layer}.hook_resid_post"

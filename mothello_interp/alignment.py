@@ -30,6 +30,7 @@ def align(
     checkpoint: Checkpoint,
     games: Games,
     *,
+    targets: Sequence[int] | None = None,
     symmetries: Sequence[Symmetry] = tuple(SYMMETRIES.values()),
     resamples: int = 1000,
     seed: int = 0,
@@ -40,6 +41,7 @@ def align(
         probes: from `fit_probes`, on other games.
         checkpoint: the model they were fitted on.
         games: games to score on, parallel in all languages.
+        targets: languages to read, those of the probes by default.
         symmetries: maps of the board to read the target through.
         resamples: bootstrap resamples over games.
         seed: of the bootstrap.
@@ -54,7 +56,8 @@ def align(
         predicted: what P_src scores on the source itself read against the image: a pair aligned through the identity has
         this accuracy under the other symmetries;
         floor: of the same predictions against other games' boards (not their images) at the same move number;
-        ceiling, ceiling_target: of P_src on the source and P_tgt on the target, under the identity;
+        ceiling, ceiling_target: of P_src on the source and P_tgt on the target, under the identity (NaN for a target
+        without a probe);
         normalised, normalised_low, normalised_high: (accuracy - floor) / (ceiling - floor), with its 95% interval, NaN
         where ceiling - floor < 0.1; normalised_guess: with `guess` for the floor; normalised_target: with
         ceiling_target for the ceiling;
@@ -63,13 +66,15 @@ def align(
     Raises:
         ValueError: for games without rows, and as `collect`.
     """
-    scores = _Scores(probes, collect(checkpoint, games, layers=probes.layers, languages=probes.languages), symmetries)
+    targets = probes.languages if targets is None else targets
+    languages = list(dict.fromkeys([*probes.languages, *targets]))
+    scores = _Scores(probes, collect(checkpoint, games, layers=probes.layers, languages=languages), symmetries)
     weights = np.random.default_rng(seed).multinomial(len(games), np.full(len(games), 1 / len(games)), resamples)
     rows = []
     for layer in probes.layers:
         own = {language: scores.hits(layer, language, language) for language in probes.languages}
         for source in probes.languages:
-            for target in probes.languages:
+            for target in targets:
                 hits = scores.hits(layer, source, target)
                 floor = scores.per_game(hits.floor)
                 ceiling = scores.per_game(own[source].plain)
@@ -81,7 +86,7 @@ def align(
                     row |= {"moved": hits.moved[index], "occupied": hits.occupied[index], "guess": scores.guess[index]}
                     row["predicted"] = scores.mean(scores.per_game(own[source].right[index]))
                     row |= {"floor": scores.mean(floor), "ceiling": scores.mean(ceiling)}
-                    row["ceiling_target"] = scores.mean(scores.per_game(own[target].plain))
+                    row["ceiling_target"] = scores.mean(scores.per_game(own[target].plain)) if target in own else np.nan
                     row |= _normalised(row)
                     between = (np.nan, np.nan)
                     if not np.isnan(row["normalised"]):

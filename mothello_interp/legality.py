@@ -78,26 +78,34 @@ def _mean(values: np.ndarray) -> float:
     return float(values.mean()) if values.size else np.nan
 
 
-def next_moves(checkpoint: Checkpoint, games: Games, language: int) -> np.ndarray:
+def next_moves(
+    checkpoint: Checkpoint, games: Games, language: int, *, answers: Sequence[int] | None = None
+) -> np.ndarray:
     """The square that greedy decoding names after each move, int16 `[game move]`; -1 where it spells no move.
 
     From a game's last move on the value is -1 too.
+
+    Args:
+        answers: languages in which a word counts; by default the one in which the model should go on. A word of a
+            longer language may find no room at the end of the context, and then does not count.
     """
     mothello = checkpoint.mothello
-    spoken = mothello.output_of(language)
+    spoken = [mothello.output_of(language)] if answers is None else list(answers)
     places = _Prefixes(mothello, games, language)
-    words = mothello.words[spoken]
-    longest = int(mothello.word_lengths[spoken].max())
+    squares = mothello.words.shape[1]
+    words = mothello.words[spoken].reshape(len(spoken) * squares, -1)
+    lengths = mothello.word_lengths[spoken].reshape(-1)
+    longest = int(lengths.max())
     written = np.zeros((len(places), longest), np.int32)
     matches = np.ones((len(places), len(words)), bool) & (words[:, 0] != PAD)
     for piece in range(longest):
-        unfinished = ~(matches & (mothello.word_lengths[spoken] <= piece)).any(axis=1)
+        unfinished = ~(matches & (lengths <= piece)).any(axis=1)
         if not unfinished.any():
             break
         logits = places.logits(checkpoint, written[:, :piece], np.flatnonzero(unfinished))
         written[unfinished, piece] = logits.argmax(axis=1)
         matches &= ~unfinished[:, None] | (words[None, :, piece] == written[:, piece, None])
-    found = np.where(matches.any(axis=1), matches.argmax(axis=1), -1)
+    found = np.where(matches.any(axis=1), matches.argmax(axis=1) % squares, -1)
     return places.spread(found, -1).astype(np.int16)
 
 
@@ -128,6 +136,23 @@ def next_move_probabilities(checkpoint: Checkpoint, games: Games, language: int)
                 else:
                     reached[tuple(word[: len(beginning) + 1])] = share
     return places.spread(result, 0)
+
+
+def answer_masses(checkpoint: Checkpoint, games: Games, language: int) -> np.ndarray:
+    """In which language the model goes on: the probability of each language's tokens after each move.
+
+    Returns:
+        float32 `[game move language + 1]`: the next token's probability summed over each language's tokens, anchors
+        apart, and at the end over the anchors and the padding; 0 from a game's last move on.
+    """
+    mothello = checkpoint.mothello
+    places = _Prefixes(mothello, games, language)
+    logits = places.logits(checkpoint, np.zeros((len(places), 0), np.int32), np.arange(len(places)))
+    owner = np.full(mothello.d_vocab, len(mothello.languages))
+    for spoken in range(len(mothello.languages)):
+        owner[np.setdiff1d(mothello.tokens_of(spoken), mothello.anchor_tokens)] = spoken
+    belongs = np.eye(len(mothello.languages) + 1, dtype=np.float32)[owner]
+    return places.spread(torch.from_numpy(logits).softmax(1).numpy() @ belongs, 0)
 
 
 class _Prefixes:

@@ -16,6 +16,7 @@ FLOORS = [
     {"models", "activations", "legality", "lens"},
     {"probes", "similarity", "interventions"},
     {"alignment", "patching"},
+    {"transfer"},
     {"explorer"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,5 +1,7 @@
 """`python -m train`: make checkpoints."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,32 +15,93 @@ def _commands() -> None:
     """Train models of Multilingual Othello and turn runs into checkpoints."""
 
 
+Seed = Annotated[int, typer.Option(help="of the weights and the stream of games")]
+Threads = Annotated[int, typer.Option(help="processor cores to use")]
+Device = Annotated[str, typer.Option(help="cpu, or cuda")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="no progress bar")]
+Keep = Annotated[int, typer.Option(help="checkpoints to keep on the way, at log-spaced steps, in the run's steps/")]
+Log = Annotated[str | None, typer.Option(help="where metrics go besides metrics.csv: tensorboard, or wandb")]
+
+
 @app.command()
 def pretrain(
     preset: Annotated[
         Path, typer.Argument(help="a TOML preset, such as train/presets/mini/atomic-atomic-anchors4.toml")
     ],
     out: Annotated[Path | None, typer.Option(help="folder of the run  [default: runs/NAME-seedSEED]")] = None,
-    seed: Annotated[int, typer.Option(help="of the weights and the stream of games")] = 0,
-    threads: Annotated[int, typer.Option(help="processor cores to use")] = 1,
-    device: Annotated[str, typer.Option(help="cpu, or cuda")] = "cpu",
-    quiet: Annotated[bool, typer.Option("--quiet", help="no progress bar")] = False,
+    seed: Seed = 0,
+    threads: Threads = 1,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    keep: Keep = 0,
+    log: Log = None,
 ) -> None:
     """Train a model on fresh random games. The same command goes on where an interrupted run stopped."""
-    from mothello_interp.models import SpecError
-    from train.pretrain import pretrain as train
-    from train.settings import Preset
+    with _one_line_errors():
+        from train.pretrain import pretrain as train
+        from train.settings import Preset
+
+        settings = Preset.load(preset)
+        folder = out or Path("runs") / f"{settings.name}-seed{seed}"
+        train(settings, folder, seed=seed, threads=threads, device=device, quiet=quiet, keep=keep, log=log)
+    _report(folder)
+
+
+@app.command()
+def finetune(
+    recipe: Annotated[Path, typer.Argument(help="a TOML recipe, such as train/presets/finetune/mini.toml")],
+    checkpoint: Annotated[str, typer.Option("--from", help="a bundled name, a checkpoint, or a finished run")],
+    language: Annotated[int, typer.Option(help="the language to go on in")],
+    out: Annotated[
+        Path | None, typer.Option(help="folder of the run  [default: runs/NAME-RECIPE-languageL-seedSEED]")
+    ] = None,
+    seed: Seed = 0,
+    threads: Threads = 1,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+    keep: Keep = 0,
+    log: Log = None,
+) -> None:
+    """Train a checkpoint on in one language; transfer.csv records what becomes of all of them."""
+    with _one_line_errors():
+        from mothello_interp.models import load
+        from train.finetune import finetune as train
+        from train.settings import Recipe
+
+        settings = Recipe.load(recipe)
+        start = load(_inside(checkpoint))
+        name = start.provenance.get("preset", start.name)
+        folder = out or Path("runs") / f"{name}-{settings.name}-language{language}-seed{seed}"
+        how = {"threads": threads, "device": device, "quiet": quiet, "keep": keep, "log": log}
+        train(settings, start, folder, language=language, seed=seed, **how)
+    _report(folder)
+
+
+@contextmanager
+def _one_line_errors() -> Iterator[None]:
+    """What a user can mend is said in one line."""
+    from mothello_interp.models import CheckpointError, SpecError
     from train.state import TrainingStopped
 
     try:
-        settings = Preset.load(preset)
-        folder = out or Path("runs") / f"{settings.name}-seed{seed}"
-        checkpoint = train(settings, folder, seed=seed, threads=threads, device=device, quiet=quiet)
-    except (SpecError, TrainingStopped, OSError) as error:
+        yield
+    except (SpecError, CheckpointError, TrainingStopped, OSError) as error:
         raise SystemExit(f"error: {error}") from None
-    for line in checkpoint.provenance["held_out"]:
+
+
+def _inside(checkpoint: str) -> str:
+    """Of a finished run its checkpoint."""
+    inside = Path(checkpoint) / "checkpoint"
+    return str(inside) if inside.is_dir() else checkpoint
+
+
+def _report(folder: Path) -> None:
+    from mothello_interp.models import load_checkpoint
+
+    provenance = load_checkpoint(folder / "checkpoint").provenance
+    for line in provenance["held_out"]:
         typer.echo(f"language {line['language']}: top-1 legal {line['top1']:.4f} of {line['prefixes']} prefixes")
-    typer.echo(f"checkpoint: {folder / 'checkpoint'} ({checkpoint.provenance['minutes']} minutes of training)")
+    typer.echo(f"checkpoint: {folder / 'checkpoint'} ({provenance['minutes']} minutes of training)")
 
 
 @app.command()
@@ -48,18 +111,14 @@ def export(
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16")] = "bfloat16",
 ) -> None:
     """Write a run's checkpoint elsewhere, by default in half the size."""
-    import torch
-
-    from mothello_interp.models import CheckpointError, load_checkpoint, save_checkpoint
-
     if dtype not in ("float32", "bfloat16"):
         raise SystemExit(f"error: --dtype {dtype}: choose float32 or bfloat16")
-    inside = run / "checkpoint"
-    try:
-        checkpoint = load_checkpoint(inside if inside.exists() else run)
-        save_checkpoint(out, checkpoint, dtype=getattr(torch, dtype))
-    except (CheckpointError, OSError) as error:
-        raise SystemExit(f"error: {error}") from None
+    with _one_line_errors():
+        import torch
+
+        from mothello_interp.models import load_checkpoint, save_checkpoint
+
+        save_checkpoint(out, load_checkpoint(Path(_inside(str(run)))), dtype=getattr(torch, dtype))
     typer.echo(f"checkpoint: {out}")
 
 

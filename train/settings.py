@@ -65,6 +65,41 @@ class Training(Strict):
         return max(1, self.games // self.batch)
 
 
+class Recipe(Strict):
+    """How to train a model that exists already.
+
+    Attributes:
+        training: the settings; games are not shown of one opening, and in one language alone.
+        name: of the recipe.
+    """
+
+    training: Training
+    name: str
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a TOML file with the table [training] alone; `extends` works as in a preset.
+
+        Raises:
+            SpecError: naming the file and the key.
+        """
+        path = Path(path)
+        tables = _with_bases(path, ())
+        unknown = sorted(tables.keys() - {"training"})
+        if unknown:
+            raise SpecError(
+                f"{path}: table [{unknown[0]}]: a recipe for fine-tuning has [training] alone, all else comes with the "
+                f"checkpoint; see train/presets/finetune/"
+            )
+        training = Training.read(tables.get("training", {}), f"{path}: [training]")
+        for key, why in (("opening", "fine-tuning"), ("language_weights", "one language")):
+            if getattr(training, key):
+                raise SpecError(f"{path}: [training]: {key} has no place in {why}")
+        if not training.corpus_games:
+            raise SpecError(f"{path}: [training]: corpus_games must be set, so that an epoch means something")
+        return cls(training=training, name=path.stem)
+
+
 class Preset(Strict):
     """Everything that one command trains.
 

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-STATE, METRICS, CHECKPOINT = "state.pt", "metrics.csv", "checkpoint"
+STATE, METRICS, CHECKPOINT, STEPS = "state.pt", "metrics.csv", "checkpoint", "steps"
 
 
 class TrainingStopped(RuntimeError):
@@ -41,29 +41,29 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     return torch.load(path, weights_only=True, map_location="cpu") if path.exists() else None
 
 
-class Metrics:
-    """A CSV of metrics, appended as they come; on resuming cut back to the lines that the saved state knows of."""
+class Table:
+    """A CSV that grows along a run; on resuming cut back to the lines that the saved state knows of."""
 
     def __init__(self, path: Path, keep: int):
         self.path = path
         self.count = min(keep, len(pd.read_csv(path))) if keep and path.exists() else 0
         if self.count:
             partial = path.with_suffix(".partial")
-            pd.read_csv(path).head(self.count).to_csv(partial, index=False)
+            pd.read_csv(path, dtype=str, keep_default_na=False).head(self.count).to_csv(partial, index=False)
             partial.replace(path)
         else:
             path.unlink(missing_ok=True)
 
-    def append(self, line: dict[str, Any]) -> None:
-        """Write one line.
+    def append(self, lines: list[dict[str, Any]]) -> None:
+        """Write lines.
 
         Raises:
-            TrainingStopped: if it cannot be written.
+            TrainingStopped: if they cannot be written.
         """
         try:
-            pd.DataFrame([line]).to_csv(self.path, mode="a", header=self.count == 0, index=False)
+            pd.DataFrame(lines).to_csv(self.path, mode="a", header=self.count == 0, index=False)
         except OSError as error:
             raise TrainingStopped(
                 f"{self.path} cannot be written ({error.strerror}): mend that and start again"
             ) from error
-        self.count += 1
+        self.count += len(lines)

@@ -10,7 +10,7 @@ from torch import nn
 
 from mothello_interp.models import build_model
 from tests.benchmarks.timing import side_by_side
-from train.pretrain import _dtype
+from train.run import precision
 from train.settings import PRESETS, Preset
 from train.step import fused_logits, loss_sum
 
@@ -59,7 +59,7 @@ def run() -> list[str]:
     batch = preset.corpus(0).batch(0, _BATCH)
     tokens, targets = torch.from_numpy(batch.tokens), torch.from_numpy(batch.targets)
     lines = [f"{torch.get_num_threads()} threads, batch {_BATCH}, forward and backward and AdamW, mini"]
-    dtypes = dict.fromkeys([torch.float32, _dtype(preset, "cpu")])
+    dtypes = dict.fromkeys([torch.float32, precision(preset.training, "cpu")])
     for dtype in dtypes:
         ours = _stepper(model, partial(fused_logits, model, dtype=dtype), tokens, targets)
         for name, other in (

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from mothello_interp.languages import Atomic
 from mothello_interp.models import SpecError
 from train.__main__ import app
-from train.settings import PRESETS, Preset
+from train.settings import PRESETS, Preset, Recipe
 
 BASE = """
 [world]
@@ -136,7 +136,8 @@ def test_a_preset_whose_parts_do_not_fit(tmp_path: Path, case: str) -> None:
         preset(tmp_path, mine=text)
 
 
-ours = sorted(path for path in PRESETS.rglob("*.toml") if not path.name.startswith("_"))
+ours = sorted(PRESETS.glob("mini/[!_]*.toml")) + sorted(PRESETS.glob("paper/[!_]*.toml"))
+recipes = sorted(PRESETS.glob("finetune/*.toml"))
 
 
 @pytest.mark.parametrize("path", ours, ids=[str(path.relative_to(PRESETS)) for path in ours])
@@ -149,7 +150,63 @@ def test_our_presets(path: Path) -> None:
 
 
 def test_there_are_presets() -> None:
-    assert len(ours) >= 3
+    """The same ones at both scales, one word apart, and a recipe to go on with."""
+    names = {scale: {path.name for path in ours if path.parent.name == scale} for scale in ("mini", "paper")}
+    assert names["mini"] == names["paper"]
+    assert len(names["mini"]) >= 29
+    assert {"mini.toml", "paper.toml"} <= {path.name for path in recipes}
+
+
+def test_our_anchors_are_nested() -> None:
+    """Fewer are among more, none breaks only a part of the symmetries, and none lies in the opening."""
+    for scale in ("mini", "paper"):
+        fewer: set[str] = set()
+        opening = Preset.load(PRESETS / scale / "transfer-atomic-naive.toml").training.opening
+        for name in (
+            "atomic-atomic-anchors1",
+            "atomic-atomic-anchors2",
+            "atomic-atomic-anchors4",
+            "transfer-atomic-anchors8",
+        ):
+            spec = Preset.load(PRESETS / scale / f"{name}.toml").spec
+            anchors = {str(square) for square in spec.mothello.anchors}
+            assert fewer < anchors
+            assert len(anchors) == int(name[-1])
+            assert not anchors & set(opening)
+            for square in anchors:
+                column, row = "abcdefgh".index(square[0]), int(square[1]) - 1
+                assert column != row
+                assert column + row != spec.board - 1
+            fewer = anchors
+
+
+@pytest.mark.parametrize("path", recipes, ids=[path.name for path in recipes])
+def test_our_recipes(path: Path) -> None:
+    """Four epochs, measured five times in each."""
+    training = Recipe.load(path).training
+    assert training.games == 4 * training.corpus_games
+    assert training.corpus_games == 5 * training.evaluate_every
+    assert training.evaluate_every % training.batch == 0
+
+
+REFUSED_RECIPES = {
+    "a world": ("[world]\nboard = 4\n", r"table \[world\]: a recipe for fine-tuning has \[training\] alone"),
+    "an opening": ('[training]\ngames = 9\ncorpus_games = 3\nopening = ["c2"]\n', "opening has no place"),
+    "weights": (
+        "[training]\ngames = 9\ncorpus_games = 3\nlanguage_weights = [1, 2]\n",
+        "language_weights has no place",
+    ),
+    "endless games": ("[training]\ngames = 9\n", "corpus_games must be set"),
+    "a typo": ("[training]\ngame = 9\n", "unknown key 'game'; did you mean 'games'"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_RECIPES)
+def test_a_recipe_that_cannot_be_used(tmp_path: Path, case: str) -> None:
+    text, message = REFUSED_RECIPES[case]
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(SpecError, match=rf"mine\.toml.*{message}"):
+        Recipe.load(tmp_path / "mine.toml")
 
 
 RUN_HELP = """
@@ -164,7 +221,9 @@ assert "torch" not in sys.modules, "help imports torch"
 """
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["pretrain", "--help"], ["export", "--help"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["pretrain", "--help"], ["finetune", "--help"], ["export", "--help"]], ids=" ".join
+)
 def test_help_comes_without_torch(arguments: list[str]) -> None:
     command = [sys.executable, "-c", RUN_HELP.format(arguments=arguments)]
     shown = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PRESETS.parent.parent)

@@ -1,0 +1,52 @@
+"""Several processes that train one model: each reads its own slice of every batch, and their gradients are added up."""
+
+import os
+
+import torch
+
+
+class Processes:
+    """This process among those that `accelerate launch` or `torchrun` started; alone if they did not.
+
+    Attributes:
+        rank: number of this process.
+        size: how many there are.
+        device: where this one computes.
+    """
+
+    def __init__(self, device: str):
+        self.rank, self.size, self.device = 0, 1, torch.device(device)
+        if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+            from accelerate import PartialState
+
+            state = PartialState(cpu=self.device.type == "cpu")
+            self.rank, self.size, self.device = state.process_index, state.num_processes, state.device
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the one that writes files and measures."""
+        return self.rank == 0
+
+    def part(self, start: int, n: int) -> tuple[int, int]:
+        """This process' slice of places `start` to `start + n - 1`, as its start and length."""
+        ends = [n * rank // self.size for rank in (self.rank, self.rank + 1)]
+        return start + ends[0], ends[1] - ends[0]
+
+    def add_up(self, values: torch.Tensor) -> torch.Tensor:
+        """The sum over all processes, in place."""
+        if self.size > 1:
+            torch.distributed.all_reduce(values)
+        return values
+
+    def add_up_gradients(self, parameters: list[torch.nn.Parameter]) -> None:
+        """Replace every gradient by its sum over all processes, in one exchange."""
+        if self.size > 1:
+            gradients = [weight.grad if weight.grad is not None else torch.zeros_like(weight) for weight in parameters]
+            together = self.add_up(torch.cat([gradient.flatten() for gradient in gradients]))
+            for weight, gradient in zip(parameters, together.split([g.numel() for g in gradients]), strict=True):
+                weight.grad = gradient.view_as(weight)
+
+    def wait(self) -> None:
+        """Until all have come here."""
+        if self.size > 1:
+            torch.distributed.barrier()
