@@ -1,7 +1,8 @@
-"""Models: their spec, the one place that builds them, checkpoints, and the bundled ones by name."""
+"""Models: their spec, the one place that builds them, checkpoints, and those by name: bundled, on disk, on the Hub."""
 
 from mothello_interp.models.build import build_model
 from mothello_interp.models.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
+from mothello_interp.models.hub import write_manifest
 from mothello_interp.models.spec import Architecture, ModelSpec, SpecError, World
 from mothello_interp.models.zoo import bundled, load
 
@@ -17,4 +18,5 @@ __all__ = [
     "load",
     "load_checkpoint",
     "save_checkpoint",
+    "write_manifest",
 ]

@@ -1,11 +1,13 @@
-"""Names to checkpoints: `load("mini/atomic-atomic-anchors4")`, or any folder."""
+"""Names to checkpoints: `load("mini/atomic-atomic-anchors4")`, any folder, or `org/name@revision` on the Hugging Face Hub."""
 
+from dataclasses import asdict, replace
 from difflib import get_close_matches
 from pathlib import Path
 
 import torch
 
 from mothello_interp.models.checkpoint import SPEC, Checkpoint, CheckpointError, load_checkpoint
+from mothello_interp.models.hub import HubName, fetch
 
 BUNDLE = Path(__file__).parent / "bundle"
 
@@ -15,25 +17,52 @@ def bundled() -> list[str]:
     return sorted(str(path.parent.relative_to(BUNDLE)) for path in BUNDLE.glob(f"*/*/{SPEC}"))
 
 
-def load(name_or_path: str | Path, *, device: str | torch.device = "cpu") -> Checkpoint:
-    """A trained model with its languages and identity.
+def load(
+    name_or_path: str | Path, *, device: str | torch.device = "cpu", cache_dir: str | Path | None = None
+) -> Checkpoint:
+    """A trained model with its languages and identity, from the first place that has it.
+
+    These are the bundle, the folders on disk, the user's Hugging Face cache, and the Hugging Face Hub. What is cached
+    is taken as it is, without asking the Hub; name a commit to be sure which version that is. Without an `@`, a name
+    that starts like a bundled one (`mini/`) or with a folder that exists here is never looked for on the Hub.
 
     Args:
-        name_or_path: a bundled name such as `mini/atomic-atomic-anchors4`, or a checkpoint folder.
+        name_or_path: a bundled name such as `mini/atomic-atomic-anchors4`, a checkpoint folder, or `org/name` or
+            `org/name/folder` on the Hub, with `@revision` (a branch, tag or commit hash; main by default).
         device: where to put the model.
+        cache_dir: where downloads are kept, by default the user's Hugging Face cache (`HF_HUB_CACHE`).
+
+    Returns:
+        The checkpoint. If it came from the Hub, `provenance["hub"]` holds its repo, folder, revision and commit.
 
     Raises:
-        CheckpointError: if there is no such name or folder, naming the nearest bundled name.
+        CheckpointError: if there is no such name or folder, naming the nearest bundled name; if it cannot be
+            downloaded; or if a downloaded file is not what its manifest says.
+        SpecError: if its spec is not valid.
 
     >>> load("mini/atomic-atomic-anchors4").mothello.anchors
     ('c1', 'f2', 'a4', 'd6')
     """
-    for folder in (BUNDLE / str(name_or_path), Path(name_or_path)):
+    name = str(name_or_path)
+    for folder in (BUNDLE / name, Path(name_or_path)):
         if (folder / SPEC).is_file():
-            return load_checkpoint(folder, device=device, name=str(name_or_path))
-    near = get_close_matches(str(name_or_path), bundled(), 1, 0.3)
+            return load_checkpoint(folder, device=device, name=name)
+    if isinstance(name_or_path, str) and _may_be_on_the_hub(name):
+        where = HubName.read(name)
+        folder, commit = fetch(where, cache_dir)
+        found = load_checkpoint(folder, device=device, name=name)
+        return replace(found, provenance={**found.provenance, "hub": {**asdict(where), "commit": commit}})
+    near = get_close_matches(name, bundled(), 1, 0.3)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise CheckpointError(
-        f"no checkpoint {str(name_or_path)!r}: neither a bundled name nor a folder with a {SPEC}.{hint} "
-        f"Bundled are: {', '.join(bundled())}"
+        f"no checkpoint {name!r}: neither a bundled name nor a folder with a {SPEC}.{hint} "
+        f"Bundled are: {', '.join(bundled())}. One on the Hugging Face Hub is named org/name@revision"
     )
+
+
+def _may_be_on_the_hub(name: str) -> bool:
+    """A mistyped bundled name or path stays on this machine, and nobody's repository can answer for it."""
+    if "@" in name:
+        return True
+    first = name.partition("/")[0]
+    return HubName.fits(name) and not (BUNDLE / first).is_dir() and not Path(first).is_dir()

@@ -1,0 +1,432 @@
+"""Names that lead to the Hub: what is cached loads, what is damaged or unlisted does not, and bundled names stay at home."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub
+import pytest
+import torch
+from huggingface_hub import constants
+
+from mothello_interp.models import CheckpointError, bundled, load, save_checkpoint, write_manifest
+from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS
+from mothello_interp.models.hub import MANIFEST, HubName, read_manifest
+from mothello_interp.models.zoo import BUNDLE
+from tests.conftest import tiny_checkpoint
+from tests.models.test_checkpoint import logits
+
+OLD, NEW = "0" * 39 + "1", "f" * 40
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def into_cache(cache: Path, folder: Path, commit: str, *revisions: str, repo: str = "org/zoo") -> Path:
+    """A folder as the Hub's client caches it: blobs by hash, links to them by commit, commits by revision."""
+    home = cache / f"models--{repo.replace('/', '--')}"
+    snapshot = home / "snapshots" / commit
+    for path in (path for path in folder.rglob("*") if path.is_file()):
+        blob, link = home / "blobs" / sha256(path), snapshot / path.relative_to(folder)
+        blob.parent.mkdir(parents=True, exist_ok=True)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, blob)
+        link.symlink_to(os.path.relpath(blob, link.parent))
+    for revision in revisions:
+        (home / "refs" / revision).parent.mkdir(parents=True, exist_ok=True)
+        (home / "refs" / revision).write_text(commit, encoding="utf-8")
+    return snapshot
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No test asks the network, and none sees the user's own cache."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "default"))
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """Where downloads are kept."""
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Path:
+    """A folder ready for uploading: one checkpoint at its root, two in folders."""
+    root = save_checkpoint(tmp_path / "published", tiny_checkpoint())
+    save_checkpoint(root / "mini" / "split", tiny_checkpoint("split"))
+    save_checkpoint(root / "mini" / "unified", tiny_checkpoint("unified"))
+    write_manifest(root)
+    return root
+
+
+@pytest.fixture
+def snapshot(cache: Path, published: Path) -> Path:
+    """The same, downloaded as main."""
+    return into_cache(cache, published, OLD, "main")
+
+
+@pytest.mark.usefixtures("snapshot")
+@pytest.mark.parametrize(
+    ("name", "world"),
+    [("org/zoo", "atomic"), ("org/zoo/mini/split", "split"), ("org/zoo/mini/unified@main", "unified")],
+)
+def test_a_cached_checkpoint_is_the_published_one(cache: Path, name: str, world: str) -> None:
+    found = load(name, cache_dir=cache)
+    assert torch.equal(logits(found), logits(tiny_checkpoint(world)))
+    folder = name.removesuffix("@main").removeprefix("org/zoo").removeprefix("/")
+    hub = {"repo": "org/zoo", "folder": folder, "revision": "main", "commit": OLD}
+    assert (found.name, found.provenance) == (name, {"seed": 0, "hub": hub})
+
+
+def test_the_users_cache_is_the_default(tmp_path: Path, published: Path, cache: Path) -> None:
+    into_cache(tmp_path / "default", published, OLD, "main")
+    assert load("org/zoo").provenance["hub"]["commit"] == OLD
+    with pytest.raises(CheckpointError, match=f"is not in the cache {cache}, "):
+        load("org/zoo", cache_dir=cache)
+
+
+@pytest.mark.usefixtures("snapshot")
+def test_a_revision_is_a_branch_a_tag_or_a_commit(tmp_path: Path, cache: Path) -> None:
+    save_checkpoint(tmp_path / "newer", tiny_checkpoint("compositional"))
+    write_manifest(tmp_path / "newer")
+    into_cache(cache, tmp_path / "newer", NEW, "v2", "refs/pr/1")
+    for revision, world, commit in [
+        ("main", "atomic", OLD),
+        (OLD, "atomic", OLD),
+        ("v2", "compositional", NEW),
+        ("refs/pr/1", "compositional", NEW),
+        (NEW, "compositional", NEW),
+    ]:
+        found = load(f"org/zoo@{revision}", cache_dir=cache)
+        assert torch.equal(logits(found), logits(tiny_checkpoint(world)))
+        assert (found.provenance["hub"]["revision"], found.provenance["hub"]["commit"]) == (revision, commit)
+
+
+def test_offline_in_a_process_of_its_own(cache: Path, snapshot: Path) -> None:
+    """As a user sets it: from the environment, which the Hub's client reads once."""
+    script = (
+        "import mothello_interp, mothello_interp.models, sys\n"
+        "assert 'huggingface_hub' not in sys.modules, 'imported before it is needed'\n"
+        "print(mothello_interp.load('org/zoo/mini/split').provenance['hub']['commit'])\n"
+        "mothello_interp.load('org/zoo@v9')"
+    )
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(cache)}
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout.strip() == OLD, done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert "CheckpointError: no checkpoint 'org/zoo@v9'" in last
+    assert f"{MANIFEST} is not in the cache {cache}, and HF_HUB_OFFLINE is set" in last
+    assert "unset it and load it again" in last
+
+
+@pytest.mark.parametrize("file", [MANIFEST, WEIGHTS, SPEC, PROVENANCE])
+def test_a_file_that_is_not_cached(cache: Path, snapshot: Path, file: str) -> None:
+    (snapshot / file).unlink()
+    with pytest.raises(CheckpointError, match=f"its {file} is not in the cache .*cache, and HF_HUB_OFFLINE is set"):
+        load("org/zoo", cache_dir=cache)
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, SPEC, PROVENANCE])
+def test_a_changed_file_is_refused(cache: Path, snapshot: Path, file: str) -> None:
+    path = snapshot / "mini" / "split" / file
+    before = sha256(path)
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1
+    path.resolve().write_bytes(content)
+    with pytest.raises(CheckpointError) as caught:
+        load("org/zoo/mini/split", cache_dir=cache)
+    for part in (f"mini/split/{file} has SHA-256 {sha256(path)}", before, f"delete {cache / 'models--org--zoo'} and"):
+        assert part in str(caught.value)
+
+
+def test_a_changed_checkpoint_is_refused_before_it_is_read(cache: Path, snapshot: Path) -> None:
+    (snapshot / WEIGHTS).resolve().write_bytes(b"no weights")
+    with pytest.raises(CheckpointError, match="is not what was published"):
+        load("org/zoo", cache_dir=cache)
+    assert load("org/zoo/mini/unified", cache_dir=cache).spec == tiny_checkpoint("unified").spec
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, SPEC, PROVENANCE])
+def test_a_file_that_the_manifest_lacks(cache: Path, snapshot: Path, file: str) -> None:
+    path = (snapshot / MANIFEST).resolve()
+    hashes = read_manifest(path)
+    del hashes[f"mini/split/{file}"]
+    path.write_text(json.dumps(hashes), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=f"of org/zoo does not list mini/split/{file}"):
+        load("org/zoo/mini/split", cache_dir=cache)
+
+
+@pytest.mark.usefixtures("snapshot")
+def test_a_folder_that_is_not_there_hints_at_those_that_are(cache: Path) -> None:
+    with pytest.raises(CheckpointError, match="Its checkpoints are: mini/split, mini/unified, the root"):
+        load("org/zoo/mini/spilt", cache_dir=cache)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"weights.safetensors": "abc"}', '{"weights.safetensors": 3}', "\xff"])
+def test_a_manifest_that_is_none(cache: Path, snapshot: Path, text: str) -> None:
+    (snapshot / MANIFEST).resolve().write_text(text, encoding="latin-1")
+    with pytest.raises(CheckpointError, match=r"manifest\.json (cannot be read|is no manifest)"):
+        load("org/zoo", cache_dir=cache)
+
+
+def test_a_repository_of_pickles_is_refused(tmp_path: Path, cache: Path) -> None:
+    folder = save_checkpoint(tmp_path / "pickled", tiny_checkpoint())
+    (folder / WEIGHTS).rename(folder / "weights.bin")
+    hashes = {path.name: sha256(path) for path in folder.iterdir()}
+    (folder / MANIFEST).write_text(json.dumps(hashes), encoding="utf-8")
+    into_cache(cache, folder, OLD, "main")
+    with pytest.raises(
+        CheckpointError, match=f"does not list {WEIGHTS}.*weights.bin: pickled weights are never opened"
+    ):
+        load("org/zoo", cache_dir=cache)
+
+
+MALFORMED = [
+    "a/b@",
+    "a@b@c",
+    "a/b@c@d",
+    "a@main",
+    "@main",
+    "a/@main",
+    "a/b/@main",
+    "a/b@c d",
+    "a/b@main\n",
+    "a\\b@main",
+]
+LEADING_OUT = ["a/b/../c@main", "../a/b@main", "a/b@../c", "a/b@/c", "https://huggingface.co/a/b@main"]
+
+
+@pytest.mark.parametrize("name", MALFORMED + LEADING_OUT)
+def test_a_malformed_name(name: str) -> None:
+    with pytest.raises(CheckpointError, match="expected org/name, org/name@revision or org/name/folder@revision"):
+        load(name)
+
+
+def test_a_name_is_read_and_written_alike() -> None:
+    assert HubName.read("a/b.c") == HubName("a/b.c")
+    assert HubName.read("a/b/c/d@refs/pr/1") == HubName("a/b", "c/d", "refs/pr/1")
+    for text in ("a/b@main", "a-1/b_2/c.3/d@v1.0"):
+        assert str(HubName.read(text)) == text
+
+
+def refuse(*_: Any, **__: Any) -> str:
+    """Stands in for a download that must not happen."""
+    raise AssertionError("the Hub was asked")
+
+
+def test_names_at_home_never_ask_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", refuse)
+    monkeypatch.chdir(tmp_path)
+    for name in bundled():
+        assert load(name).name == name
+    save_checkpoint(tmp_path / "org" / "zoo@main", tiny_checkpoint("split"))
+    assert load("org/zoo@main").spec == load(Path("org/zoo@main")).spec == tiny_checkpoint("split").spec
+    for typo in ("mini/atomic-atomic-anchor4", "mini/other/name", "org/zoo", "nowhere", "/no/where", "./no/where"):
+        with pytest.raises(CheckpointError, match="neither a bundled name nor a folder"):
+            load(typo)
+    with pytest.raises(CheckpointError, match="neither a bundled name nor a folder"):
+        load(Path("no/where"))
+    with pytest.raises(CheckpointError, match="AssertionError: the Hub was asked"):
+        load("no/where")
+
+
+@pytest.mark.usefixtures("snapshot")
+def test_a_repository_may_be_named_by_force(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of the organisation's name hides its repositories, unless a revision is named."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "org").mkdir()
+    with pytest.raises(CheckpointError, match="One on the Hugging Face Hub is named org/name@revision"):
+        load("org/zoo", cache_dir=cache)
+    assert load("org/zoo@main", cache_dir=cache).provenance["hub"]["commit"] == OLD
+
+
+class FakeHub(BaseHTTPRequestHandler):
+    """Answers for the repository org/zoo at main, as the Hub does, and remembers what was asked."""
+
+    def __init__(self, root: Path, asked: list[str], *args: Any) -> None:
+        self.root, self.asked = root, asked
+        super().__init__(*args)
+
+    def do_HEAD(self) -> None:
+        """Size, hash and commit of a file, or why there is none."""
+        repo, _, rest = self.path.removeprefix("/").partition("/resolve/")
+        revision, _, file = rest.partition("/")
+        path = self.root / file
+        problem = ""
+        if repo != "org/zoo":
+            problem = "RepoNotFound"
+        elif revision not in ("main", NEW):
+            problem = "RevisionNotFound"
+        elif not path.is_file():
+            problem = "EntryNotFound"
+        body = b"" if problem else path.read_bytes()
+        self.send_response(404 if problem else 200)
+        headers = {"X-Error-Code": problem} if problem else {"ETag": f'"{sha256(path)}"'}
+        for key, value in (headers | {"X-Repo-Commit": NEW, "Content-Length": str(len(body))}).items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command == "GET":
+            self.asked.append(f"{revision}/{file}")
+            self.wfile.write(body)
+
+    do_GET = do_HEAD
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep quiet."""
+
+
+@pytest.fixture
+def asked(published: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The revisions and files that were downloaded from a Hub which offers the published folder."""
+    log: list[str] = []
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(FakeHub, published, log))
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    address = f"http://127.0.0.1:{server.server_port}"
+    template = address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", address)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    yield log
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_four_files_are_downloaded_once(published: Path, asked: list[str], cache: Path) -> None:
+    (published / "mini" / "split" / "pytorch_model.bin").write_bytes(b"never opened")
+    found = load("org/zoo/mini/split", cache_dir=cache)
+    assert torch.equal(logits(found), logits(tiny_checkpoint("split")))
+    assert found.provenance["hub"]["commit"] == NEW
+    rest = [f"{NEW}/mini/split/{file}" for file in (WEIGHTS, SPEC, PROVENANCE)]
+    assert asked == [f"main/{MANIFEST}", *rest], "all of one commit, though main may move on meanwhile"
+    asked.clear()
+    for name in ("org/zoo/mini/split", f"org/zoo/mini/split@{NEW}"):
+        assert torch.equal(logits(load(name, cache_dir=cache)), logits(found))
+    assert asked == []
+
+
+def test_an_older_cache_does_not_hide_a_new_checkpoint(
+    tmp_path: Path, published: Path, asked: list[str], cache: Path
+) -> None:
+    """What the cached main does not list, the Hub's may."""
+    older = save_checkpoint(tmp_path / "older", tiny_checkpoint("compositional"))
+    write_manifest(older)
+    into_cache(cache, older, OLD, "main")
+    assert load("org/zoo", cache_dir=cache).spec == tiny_checkpoint("compositional").spec
+    assert asked == []
+    assert load("org/zoo/mini/unified", cache_dir=cache).provenance["hub"]["commit"] == NEW
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_new_manifest_moves_a_cached_branch_on(tmp_path: Path, cache: Path) -> None:
+    """As `hf download org/zoo manifest.json` does."""
+    older = save_checkpoint(tmp_path / "older", tiny_checkpoint("compositional"))
+    write_manifest(older)
+    into_cache(cache, older, OLD, "main")
+    assert load("org/zoo", cache_dir=cache).provenance["hub"]["commit"] == OLD
+    huggingface_hub.hf_hub_download("org/zoo", MANIFEST, cache_dir=cache)
+    assert load("org/zoo", cache_dir=cache).provenance["hub"]["commit"] == NEW
+
+
+def test_a_stale_manifest_is_refused(published: Path, asked: list[str], cache: Path) -> None:
+    save_checkpoint(published / "mini" / "split", tiny_checkpoint(), overwrite=True)
+    with pytest.raises(CheckpointError, match=f"mini/split/{WEIGHTS} has SHA-256"):
+        load("org/zoo/mini/split", cache_dir=cache)
+
+
+def test_a_repository_without_a_manifest(published: Path, asked: list[str], cache: Path) -> None:
+    (published / MANIFEST).unlink()
+    (published / "pytorch_model.bin").write_bytes(b"never opened")
+    with pytest.raises(CheckpointError, match=rf"org/zoo has no {MANIFEST}, so nothing .*\.bin, \.pt.* are never read"):
+        load("org/zoo", cache_dir=cache)
+    assert asked == []
+
+
+def test_a_listed_file_that_is_not_there(published: Path, asked: list[str], cache: Path) -> None:
+    (published / WEIGHTS).unlink()
+    with pytest.raises(CheckpointError, match=f"org/zoo has no {WEIGHTS}, so nothing in it is opened"):
+        load("org/zoo", cache_dir=cache)
+
+
+@pytest.mark.usefixtures("asked")
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("org/zo", "no checkpoint 'org/zo@main'.* the Hub shows no repository org/zo"),
+        ("org/zoo@v9", "no checkpoint 'org/zoo@v9': org/zoo has no branch, tag or commit 'v9'"),
+        ("org/a--b", "its manifest.json cannot be fetched: HFValidationError: .*a--b"),
+    ],
+)
+def test_what_the_hub_does_not_have(cache: Path, name: str, message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        load(name, cache_dir=cache)
+
+
+@pytest.mark.usefixtures("asked")
+def test_a_hub_that_cannot_be_reached(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = "http://127.0.0.1:9/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", nobody)
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # between attempts
+    message = r"is not in the cache .*, and the Hub cannot be reached \(ConnectError: .*connect and load it again"
+    with pytest.raises(CheckpointError, match=message):
+        load("org/zoo", cache_dir=cache)
+
+
+def test_a_manifest_lists_every_checkpoint_and_nothing_else(published: Path) -> None:
+    (published / "README.md").touch()
+    save_checkpoint(published / ".partial", tiny_checkpoint())
+    write_manifest(published)
+    homes = [published, published / "mini" / "split", published / "mini" / "unified"]
+    files = [home / file for home in homes for file in (WEIGHTS, SPEC, PROVENANCE)]
+    assert read_manifest(published / MANIFEST) == {
+        path.relative_to(published).as_posix(): sha256(path) for path in files
+    }
+    assert not list(published.glob(".manifest*"))
+
+
+def test_a_manifest_of_nothing_or_of_half_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="holds no checkpoint"):
+        write_manifest(tmp_path)
+    folder = save_checkpoint(tmp_path / "mini" / "split", tiny_checkpoint("split"))
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(CheckpointError, match=f"incomplete checkpoints: mini/split/{WEIGHTS} missing"):
+        write_manifest(tmp_path)
+    assert not (tmp_path / MANIFEST).exists()
+
+
+def test_a_manifest_that_cannot_be_written_leaves_the_earlier_one(
+    published: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (published / MANIFEST).read_bytes()
+
+    def half(path: Path, *_: Any, **__: Any) -> int:
+        path.write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", half)
+    with pytest.raises(OSError, match="No space left"):
+        write_manifest(published)
+    assert (published / MANIFEST).read_bytes() == before
+
+
+def test_the_bundle_is_what_its_manifest_says() -> None:
+    """Whoever changes a bundled checkpoint writes the manifest again: `write_manifest(BUNDLE)`."""
+    files = [BUNDLE / name / file for name in bundled() for file in (WEIGHTS, SPEC, PROVENANCE)]
+    assert len(files) >= 9
+    assert read_manifest(BUNDLE / MANIFEST) == {path.relative_to(BUNDLE).as_posix(): sha256(path) for path in files}
