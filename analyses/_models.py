@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from rich.console import Console
 from mothello_interp.models import Checkpoint, load
 from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS
 from mothello_interp.models.zoo import BUNDLE
+from train.settings import PRESETS, Preset
 
 REGIMES = {
     "naive": "mini/atomic-atomic-anchors0",
@@ -24,79 +25,102 @@ TABLES = Path(__file__).parent / "tables"
 CACHE = Path("figures/.cache")
 
 Measure = Callable[[Checkpoint], pd.DataFrame]
+Models = Mapping[str, str]  # what a table calls a model -> its preset
 
 
-def regime_of(checkpoint: Checkpoint) -> str:
-    """How a checkpoint's languages came to meet: naive, anchors or unified."""
-    mothello = checkpoint.mothello
-    if mothello.unified_output:
-        return "unified"
-    return "anchors" if mothello.groups else "naive"
-
-
-def over_models(analysis: str, measure: Measure, regimes: Sequence[str] = tuple(REGIMES)) -> pd.DataFrame:
-    """What `measure` finds in the bundled models of these regimes, and the stored rows of the seeds not bundled.
+def over_models(analysis: str, measure: Measure, models: Models = REGIMES, *, compute: bool = True) -> pd.DataFrame:
+    """What `measure` finds in the bundled ones of these models, and the stored rows of other models and seeds.
 
     Results are cached under a hash of the weights and of the code that measures.
 
+    Args:
+        analysis: its name.
+        measure: from a checkpoint to a table.
+        models: which ones, and what they are called here.
+        compute: False for a measure that takes too long for a figure: only stored rows are given.
+
     Returns:
-        The tables below each other, with columns regime, seed and origin ("computed" or "stored") in front.
+        The tables below each other, with columns regime (what the model is called), seed and origin ("computed" or
+        "stored") in front.
     """
-    tables = []
-    for place, regime in enumerate(regimes, 1):
-        name = REGIMES[regime]
-        key = _key(analysis, BUNDLE / name)
-        cached = CACHE / f"{analysis}-{regime}-{key}.csv"
-        if cached.exists():
-            table = pd.read_csv(cached)
-        else:
-            with Console(stderr=True).status(f"{analysis}: measuring {name} ({place} of {len(regimes)})"):
-                table = _labelled(load(name), measure)
-            cached.parent.mkdir(parents=True, exist_ok=True)
-            partial = cached.with_suffix(".partial")
-            table.to_csv(partial, index=False)
-            partial.replace(cached)
-        tables.append(table.assign(origin="computed"))
+    found = [_computed(analysis, measure, models, regime) for regime in models] if compute else []
+    tables = [table for table in found if table is not None]
+    known = {(regime, seed) for table in tables for regime, seed in zip(table["regime"], table["seed"], strict=True)}
     stored = TABLES / f"{analysis}.csv"
     if stored.exists():
+        called = {preset: regime for regime, preset in models.items()}
         kept = pd.read_csv(stored)
-        tables.append(kept[kept["regime"].isin(regimes)].assign(origin="stored"))
+        kept = kept[kept["model"].isin(list(called))]
+        kept = kept.drop(columns="model").assign(regime=kept["model"].map(called), origin="stored")
+        new = [pair not in known for pair in zip(kept["regime"], kept["seed"], strict=True)]
+        tables += [part for _, part in kept[new].groupby(kept["regime"].map(list(models).index), sort=True)]
+    if not tables:
+        raise ValueError(
+            f"{analysis}: none of {', '.join(models.values())} is bundled or has stored rows; train one and keep its rows "
+            f"with: python -m analyses record {analysis} FOLDER"
+        )
     table = pd.concat(tables, ignore_index=True)
     front = ["regime", "seed", "origin"]
     return table[front + [column for column in table if column not in front]]
 
 
 def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
-    """Measure checkpoints that are not bundled and keep the rows, with provenance, in `analyses/tables/`.
+    """Measure checkpoints and keep the rows, with provenance, in `analyses/tables/`, in place of older ones of theirs.
 
     Raises:
-        ValueError: for a checkpoint that is no other seed of a bundled one, or given twice.
+        ValueError: for a checkpoint that is not of the preset it names, or given twice.
     """
     tables: list[pd.DataFrame] = []
     provenance: dict[str, Any] = {}
     for folder in folders:
         checkpoint = load(folder)
-        bundled = load(REGIMES[regime_of(checkpoint)])
-        seed = checkpoint.provenance["seed"]
-        key = f"{regime_of(checkpoint)}-seed{seed}"
-        if checkpoint.spec != bundled.spec:
-            raise ValueError(f"{folder} is no other seed of {bundled.name}: its spec differs")
-        if seed == bundled.provenance["seed"]:
-            raise ValueError(f"{folder} is no other seed of {bundled.name}: its seed is {seed} too")
-        if key in provenance:
-            raise ValueError(f"{folder}: {key} is given twice")
-        tables.append(_labelled(checkpoint, measure))
-        provenance[key] = {"weights_sha256": _sha256(folder / WEIGHTS), "made_by": dict(checkpoint.provenance)}
-    TABLES.mkdir(exist_ok=True)
+        model, seed = checkpoint.provenance["preset"], checkpoint.provenance["seed"]
+        preset = PRESETS / f"{model}.toml"
+        if not preset.exists() or Preset.load(preset).spec != checkpoint.spec:
+            raise ValueError(f"{folder} says it is {model}, but its spec is not that of {preset}")
+        if f"{model}-seed{seed}" in provenance:
+            raise ValueError(f"{folder}: {model} of seed {seed} is given twice")
+        tables.append(measure(checkpoint).assign(model=model, seed=seed))
+        facts = {"weights_sha256": _sha256(folder / WEIGHTS), "made_by": dict(checkpoint.provenance)}
+        provenance[f"{model}-seed{seed}"] = facts
     target = TABLES / f"{analysis}.csv"
-    pd.concat(tables, ignore_index=True).to_csv(target, index=False, float_format="%.6g")
-    facts = {"command": "python -m analyses record", "version": version("mothello-interp"), "models": provenance}
-    target.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+    about = target.with_suffix(".json")
+    if target.exists():
+        kept = pd.read_csv(target)
+        tables.insert(0, kept[~(kept["model"] + "-seed" + kept["seed"].astype(str)).isin(list(provenance))])
+        provenance = json.loads(about.read_text(encoding="utf-8"))["models"] | provenance
+    TABLES.mkdir(exist_ok=True)
+    table = pd.concat(tables, ignore_index=True).sort_values(["model", "seed"], kind="stable")
+    facts = {"command": f"python -m analyses record {analysis}", "version": version("mothello-interp")}
+    facts["models"] = dict(sorted(provenance.items()))
+    for file, text in (
+        (target, table.to_csv(index=False, float_format="%.6g")),
+        (about, json.dumps(facts, indent=1) + "\n"),
+    ):
+        partial = file.with_suffix(".partial")
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(file)
     return target
 
 
-def _labelled(checkpoint: Checkpoint, measure: Measure) -> pd.DataFrame:
-    return measure(checkpoint).assign(regime=regime_of(checkpoint), seed=checkpoint.provenance["seed"])
+def _computed(analysis: str, measure: Measure, models: Models, regime: str) -> pd.DataFrame | None:
+    """A bundled model's table, from the cache if it is there; None for a model that is not bundled."""
+    name = models[regime]
+    if not (BUNDLE / name).is_dir():
+        return None
+    cached = CACHE / f"{analysis}-{Path(name).name}-{_key(analysis, BUNDLE / name)}.csv"
+    if cached.exists():
+        table = pd.read_csv(cached)
+    else:
+        place = f"{list(models).index(regime) + 1} of {len(models)}"
+        with Console(stderr=True).status(f"{analysis}: measuring {name} ({place})"):
+            checkpoint = load(name)
+            table = measure(checkpoint).assign(seed=checkpoint.provenance["seed"])
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        partial = cached.with_suffix(".partial")
+        table.to_csv(partial, index=False)
+        partial.replace(cached)
+    return table.assign(regime=regime, origin="computed")
 
 
 def _key(analysis: str, folder: Path) -> str:

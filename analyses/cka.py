@@ -19,7 +19,7 @@ from itertools import product
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import LABELS, REGIMES, over_models, regime_of
+from analyses._models import LABELS, over_models
 from mothello_interp import Checkpoint, load, random_games
 from mothello_interp.activations import collect
 from mothello_interp.plots import COLOURS, add_curve, layer_name, panel_grid
@@ -39,7 +39,7 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
         compare(untrained, first, untrained, second, permutations=_PERMUTATIONS).assign(comparison="random weights"),
     ]
     if checkpoint.provenance["seed"] != 0:
-        bundled = collect(load(REGIMES[regime_of(checkpoint)]), games, languages=(first,))
+        bundled = collect(load(checkpoint.provenance["preset"]), games, languages=(first,))
         tables.append(
             compare(rows, first, bundled, first, permutations=_PERMUTATIONS).assign(comparison="another seed")
         )

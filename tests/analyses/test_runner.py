@@ -20,7 +20,7 @@ from analyses import _models, _report, _runner
 from analyses.__main__ import app
 from mothello_interp.models import Checkpoint, build_model, load, save_checkpoint
 from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS
-from tests.conftest import tiny_checkpoint, tiny_spec
+from tests.conftest import tiny_spec
 
 ROOT = Path(_runner.HERE).parent
 WORLD_OF = {"naive": "split", "anchors": "atomic", "unified": "unified"}
@@ -164,8 +164,13 @@ class House:
             self.write(file, f"# {file}")
         for regime, world in WORLD_OF.items():
             self.save(regime, world, seed=0)
+            preset = tiny_spec(world).to_toml() + "\n[training]\ngames = 1\n"
+            self.write(f"presets/tiny/{regime}.toml", preset)
+        self.models = {regime: f"tiny/{regime}" for regime in WORLD_OF}
         patch.setattr(_models, "__file__", str(folder / "analyses" / "_models.py"))
-        patch.setattr(_models, "REGIMES", {regime: str(folder / "models" / regime) for regime in WORLD_OF})
+        patch.setattr(_models, "BUNDLE", folder / "models")
+        patch.setattr("mothello_interp.models.zoo.BUNDLE", folder / "models")
+        patch.setattr(_models, "PRESETS", folder / "presets")
         patch.setattr(_models, "CACHE", folder / "figures" / ".cache")
         patch.setattr(_models, "TABLES", folder / "tables")
 
@@ -174,16 +179,17 @@ class House:
         (self.folder / file).write_text(text, encoding="utf-8")
 
     def model(self, regime: str) -> Path:
-        return self.folder / "models" / regime
+        return self.folder / "models" / "tiny" / regime
 
     def save(self, regime: str, world: str, *, seed: int, weights: int = 0, **provenance: Any) -> Path:
         model = build_model(tiny_spec(world), seed=weights)
-        checkpoint = Checkpoint(model, tiny_spec(world), {"seed": seed, **provenance})
+        preset = next(f"tiny/{regime}" for regime, name in WORLD_OF.items() if name == world)
+        checkpoint = Checkpoint(model, tiny_spec(world), {"seed": seed, "preset": preset, **provenance})
         return save_checkpoint(self.model(regime), checkpoint, overwrite=True)
 
     def measure(self, checkpoint: Checkpoint) -> pd.DataFrame:
         """Numbers of a model that no rounding spares, and one that is missing."""
-        self.calls.append(_models.regime_of(checkpoint))
+        self.calls.append(checkpoint.provenance["preset"].removeprefix("tiny/"))
         weights = checkpoint.model.W_E.detach().double().numpy()
         values = [float(weights.sum() / 3), float(weights.std() * 1e-9), np.nan]
         return pd.DataFrame(
@@ -193,22 +199,12 @@ class House:
     def over_models(self, name: str = "fake", **settings: Any) -> pd.DataFrame:
         """What is found, and in `calls` what was measured for it."""
         self.calls.clear()
-        return _models.over_models(name, self.measure, **settings)
+        return _models.over_models(name, self.measure, **{"models": self.models, **settings})
 
 
 @pytest.fixture
 def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
     return House(tmp_path, monkeypatch)
-
-
-@pytest.mark.parametrize(("regime", "world"), WORLD_OF.items())
-def test_the_regime_of_a_model(regime: str, world: str) -> None:
-    assert _models.regime_of(tiny_checkpoint(world)) == regime
-
-
-def test_every_bundled_model_is_of_its_regime() -> None:
-    for regime, name in _models.REGIMES.items():
-        assert _models.regime_of(load(name)) == regime
 
 
 def test_a_table_over_models(house: House) -> None:
@@ -235,7 +231,7 @@ def test_nothing_is_measured_twice(house: House) -> None:
 
 
 def test_some_regimes(house: House) -> None:
-    table = house.over_models(regimes=["unified", "naive"])
+    table = house.over_models(models={"unified": "tiny/unified", "naive": "tiny/naive"})
     assert house.calls == ["unified", "naive"]
     assert list(table["regime"].unique()) == ["unified", "naive"]
     house.over_models()
@@ -302,12 +298,12 @@ def test_a_measure_that_fails_leaves_nothing_behind(house: House) -> None:
     """Models that were measured before it failed are not measured again."""
 
     def fails(checkpoint: Checkpoint) -> pd.DataFrame:
-        if _models.regime_of(checkpoint) == "unified":
+        if checkpoint.provenance["preset"] == "tiny/unified":
             raise RuntimeError
         return house.measure(checkpoint)
 
     with pytest.raises(RuntimeError):
-        _models.over_models("fake", fails)
+        _models.over_models("fake", fails, house.models)
     table = house.over_models()
     assert house.calls == ["unified"]
     assert len(table) == 9
@@ -331,6 +327,8 @@ def test_stored_rows_are_marked(house: House) -> None:
     """They stand below the computed ones, and only those of the regimes asked for."""
     computed = house.over_models()
     kept = computed.drop(columns="origin").query("regime != 'anchors'").assign(seed=4, value=0.25)
+    kept = kept.assign(model="tiny/" + kept["regime"]).drop(columns="regime")
+    kept = pd.concat([kept, kept.assign(seed=0), kept.assign(model="tiny/other")])  # computed already; not asked for
     (house.folder / "tables").mkdir()
     kept.to_csv(house.folder / "tables" / "fake.csv", index=False)
     kept.to_csv(house.folder / "tables" / "nothing.csv", index=False)
@@ -343,7 +341,7 @@ def test_stored_rows_are_marked(house: House) -> None:
     assert (stored["seed"] == 4).all()
     assert (stored["value"] == 0.25).all()
     assert list(table.index) == list(range(15))
-    some = house.over_models(regimes=["unified", "anchors"])
+    some = house.over_models(models={"unified": "tiny/unified", "anchors": "tiny/anchors"})
     assert list(some.loc[some["origin"] == "stored", "regime"]) == ["unified"] * 3
     assert (house.over_models("other")["origin"] == "computed").all()
 
@@ -360,14 +358,14 @@ def test_recording_keeps_rows_and_where_they_come_from(house: House) -> None:
     assert house.calls == ["anchors", "unified"]
     assert target == house.folder / "tables" / "fake.csv"
     rows = pd.read_csv(target)
-    assert list(zip(rows["regime"], rows["seed"], strict=True)) == [("anchors", 1)] * 3 + [("unified", 2)] * 3
+    assert list(zip(rows["model"], rows["seed"], strict=True)) == [("tiny/anchors", 1)] * 3 + [("tiny/unified", 2)] * 3
     expected = pd.concat([house.measure(load(folder)) for folder in folders], ignore_index=True)
     np.testing.assert_allclose(rows["value"], expected["value"], rtol=1e-5)
     assert list(rows["hook"]) == list(expected["hook"])
     facts = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))
-    assert set(facts["models"]) == {"anchors-seed1", "unified-seed2"}
-    about = facts["models"]["anchors-seed1"]
-    assert about["made_by"] == {"seed": 1, "games": 9}
+    assert set(facts["models"]) == {"tiny/anchors-seed1", "tiny/unified-seed2"}
+    about = facts["models"]["tiny/anchors-seed1"]
+    assert about["made_by"] == {"preset": "tiny/anchors", "seed": 1, "games": 9}
     assert about["made_by"] == json.loads((folders[0] / PROVENANCE).read_text(encoding="utf-8"))
     assert about["weights_sha256"] == hashlib.sha256((folders[0] / WEIGHTS).read_bytes()).hexdigest()
     assert facts["version"]
@@ -387,24 +385,56 @@ def test_rows_without_provenance_are_not_recorded(house: House) -> None:
     assert target.read_bytes() == before
 
 
-def test_only_other_seeds_of_bundled_models_are_recorded(house: House) -> None:
-    """The bundled seed itself is computed, another spec is another model, and a seed counts once."""
-    again = house.save("run0", "atomic", seed=0, weights=1)
-    with pytest.raises(ValueError, match=r"run0 is no other seed of .*anchors: its seed is 0 too"):
-        _models.record("fake", house.measure, [again])
+def test_rows_of_other_models_stay(house: House) -> None:
+    """A model and seed recorded again replaces its own rows alone."""
+    first = house.save("run1", "atomic", seed=1)
+    target = _models.record("fake", house.measure, [first, house.save("run2", "unified", seed=1)])
+    before = pd.read_csv(target)
+    house.save("run1", "atomic", seed=1, weights=3)
+    _models.record("fake", house.measure, [first])
+    _models.record("fake", house.measure, [house.save("run3", "atomic", seed=5)])
+    after = pd.read_csv(target)
+    assert list(after["model"]) == ["tiny/anchors"] * 6 + ["tiny/unified"] * 3
+    assert list(after["seed"]) == [1] * 3 + [5] * 3 + [1] * 3
+    assert after["value"][0] != before["value"][0]
+    pd.testing.assert_frame_equal(after[6:].reset_index(drop=True), before[3:].reset_index(drop=True))
+    facts = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))
+    assert list(facts["models"]) == ["tiny/anchors-seed1", "tiny/anchors-seed5", "tiny/unified-seed1"]
+
+
+def test_a_model_that_is_not_what_it_says(house: House) -> None:
+    """Its rows would stand under a wrong name."""
     other = house.save("run1", "atomic", seed=1)
     spec = other / SPEC
     spec.write_text(spec.read_text(encoding="utf-8").replace('"b1"', '"a2"'), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"run1 is no other seed of .*anchors: its spec differs"):
+    with pytest.raises(ValueError, match=r"run1 says it is tiny/anchors, but its spec is not that of .*anchors\.toml"):
         _models.record("fake", house.measure, [other])
-    twice = [house.save("run2", "atomic", seed=2), house.save("run3", "atomic", seed=2)]
-    with pytest.raises(ValueError, match="run3: anchors-seed2 is given twice"):
+    unknown = house.save("run2", "atomic", seed=1, preset="mine/x")
+    with pytest.raises(ValueError, match="run2 says it is mine/x, but"):
+        _models.record("fake", house.measure, [unknown])
+    twice = [house.save("run3", "atomic", seed=2), house.save("run4", "atomic", seed=2)]
+    with pytest.raises(ValueError, match="run4: tiny/anchors of seed 2 is given twice"):
         _models.record("fake", house.measure, twice)
     assert not (house.folder / "tables").exists()
-    refused = CliRunner().invoke(app, ["record", "moves", str(again)])
+    refused = CliRunner().invoke(app, ["record", "moves", str(unknown)])
     assert refused.exit_code == 1
     assert "error: " in refused.output
-    assert "its seed is 0 too" in refused.output
+    assert "says it is mine/x" in refused.output
+
+
+def test_models_that_are_stored_alone(house: House) -> None:
+    """One that is not bundled, and a measure too slow to be taken for a figure."""
+    folder = house.save("../run1", "atomic", seed=0, weights=1)
+    house.write("presets/tiny/anchors.toml", tiny_spec("atomic").to_toml() + "\n[training]\ngames = 1\n")
+    _models.record("fake", house.measure, [folder])
+    house.calls.clear()
+    table = house.over_models(compute=False)
+    assert house.calls == []
+    assert list(table["regime"]) == ["anchors"] * 3
+    assert (table["origin"] == "stored").all()
+    assert (house.over_models()["origin"] == "computed").all()
+    with pytest.raises(ValueError, match=r"none of tiny/x is bundled or has stored rows.*record fake FOLDER"):
+        house.over_models(models={"x": "tiny/x"})
 
 
 TABLE = pd.DataFrame({"regime": "naive", "origin": "computed", "layer": [0, 1], "value": [1 / 3, 2e-7]})
