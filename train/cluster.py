@@ -1,7 +1,7 @@
 """Jobs on a Dask cluster, through joblib."""
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager
 from typing import Any
 
@@ -49,7 +49,8 @@ def connect(address: str, lost: Callable[..., Any]) -> Iterator[Cluster]:
     """The cluster of the scheduler at an address such as "tcp://node1:8786", with a worker at least.
 
     Raises:
-        SweepError: if Dask is not installed, or there is no scheduler, or no worker, or one that trains several at once.
+        SweepError: if Dask is not installed, or there is no scheduler, or no worker, or one of several threads, or the
+            scheduler is lost within the block.
     """
     try:
         from distributed import Client
@@ -74,4 +75,9 @@ def connect(address: str, lost: Callable[..., Any]) -> Iterator[Cluster]:
                 f"--dask {address}: worker {worker} has {threads} threads, but a process trains one model at a time: "
                 f"start it with `dask worker {address} --nthreads 1 --nworkers {threads}`"
             )
-        yield Cluster(client, lost)
+        try:
+            yield Cluster(client, lost)
+        except CancelledError:
+            raise SweepError(
+                f"--dask {address}: the scheduler was lost; the same command goes on with the rest"
+            ) from None
