@@ -105,6 +105,43 @@ def _report(folder: Path) -> None:
 
 
 @app.command()
+def sweep(
+    presets: Annotated[list[Path], typer.Argument(help="TOML presets, or folders of them (names with a _ are bases)")],
+    seeds: Annotated[str, typer.Option(help="one run each, such as 0,1,2")] = "0",
+    out: Annotated[Path, typer.Option(help="folder of the runs, OUT/NAME-seedSEED, and of sweep.csv")] = Path("runs"),
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="runs at once  [default: 1, on a cluster one a worker]", show_default=False),
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, help="processor cores of one run")] = 1,
+    device: Annotated[str, typer.Option(help="cpu, or cuda")] = "cpu",
+    dask: Annotated[str | None, typer.Option(help="train on the cluster of this scheduler, tcp://HOST:PORT")] = None,
+) -> None:
+    """Train many presets and seeds, several at once. The same command skips what is done and goes on with the rest."""
+    import rich
+
+    from train.sweep import SweepError, draw, parse_seeds, plan, tabulate
+    from train.sweep import sweep as run
+
+    try:
+        planned = plan(presets, parse_seeds(seeds), out)
+        results = {}
+        for job, result in run(planned, at_once=jobs, threads=threads, device=device, dask=dask):
+            results[job.folder] = result
+            of = f"{len(results)}/{len(planned)}"
+            typer.echo(f"[{of}] {job.preset.name} seed {job.seed}: {result.describe()}")
+        table = tabulate([(job, results[job.folder]) for job in planned])
+        out.mkdir(parents=True, exist_ok=True)
+        table.to_csv(out / "sweep.csv", index=False)
+    except (SweepError, OSError) as error:
+        raise SystemExit(f"error: {error}") from None
+    rich.print(draw(table))
+    typer.echo(f"table: {out / 'sweep.csv'}")
+    if any(result.failed for result in results.values()):
+        raise typer.Exit(1)
+
+
+@app.command()
 def export(
     run: Annotated[Path, typer.Argument(help="folder of a finished run, or a checkpoint")],
     out: Annotated[Path, typer.Argument(help="folder to write the checkpoint to")],

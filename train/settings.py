@@ -127,7 +127,9 @@ class Preset(Strict):
             raise SpecError(f"{path}: unknown table [{unknown[0]}]; a preset has [world], [model] and [training]")
         spec = ModelSpec.read({key: tables[key] for key in ("world", "model") if key in tables}, str(path))
         training = Training.read(tables.get("training", {}), f"{path}: [training]")
-        return cls.read({"spec": spec, "training": training, "name": f"{path.parent.name}/{path.stem}"}, str(path))
+        return cls.read(
+            {"spec": spec, "training": training, "name": f"{path.resolve().parent.name}/{path.stem}"}, str(path)
+        )
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,0 +1,310 @@
+"""Sweeps on 4x4 boards: what is planned, trained, skipped and gone on with, and how a job fails alone."""
+
+import pickle
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from mothello_interp.models import load_checkpoint
+from tests.train.test_pretrain import assert_same, lose, measured, stop_at, train, weights
+from train import cluster
+from train.__main__ import app
+from train.lock import LOG, alone
+from train.settings import Preset
+from train.state import CHECKPOINT, STATE
+from train.sweep import Job, Result, SweepError, plan, sweep, tabulate
+
+ROOT = Path(__file__).parent.parent.parent
+STEPS, BATCH = 6, 16
+BASE = f"""
+[world]
+board = 4
+[model]
+n_layers = 1
+d_model = 16
+n_heads = 2
+[training]
+games = {STEPS * BATCH}
+batch = {BATCH}
+precision = "float32"
+evaluate_every = {BATCH}
+save_every = {2 * BATCH}
+"""
+ONE = 'extends = "_base.toml"\n[world]\nlanguages = ["atomic"]\n'
+TWO = 'extends = "_base.toml"\n[world]\nlanguages = ["atomic", "compositional"]\n'
+
+
+@pytest.fixture
+def presets(tmp_path: Path) -> Path:
+    """A folder of two presets and their base."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    for name, text in {"_base": BASE, "one": ONE, "two": TWO}.items():
+        (folder / f"{name}.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Where the sweeps of a test write."""
+    return tmp_path / "runs"
+
+
+def invoke(*arguments: str | Path) -> Any:
+    return CliRunner().invoke(app, ["sweep", *map(str, arguments)], env={"COLUMNS": "300", "TERM": "dumb"})
+
+
+def notes(folder: Path) -> list[str]:
+    """What jobs noted about a run, without time, machine and process."""
+    return [line.split(" ", 3)[3] for line in (folder / LOG).read_text(encoding="utf-8").splitlines()]
+
+
+def test_every_preset_with_every_seed(presets: Path, runs: Path) -> None:
+    """In the order given; a folder means its presets without their base."""
+    found = [(job.folder, job.preset.name, job.seed) for job in plan([presets], [2, 0], runs)]
+    expected = [("one", 2), ("one", 0), ("two", 2), ("two", 0)]
+    assert found == [(runs / f"tiny/{name}-seed{seed}", f"tiny/{name}", seed) for name, seed in expected]
+    turned = plan([presets / "two.toml", presets / "one.toml"], [0], runs)
+    assert [job.preset.name for job in turned] == ["tiny/two", "tiny/one"]
+    assert turned[0].preset == Preset.load(presets / "two.toml")
+
+
+def test_a_preset_of_the_working_directory_knows_its_folder(presets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(presets)
+    assert plan([Path("one.toml")], [0], Path("runs"))[0].folder == Path("runs/tiny/one-seed0")
+
+
+def test_a_job_travels(presets: Path, runs: Path) -> None:
+    """To another process, and is the same there."""
+    for job in plan([presets], [1], runs):
+        assert pickle.loads(pickle.dumps(job)) == job
+
+
+def test_a_sweep_trains_what_pretrain_trains(presets: Path, runs: Path, tmp_path: Path) -> None:
+    shown = invoke(presets, "--seeds", "0,1", "--out", runs)
+    assert shown.exit_code == 0, shown.output
+    for number, job in enumerate(plan([presets], [0, 1], runs), 1):
+        assert f"[{number}/4] {job.preset.name} seed {job.seed}: trained, top-1 legal 0." in shown.output
+        straight = tmp_path / "straight" / f"{number}"
+        assert_same(
+            weights(load_checkpoint(job.folder / CHECKPOINT)), weights(train(job.preset, straight, seed=job.seed))
+        )
+        pd.testing.assert_frame_equal(measured(job.folder), measured(straight))
+        assert notes(job.folder) == ["begins", "ends"]
+
+
+def test_its_table(presets: Path, runs: Path) -> None:
+    """One row a job, in the order of the plan, also on the terminal."""
+    shown = invoke(presets / "two.toml", presets / "one.toml", "--seeds", "3,1", "--out", runs)
+    table = pd.read_csv(runs / "sweep.csv")
+    assert list(table) == ["preset", "seed", "status", "steps", "minutes", "top1_min", "top1_mean", "folder"]
+    assert table["preset"].tolist() == ["tiny/two", "tiny/two", "tiny/one", "tiny/one"]
+    assert table["seed"].tolist() == [3, 1, 3, 1]
+    assert (table["status"] == "trained").all()
+    assert (table["steps"] == STEPS).all()
+    for row in table.to_dict("records"):
+        made = load_checkpoint(Path(row["folder"]) / CHECKPOINT).provenance
+        top1 = [line["top1"] for line in made["held_out"]]
+        assert (row["top1_min"], row["top1_mean"]) == pytest.approx((min(top1), sum(top1) / len(top1)))
+        assert (row["preset"], row["seed"], row["minutes"]) == (made["preset"], made["seed"], made["minutes"])
+        line = rf"{row['preset']} .* {row['seed']} .* trained .* {STEPS} .* {row['top1_min']:.4f} "
+        assert re.search(line, shown.output)
+    assert (table["top1_min"] < table["top1_mean"]).tolist() == [True, True, False, False]
+    assert f"table: {runs / 'sweep.csv'}" in shown.output
+
+
+def test_jobs_without_a_model_have_no_numbers(presets: Path, runs: Path) -> None:
+    first, second = plan([presets], [0], runs)
+    table = tabulate([(first, Result("trained", 5, 1.5, {0: 0.5, 1: 1.0})), (second, Result("failed: [why]"))])
+    numbers = table[["steps", "minutes", "top1_min", "top1_mean"]].astype(float).to_numpy()
+    assert numbers[0].tolist() == [5, 1.5, 0.5, 0.75]
+    assert np.isnan(numbers[1]).all()
+    assert table.loc[1, "status"] == "failed: [why]"
+
+
+def test_what_is_done_is_skipped(presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its row is as before but for the status."""
+    invoke(presets / "one.toml", "--out", runs)
+    before = pd.read_csv(runs / "sweep.csv")
+    stop_at(monkeypatch, STEPS)  # enough for the other preset alone
+    shown = invoke(presets, "--out", runs)
+    assert shown.exit_code == 0, shown.output
+    after = pd.read_csv(runs / "sweep.csv")
+    assert after["status"].tolist() == ["already there", "trained"]
+    pd.testing.assert_frame_equal(after.head(1).drop(columns="status"), before.drop(columns="status"))
+    assert notes(runs / "tiny/one-seed0") == ["begins", "ends"]
+
+
+@pytest.mark.parametrize("step", [1, 5])
+def test_what_is_half_done_goes_on(
+    presets: Path, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """From the saved state if there is one, to the same end as a run that nothing interrupted."""
+    preset, folder = Preset.load(presets / "two.toml"), runs / "tiny/two-seed1"
+    lose(preset, folder, step=step)
+    assert (folder / STATE).exists() == (step == 5)
+    expected = weights(train(preset, tmp_path / "straight"))
+    stop_at(monkeypatch, STEPS - step // 2 * 2)
+    shown = invoke(presets / "two.toml", "--seeds", "1", "--out", runs)
+    assert shown.exit_code == 0, shown.output
+    assert_same(weights(load_checkpoint(folder / CHECKPOINT)), expected)
+    pd.testing.assert_frame_equal(measured(folder), measured(tmp_path / "straight"))
+    assert notes(folder) == ["goes on" if step == 5 else "begins", "ends"]
+
+
+def test_a_job_fails_alone(presets: Path, runs: Path) -> None:
+    """One finds another run in its folder, one a file in its place; the third, after them, is trained."""
+    lose(Preset.load(presets / "two.toml"), runs / "tiny/one-seed0", step=5)
+    (runs / "tiny/one-seed1").write_text("", encoding="utf-8")
+    shown = invoke(presets / "one.toml", "--seeds", "0,1,2", "--out", runs)
+    assert shown.exit_code == 1
+    table = pd.read_csv(runs / "sweep.csv")
+    assert table["status"].str.split(":").str[0].tolist() == ["failed", "failed", "trained"]
+    assert "one-seed0 holds a run with another spec" in table["status"][0]
+    assert "File exists" in table["status"][1]
+    assert f"[1/3] tiny/one seed 0: {table['status'][0]}" in shown.output
+    assert "Traceback" in (runs / "tiny/one-seed0" / LOG).read_text(encoding="utf-8")
+    assert not (runs / "tiny/one-seed0" / CHECKPOINT).exists()
+
+
+def test_an_unforeseen_error_is_named(presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_at(monkeypatch, 0)
+    assert invoke(presets / "one.toml", "--out", runs).exit_code == 1
+    assert pd.read_csv(runs / "sweep.csv")["status"].tolist() == ["failed: Interrupted: "]
+
+
+def write(folder: Path, name: str, text: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_text(text, encoding="utf-8")
+    return folder / name
+
+
+MISTAKES: dict[str, tuple[Callable[[Path], list[Path | str]], list[str]]] = {
+    "not there": (lambda tiny: [tiny / "one.toml", tiny / "three.toml"], ["three.toml: there is no such file"]),
+    "not usable": (
+        lambda tiny: [tiny, write(tiny, "zero.toml", ONE + "anchor = []"), write(tiny, "nil.toml", "x")],
+        ["zero.toml: world: unknown key 'anchor'", "nil.toml: not a TOML file"],
+    ),
+    "a base": (lambda tiny: [tiny / "one.toml", tiny / "_base.toml"], ["_base.toml: world.languages: Field required"]),
+    "twice": (
+        lambda tiny: [tiny, tiny / "one.toml"],
+        ["one.toml and", "train in one folder, tiny/one: give each once"],
+    ),
+    "of one name": (
+        lambda tiny: [tiny, write(tiny / "tiny", "one.toml", BASE + ONE.split("\n", 2)[2].replace("[world]", ""))],
+        ["tiny/tiny/one.toml"],
+    ),
+    "no preset": (lambda tiny: [write(tiny / "empty", "_base.toml", BASE).parent], ["empty: no preset in this folder"]),
+    "a seed twice": (lambda tiny: [tiny, "--seeds", "0,1,0"], ["--seeds '0,1,0': 0 is given twice"]),
+    "no seed": (lambda tiny: [tiny, "--seeds", "0,"], ["--seeds '0,': expected whole numbers from 0 with commas"]),
+    "a negative seed": (lambda tiny: [tiny, "--seeds=-1"], ["--seeds '-1': expected whole numbers"]),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_found_before_anything_starts(presets: Path, runs: Path, mistake: str) -> None:
+    arguments, messages = MISTAKES[mistake]
+    shown = invoke(*arguments(presets), "--out", runs)
+    assert shown.exit_code == 1
+    assert shown.output.startswith("error: ")
+    for message in messages:
+        assert message in shown.output
+    assert not runs.exists()
+
+
+@pytest.mark.parametrize("option", [["--jobs", "0"], ["--threads", "0"], ["--quiet"], ["--job", "2"]])
+def test_an_option_that_is_none(presets: Path, runs: Path, option: list[str]) -> None:
+    shown = invoke(presets, "--out", runs, *option)
+    assert shown.exit_code == 2
+    assert option[0] in shown.output
+    assert not runs.exists()
+
+
+def test_without_dask(presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    shown = invoke(presets, "--out", runs, "--dask", "tcp://127.0.0.1:9")
+    assert (shown.exit_code, runs.exists()) == (1, False)
+    assert "error: --dask needs the package distributed: pip install 'mothello-interp[dask]'" in shown.output
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "nonsense://x", "127.0.0.1:port"])
+def test_a_scheduler_that_is_not_there(
+    presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setattr(cluster, "_PATIENCE", 0.2)
+    shown = invoke(presets, "--out", runs, "--dask", address)
+    assert (shown.exit_code, runs.exists()) == (1, False)
+    assert f"error: --dask {address}: no Dask scheduler there (" in shown.output
+
+
+def test_a_locked_folder_is_waited_for(presets: Path, runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """And then found as it was left."""
+    jobs = plan([presets / "one.toml"], [0], runs)
+    found: list[tuple[Job, Result]] = []
+    with alone(jobs[0].folder) as note:
+        other = threading.Thread(target=lambda: found.extend(sweep(jobs, at_once=1, threads=1, device="cpu")))
+        other.start()
+        while "is in training elsewhere: waiting for it" not in capfd.readouterr().err:
+            assert other.is_alive()
+        train(jobs[0].preset, jobs[0].folder, seed=0)
+        note("ends here")
+    other.join()
+    assert [(job, result.status) for job, result in found] == [(jobs[0], "already there")]
+    assert notes(jobs[0].folder) == ["ends here"]
+
+
+def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
+    code = f"from pathlib import Path\nfrom train.lock import alone\nwith alone(Path({str(tmp_path)!r})) as note:\n"
+    code += "    note('begins')\n    print('held', flush=True)\n    input()"
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT}
+    with subprocess.Popen([sys.executable, "-c", code], **pipes) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == b"held\n"
+        waited: list[str] = []
+
+        def wait() -> None:
+            with alone(tmp_path):
+                waited.extend(notes(tmp_path))
+
+        other = threading.Thread(target=wait)
+        other.start()
+        other.join(0.2)
+        assert other.is_alive()
+        holder.kill()
+        other.join()
+    assert waited == ["begins"]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["sweep", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    """In a process of its own, that says afterwards what it has imported."""
+    lines = [
+        "import runpy, sys",
+        f"sys.argv = {['train', *arguments]!r}",
+        "try:",
+        "    runpy.run_module('train', run_name='__main__', alter_sys=True)",
+        "except SystemExit as stop:",
+        "    assert not stop.code, stop.code",
+        "print('imported:', sorted({'torch', 'pandas', 'numba', 'joblib', 'dask', 'distributed'} & sys.modules.keys()))",
+    ]
+    command = [sys.executable, "-W", "error", "-c", "\n".join(lines)]
+    settings = {"COLUMNS": "200", "PATH": "/usr/bin:/bin", "TERM": "dumb"}
+    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Train many presets and seeds" in done.stdout
+    assert done.stdout.splitlines()[-1] == "imported: []"
+
+
+def test_a_plan_says_what_is_wrong_to_a_caller_in_python(presets: Path, runs: Path) -> None:
+    with pytest.raises(SweepError, match="give each once, or rename one"):
+        plan([presets, presets], [0], runs)
+    assert all(isinstance(job, Job) for job in plan([presets], [0], runs))
