@@ -20,15 +20,16 @@ REGIMES = {
     "anchors": "mini/atomic-atomic-anchors4",
     "unified": "mini/atomic-atomic-unified",
 }
+MODELS = {preset: regime for regime, preset in REGIMES.items()}
 LABELS = {"naive": "naive (no anchors)", "anchors": "4 anchor tokens", "unified": "unified output"}
 TABLES = Path(__file__).parent / "tables"
 CACHE = Path("figures/.cache")
 
 Measure = Callable[[Checkpoint], pd.DataFrame]
-Models = Mapping[str, str]  # what a table calls a model -> its preset
+Models = Mapping[str, str]  # presets, and the regime under which a table lists each
 
 
-def over_models(analysis: str, measure: Measure, models: Models = REGIMES, *, compute: bool = True) -> pd.DataFrame:
+def over_models(analysis: str, measure: Measure, models: Models = MODELS, *, compute: bool = True) -> pd.DataFrame:
     """What `measure` finds in the bundled ones of these models, and the stored rows of other models and seeds.
 
     Results are cached under a hash of the weights and of the code that measures.
@@ -36,32 +37,33 @@ def over_models(analysis: str, measure: Measure, models: Models = REGIMES, *, co
     Args:
         analysis: its name.
         measure: from a checkpoint to a table.
-        models: which ones, and what they are called here.
+        models: which ones, and the regime under which the table lists them.
         compute: False for a measure that takes too long for a figure: only stored rows are given.
 
     Returns:
-        The tables below each other, with columns regime (what the model is called), seed and origin ("computed" or
-        "stored") in front.
+        The tables below each other, with columns regime, seed and origin ("computed" or "stored") in front.
+
+    Raises:
+        ValueError: if there is nothing of any of these models.
     """
-    found = [_computed(analysis, measure, models, regime) for regime in models] if compute else []
-    tables = [table for table in found if table is not None]
-    known = {(regime, seed) for table in tables for regime, seed in zip(table["regime"], table["seed"], strict=True)}
+    tables = [_computed(analysis, measure, model, models) for model in models if (BUNDLE / model).is_dir() and compute]
+    known = {(model, seed) for table in tables for model, seed in zip(table["model"], table["seed"], strict=True)}
     stored = TABLES / f"{analysis}.csv"
     if stored.exists():
-        called = {preset: regime for regime, preset in models.items()}
         kept = pd.read_csv(stored)
-        kept = kept[kept["model"].isin(list(called))]
-        kept = kept.drop(columns="model").assign(regime=kept["model"].map(called), origin="stored")
-        new = [pair not in known for pair in zip(kept["regime"], kept["seed"], strict=True)]
-        tables += [part for _, part in kept[new].groupby(kept["regime"].map(list(models).index), sort=True)]
+        for model in models:
+            rows = kept[kept["model"] == model]
+            rows = rows[[(model, seed) not in known for seed in rows["seed"]]]
+            tables += [rows.assign(origin="stored")] if len(rows) else []
     if not tables:
         raise ValueError(
-            f"{analysis}: none of {', '.join(models.values())} is bundled or has stored rows; train one and keep its rows "
+            f"{analysis}: none of {', '.join(models)} is bundled or has stored rows; train one and keep its rows "
             f"with: python -m analyses record {analysis} FOLDER"
         )
     table = pd.concat(tables, ignore_index=True)
+    table.insert(0, "regime", table["model"].map(dict(models)))
     front = ["regime", "seed", "origin"]
-    return table[front + [column for column in table if column not in front]]
+    return table[front + [column for column in table if column not in (*front, "model")]]
 
 
 def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
@@ -103,24 +105,21 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
     return target
 
 
-def _computed(analysis: str, measure: Measure, models: Models, regime: str) -> pd.DataFrame | None:
-    """A bundled model's table, from the cache if it is there; None for a model that is not bundled."""
-    name = models[regime]
-    if not (BUNDLE / name).is_dir():
-        return None
-    cached = CACHE / f"{analysis}-{Path(name).name}-{_key(analysis, BUNDLE / name)}.csv"
+def _computed(analysis: str, measure: Measure, model: str, models: Models) -> pd.DataFrame:
+    """A bundled model's table, from the cache if it is there."""
+    cached = CACHE / f"{analysis}-{Path(model).name}-{_key(analysis, BUNDLE / model)}.csv"
     if cached.exists():
         table = pd.read_csv(cached)
     else:
-        place = f"{list(models).index(regime) + 1} of {len(models)}"
-        with Console(stderr=True).status(f"{analysis}: measuring {name} ({place})"):
-            checkpoint = load(name)
-            table = measure(checkpoint).assign(seed=checkpoint.provenance["seed"])
+        place = f"{list(models).index(model) + 1} of {len(models)}"
+        with Console(stderr=True).status(f"{analysis}: measuring {model} ({place})"):
+            checkpoint = load(model)
+            table = measure(checkpoint).assign(model=model, seed=checkpoint.provenance["seed"])
         cached.parent.mkdir(parents=True, exist_ok=True)
         partial = cached.with_suffix(".partial")
         table.to_csv(partial, index=False)
         partial.replace(cached)
-    return table.assign(regime=regime, origin="computed")
+    return table.assign(origin="computed")
 
 
 def _key(analysis: str, folder: Path) -> str:

@@ -65,7 +65,11 @@ def transfer_state(checkpoint: Checkpoint, *, source: int, fit: Games, score: Ga
 def _masses(checkpoint: Checkpoint, games: Games, language: int, source: int) -> dict[str, float]:
     mothello = checkpoint.mothello
     masses = answer_masses(checkpoint, games, language)[:, :-1][games.moves[:, 1:] >= 0].mean(axis=0)
-    own, other = mothello.output_of(language), mothello.output_of(source)
-    shares = {"mass_own": masses[own], "mass_source": masses[other] if other != own else 0.0}
-    shares["mass_anchors"] = masses[-1]
-    return {name: float(value) for name, value in shares.items()} | {"mass_other": float(1 - sum(shares.values()))}
+    own, giver = mothello.output_of(language), mothello.output_of(source)
+    rest = [spoken for spoken in range(len(mothello.languages)) if spoken not in (own, giver)]
+    return {
+        "mass_own": float(masses[own]),
+        "mass_source": float(masses[giver]) if giver != own else 0.0,
+        "mass_anchors": float(masses[-1]),
+        "mass_other": float(masses[rest].sum()),
+    }

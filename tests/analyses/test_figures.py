@@ -20,14 +20,17 @@ from mothello_interp.models import load
 from mothello_interp.othello import SYMMETRIES
 from mothello_interp.plots import COLOURS, LANGUAGES
 from tests.conftest import tiny_checkpoint
+from train.settings import Recipe, Training
 
 # What makes each measure quick, and the columns that hold its results.
-SETTINGS: dict[str, dict[str, int]] = {
+_QUICK = Training(games=64, corpus_games=32, batch=16, evaluate_every=32, warmup=16)
+SETTINGS: dict[str, dict[str, Any]] = {
     "anchors": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20},
     "cka": {"_GAMES": 320, "_PERMUTATIONS": 3},
     "legality": {"_GAMES": 40},
     "moves": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20},
     "patching": {"_PAIRS": 12},
+    "transfer": {"_RECIPES": [Recipe(training=_QUICK, name=name) for name in ("mini", "mini-rising")]},
 }
 RESULTS = {
     "anchors": ["accuracy", "low", "high", "floor", "ceiling", "guess", "predicted", "normalised"],
@@ -35,12 +38,18 @@ RESULTS = {
     "legality": ["top1", "legal_mass", "guess"],
     "moves": ["accuracy", "guess", "predicted", "floor", "ceiling"],
     "patching": ["recovery", "low", "high", "zero"],
+    "transfer": ["top1", "top1_any", "mass_own", "mass_source", "alignment", "low", "high", "floor", "ceiling"],
 }
 every_analysis = pytest.mark.parametrize("name", find())
 
 
 def module_of(name: str) -> Any:
     return importlib.import_module(f"analyses.{name}")
+
+
+def labels_of(name: str) -> dict[str, str]:
+    """How an analysis calls the regimes."""
+    return LABELS | getattr(module_of(name), "_NAMED", {})
 
 
 def measure(name: str) -> pd.DataFrame:
@@ -116,7 +125,7 @@ def test_compute_is_the_measure_over_the_models(name: str, monkeypatch: pytest.M
     """Under the analysis' own name, which the cache and the stored tables go by."""
     asked = []
 
-    def over_models(analysis: str, measure: Any) -> pd.DataFrame:
+    def over_models(analysis: str, measure: Any, *models: Any, **settings: Any) -> pd.DataFrame:
         asked.append((analysis, measure))
         return table_of(name)
 
@@ -144,7 +153,7 @@ def test_a_figure_is_redrawn_from_its_csv(name: str, regimes: list[str]) -> None
     assert content(module_of(name).figure(again)) == content(module_of(name).figure(table))
     headline = module_of(name).headline(table)
     pd.testing.assert_frame_equal(module_of(name).headline(again), headline)
-    assert {LABELS[regime] for regime in regimes} == set(headline["regime"])
+    assert {labels_of(name)[regime] for regime in regimes} == set(headline["regime"])
 
 
 @every_analysis
@@ -168,7 +177,7 @@ def test_drawing_leaves_the_table_as_it_is(name: str) -> None:
 def test_panels_are_titled_by_their_regime(name: str) -> None:
     """In the order of the table, which is that of the regimes."""
     titles = [note.text for note in module_of(name).figure(table_of(name)).layout.annotations]
-    assert [title.split(", layer")[0] for title in titles] == [LABELS[regime] for regime in REGIMES]
+    assert [title.split(", layer")[0] for title in titles] == [labels_of(name)[regime] for regime in REGIMES]
 
 
 @every_analysis
@@ -376,6 +385,45 @@ def test_the_headline_of_patching() -> None:
     assert row["another game"] == pytest.approx(zero)
     assert row["share"] == pytest.approx((cross["recovery"].mean() - zero) / (own["recovery"].mean() - zero))
     assert (row["low"], row["high"]) == (cross["low"].min(), cross["high"].max())
+
+
+def test_transfer_draws_its_table() -> None:
+    """The lowest seed, the usual schedule full and the paper's faint; upper panel accuracy, lower panel answers."""
+    table = table_of("transfer")
+    figure = module_of("transfer").figure(table)
+    for column, regime in enumerate(REGIMES, 1):
+        for schedule, opacity in (("mini", 1.0), ("mini-rising", 0.35)):
+            here = table[(table["regime"] == regime) & (table["seed"] == 0) & (table["schedule"] == schedule)]
+            target, source = (here[here["role"] == role].sort_values("epoch") for role in ("target", "source"))
+            for axis, name, rows, y in (
+                (column, "source, legal", source, "top1"),
+                (column, "target, legal", target, "top1"),
+                (column, "alignment", target, "alignment"),
+                (column, "floor of alignment", target, "floor"),
+                (column + 3, "target, legal in any words", target, "top1_any"),
+                (column + 3, "target, legal", target, "top1"),
+                (column + 3, "mass on its own words", target, "mass_own"),
+                (column + 3, "mass on the source's words", target, "mass_source"),
+            ):
+                (drawn,) = (trace for trace in traces(figure, name, panel=axis) if trace.opacity == opacity)
+                equal(drawn.x, rows["epoch"])
+                equal(drawn.y, rows[y])
+
+
+def test_the_headline_of_transfer() -> None:
+    table = table_of("transfer")
+    headline = module_of("transfer").headline(table)
+    assert len(headline) == 3 * 2 * 2
+    picked = headline["regime"].eq("8 anchor tokens") & headline["schedule"].eq("mini") & headline["seed"].eq(3)
+    (row,) = headline[picked].to_dict("records")
+    here = table[(table["regime"] == "anchors") & (table["seed"] == 3) & (table["schedule"] == "mini")]
+    first, last = (here[here["games"] == games].set_index("role") for games in (0, 64))
+    assert row["target, start"] == first.loc["target", "top1"]
+    assert row["source, end"] == last.loc["source", "top1"]
+    assert row["any words, end"] == last.loc["target", "top1_any"]
+    assert row["alignment, end"] == last.loc["target", "alignment"]
+    assert row["target, peak"] == here.loc[here["role"] == "target", "top1"].max()
+    assert (row["paper: target, start"], row["paper: alignment, end"]) == (0.90, 0.94)
 
 
 def test_colours_and_labels_cover_the_regimes() -> None:

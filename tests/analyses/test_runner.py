@@ -166,7 +166,7 @@ class House:
             self.save(regime, world, seed=0)
             preset = tiny_spec(world).to_toml() + "\n[training]\ngames = 1\n"
             self.write(f"presets/tiny/{regime}.toml", preset)
-        self.models = {regime: f"tiny/{regime}" for regime in WORLD_OF}
+        self.models = {f"tiny/{regime}": regime for regime in WORLD_OF}
         patch.setattr(_models, "__file__", str(folder / "analyses" / "_models.py"))
         patch.setattr(_models, "BUNDLE", folder / "models")
         patch.setattr("mothello_interp.models.zoo.BUNDLE", folder / "models")
@@ -231,7 +231,7 @@ def test_nothing_is_measured_twice(house: House) -> None:
 
 
 def test_some_regimes(house: House) -> None:
-    table = house.over_models(models={"unified": "tiny/unified", "naive": "tiny/naive"})
+    table = house.over_models(models={"tiny/unified": "unified", "tiny/naive": "naive"})
     assert house.calls == ["unified", "naive"]
     assert list(table["regime"].unique()) == ["unified", "naive"]
     house.over_models()
@@ -341,7 +341,7 @@ def test_stored_rows_are_marked(house: House) -> None:
     assert (stored["seed"] == 4).all()
     assert (stored["value"] == 0.25).all()
     assert list(table.index) == list(range(15))
-    some = house.over_models(models={"unified": "tiny/unified", "anchors": "tiny/anchors"})
+    some = house.over_models(models={"tiny/unified": "unified", "tiny/anchors": "anchors"})
     assert list(some.loc[some["origin"] == "stored", "regime"]) == ["unified"] * 3
     assert (house.over_models("other")["origin"] == "computed").all()
 
@@ -434,7 +434,7 @@ def test_models_that_are_stored_alone(house: House) -> None:
     assert (table["origin"] == "stored").all()
     assert (house.over_models()["origin"] == "computed").all()
     with pytest.raises(ValueError, match=r"none of tiny/x is bundled or has stored rows.*record fake FOLDER"):
-        house.over_models(models={"x": "tiny/x"})
+        house.over_models(models={"tiny/x": "x"})
 
 
 TABLE = pd.DataFrame({"regime": "naive", "origin": "computed", "layer": [0, 1], "value": [1 / 3, 2e-7]})
