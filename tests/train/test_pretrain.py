@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 
 from mothello_interp.models import Checkpoint, build_model, load_checkpoint
 from tests.conftest import WORLDS
+from train import carry_out as carry_out_module
+from train import gradient as gradient_module
 from train import pretrain as module
-from train import run as run_module
 from train.__main__ import app
 from train.pretrain import pretrain
 from train.settings import Preset
@@ -93,7 +94,7 @@ class Interrupted(RuntimeError):
 def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, *, nan: bool = False) -> None:
     """Break the computation of the loss at the nth step from now."""
     calls = 0
-    whole = run_module.loss_sum
+    whole = gradient_module.loss_sum
 
     def broken(*arguments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         nonlocal calls
@@ -105,7 +106,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, *, nan: bool = False) ->
         total, count = whole(*arguments)
         return total * torch.nan, count
 
-    monkeypatch.setattr(run_module, "loss_sum", broken)
+    monkeypatch.setattr(gradient_module, "loss_sum", broken)
 
 
 def lose(preset: Preset, folder: Path, *, step: int) -> None:
@@ -243,7 +244,7 @@ def test_lost_between_the_last_step_and_the_checkpoint(
         raise Interrupted
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "save_checkpoint", lost)
+        patch.setattr(carry_out_module, "save_checkpoint", lost)
         with pytest.raises(Interrupted):
             train(tiny_preset(), tmp_path)
     stop_at(monkeypatch, 0)
