@@ -158,7 +158,13 @@ class Run:
     def _keep(self) -> None:
         if self.processes.first:
             here = Checkpoint(self.checkpoint.model, self.checkpoint.spec, self.provenance(), self.job.name)
-            save_checkpoint(self.folder / STEPS / str(self.games), here, overwrite=True)
+            folder = self.folder / STEPS / str(self.games)
+            try:
+                save_checkpoint(folder, here, overwrite=True)
+            except OSError as error:
+                raise TrainingStopped(
+                    f"{folder} cannot be written ({error.strerror}): mend that and start again"
+                ) from error
 
     def _prefetch(self, ahead: ThreadPoolExecutor, step: int) -> Future[Batch]:
         size = self.job.training.batch
