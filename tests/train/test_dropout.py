@@ -13,6 +13,7 @@ from transformer_lens import HookedTransformer
 from mothello_interp.models import build_model, load_checkpoint
 from tests.conftest import scramble, tiny_spec
 from tests.train.tiny import BATCH, KINDS, assert_same, lose, measured, tiny_preset, train, weights
+from train import run as module
 from train.pretrain import QuickLegality
 from train.state import CHECKPOINT, METRICS, STATE
 from train.step import fused_logits
@@ -127,8 +128,25 @@ def test_an_interruption_changes_nothing(tmp_path: Path, kind: str) -> None:
     lose(preset, tmp_path / "broken", step=21)  # every step computes two losses, one for each width
     assert torch.equal(torch.get_rng_state(), before)
     assert (tmp_path / "broken" / STATE).exists()
-    assert_same(weights(train(preset, tmp_path / "broken")), expected)
+    with torch.random.fork_rng():
+        torch.manual_seed(9)  # another process has another generator
+        found = weights(train(preset, tmp_path / "broken"))
+    assert_same(found, expected)
     pd.testing.assert_frame_equal(measured(tmp_path / "broken"), measured(tmp_path / "straight"))
+
+
+def test_every_step_has_masks_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = set()
+    whole = module.add_gradients
+
+    def seen(*arguments: Any, **settings: Any) -> dict[str, float]:
+        seeds.add(settings["seed"])
+        return whole(*arguments, **settings)
+
+    monkeypatch.setattr(module, "add_gradients", seen)
+    for seed in (1, 2):
+        train(tiny_preset(dropout=P, games=4 * BATCH), tmp_path / str(seed), seed=seed)
+    assert len(seeds) == 8
 
 
 def test_it_matters_to_training_and_is_not_in_the_evaluation(tmp_path: Path) -> None:
