@@ -63,7 +63,7 @@ def test_tensorboard_after_an_interruption(tmp_path: Path) -> None:
 
 def test_the_log_is_closed_when_training_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     closed: list[object] = []
-    monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter.close", closed.append)
+    monkeypatch.setattr("torch.utils.tensorboard.SummaryWriter.close", lambda writer: closed.append(writer))
     lose(tiny_preset(), tmp_path, step=1, log="tensorboard")
     assert len(closed) == 1
 
