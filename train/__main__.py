@@ -1,5 +1,6 @@
 """`python -m train`: make checkpoints."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -96,6 +97,8 @@ def _inside(checkpoint: str) -> str:
 
 
 def _report(folder: Path) -> None:
+    if int(os.environ.get("RANK", "0")) > 0:  # of several processes the first one speaks
+        return
     from mothello_interp.models import load_checkpoint
 
     provenance = load_checkpoint(folder / "checkpoint").provenance

@@ -11,8 +11,9 @@ import torch
 from mothello_interp.corpus import Corpus
 from mothello_interp.models import Checkpoint
 from mothello_interp.transfer import transfer_state
+from train.carry_out import carry_out
+from train.job import How, Job, Record
 from train.pretrain import FINAL_GAMES, QuickLegality, held_out_accuracy
-from train.run import How, Job, Record, carry_out
 from train.settings import Recipe
 from train.state import TrainingStopped
 
@@ -32,7 +33,7 @@ def finetune(
         folder: of the run.
         language: the source language.
         seed: of the games.
-        how: fields of `train.run.How`: threads, device, quiet, keep, log.
+        how: fields of `train.job.How`: threads, device, quiet, keep, log.
 
     Raises:
         TrainingStopped: for a language that is none of the inputs, and as `carry_out`.

@@ -1,6 +1,7 @@
 """Several processes that train one model: each reads its own slice of every batch, and their gradients are added up."""
 
 import os
+from datetime import timedelta
 
 import torch
 
@@ -19,7 +20,8 @@ class Processes:
         if int(os.environ.get("WORLD_SIZE", "1")) > 1:
             from accelerate import PartialState
 
-            state = PartialState(cpu=self.device.type == "cpu")
+            # the first process measures for minutes while the others wait for it
+            state = PartialState(cpu=self.device.type == "cpu", timeout=timedelta(hours=2))
             self.rank, self.size, self.device = state.process_index, state.num_processes, state.device
 
     @property

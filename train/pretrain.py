@@ -12,7 +12,8 @@ from mothello_interp.languages import exact_targets
 from mothello_interp.legality import legal_accuracy, summary
 from mothello_interp.models import Checkpoint, build_model
 from mothello_interp.othello import Games, replay
-from train.run import How, Job, carry_out
+from train.carry_out import carry_out
+from train.job import How, Job
 from train.settings import Preset
 from train.step import fused_logits
 
@@ -27,7 +28,7 @@ def pretrain(preset: Preset, folder: Path, *, seed: int, **how: Any) -> Checkpoi
         preset: the model, and how to train it.
         folder: of the run.
         seed: of the weights and the stream of games.
-        how: fields of `train.run.How`: threads, device, quiet, keep, log.
+        how: fields of `train.job.How`: threads, device, quiet, keep, log.
 
     Raises:
         TrainingStopped: for a loss that is not finite, a folder that cannot be written, a state of another preset, or a

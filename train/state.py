@@ -7,6 +7,8 @@ from typing import Any
 import pandas as pd
 import torch
 
+from train.settings import Training
+
 STATE, METRICS, CHECKPOINT, STEPS = "state.pt", "metrics.csv", "checkpoint", "steps"
 
 
@@ -39,6 +41,22 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     """The saved state, or None. Nothing in it is unpickled but tensors and plain values."""
     path = folder / STATE
     return torch.load(path, weights_only=True, map_location="cpu") if path.exists() else None
+
+
+def check_same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Is what was found in the folder the run that is wanted?
+
+    Raises:
+        TrainingStopped: naming the first setting that differs.
+    """
+    for key, value in wanted.items():
+        found = there[key]
+        if key == "training":  # a setting that came later has the value it had before
+            found, value = (Training.model_validate(settings).model_dump(mode="json") for settings in (found, value))
+        if found != value:
+            raise TrainingStopped(
+                f"{folder} holds a run with another {key} ({found!r}, now {value!r}); choose another --out, or delete it"
+            )
 
 
 class Table:

@@ -1,6 +1,8 @@
 """Metrics, as they come, to TensorBoard or Weights & Biases."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,52 +13,79 @@ WATCHERS = ("tensorboard", "wandb")
 Watch = Callable[[Mapping[str, Any]], None]
 
 
-def watch(kind: str | None, folder: Path, name: str, settings: Mapping[str, Any]) -> tuple[Watch, Callable[[], None]]:
-    """Where lines of metrics go besides the CSV.
+def check_watcher(kind: str | None) -> None:
+    """Before any work: can metrics go there?
+
+    Raises:
+        TrainingStopped: for an unknown kind, or one whose package is not installed.
+    """
+    if kind is None:
+        return
+    if kind not in WATCHERS:
+        raise TrainingStopped(f"--log {kind}: choose one of {', '.join(WATCHERS)}")
+    if find_spec(kind) is None:
+        raise TrainingStopped(f"--log {kind} needs a package that is not here: pip install {kind}")
+
+
+@contextmanager
+def watch(kind: str | None, folder: Path, name: str, settings: Mapping[str, Any], *, games: int) -> Iterator[Watch]:
+    """Where lines of metrics go besides the CSV; whatever happens inside, the log is closed.
 
     Args:
         kind: "tensorboard", "wandb" (online or offline as WANDB_MODE says), or None for nowhere.
         folder: of the run; both write into it.
         name: of the run.
         settings: of the run, shown beside it.
+        games: already seen; what an interrupted run logged beyond is hidden in TensorBoard.
 
-    Returns:
-        A function that takes one line of metrics, and one that ends the log.
+    Yields:
+        A function that takes one line of metrics.
 
     Raises:
-        TrainingStopped: if the package is not installed.
+        TrainingStopped: as `check_watcher`, or if Weights & Biases refuses.
     """
-    if kind is None:
-        return lambda line: None, lambda: None
-    if kind not in WATCHERS:
-        raise TrainingStopped(f"--log {kind}: choose one of {', '.join(WATCHERS)}")
-    try:
-        return _tensorboard(folder) if kind == "tensorboard" else _wandb(folder, name, settings)
-    except ImportError as error:
-        raise TrainingStopped(f"--log {kind} needs a package that is not here: pip install {kind}") from error
+    check_watcher(kind)
+    if kind == "tensorboard":
+        with _tensorboard(folder, games) as take:
+            yield take
+    elif kind == "wandb":
+        with _wandb(folder, name, settings) as take:
+            yield take
+    else:
+        yield lambda line: None
 
 
-def _tensorboard(folder: Path) -> tuple[Watch, Callable[[], None]]:
+@contextmanager
+def _tensorboard(folder: Path, games: int) -> Iterator[Watch]:
     from torch.utils.tensorboard import SummaryWriter
 
-    writer = SummaryWriter(str(folder / "tensorboard"))
+    with SummaryWriter(str(folder / "tensorboard"), purge_step=games + 1) as writer:
 
-    def take(line: Mapping[str, Any]) -> None:
-        for key, value in line.items():
-            if key != "games":
-                writer.add_scalar(key, value, line["games"])
+        def take(line: Mapping[str, Any]) -> None:
+            for key, value in line.items():
+                if key != "games":
+                    writer.add_scalar(key, value, line["games"])
 
-    return take, writer.close
+        yield take
 
 
-def _wandb(folder: Path, name: str, settings: Mapping[str, Any]) -> tuple[Watch, Callable[[], None]]:
+@contextmanager
+def _wandb(folder: Path, name: str, settings: Mapping[str, Any]) -> Iterator[Watch]:
     import wandb
 
     known = folder / "wandb-id"  # a run that goes on is the same run there
     identity = known.read_text(encoding="utf-8") if known.exists() else uuid4().hex[:8]
     known.write_text(identity, encoding="utf-8")
-    run = wandb.init(
-        project="mothello-interp", name=name, id=identity, resume="allow", dir=str(folder), config=dict(settings)
-    )
+    try:
+        run = wandb.init(
+            project="mothello-interp", name=name, id=identity, resume="allow", dir=str(folder), config=dict(settings)
+        )
+    except wandb.Error as error:
+        raise TrainingStopped(f"--log wandb: {error}") from error
     run.define_metric("*", step_metric="games")
-    return lambda line: run.log(dict(line)), run.finish
+    try:
+        yield lambda line: run.log(dict(line))
+    except BaseException:
+        run.finish(exit_code=1)
+        raise
+    run.finish()

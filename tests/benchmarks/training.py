@@ -10,7 +10,7 @@ from torch import nn
 
 from mothello_interp.models import build_model
 from tests.benchmarks.timing import side_by_side
-from train.run import precision
+from train.job import precision
 from train.settings import PRESETS, Preset
 from train.step import fused_logits, loss_sum
 

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from mothello_interp.models import load_checkpoint
-from tests.train.test_pretrain import assert_same, measured, train, weights
+from tests.train.tiny import assert_same, measured, train, weights
 from train import sweep as module
 from train.cluster import Cluster
 from train.lock import LOG

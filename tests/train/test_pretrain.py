@@ -12,44 +12,25 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from mothello_interp.models import Checkpoint, build_model, load_checkpoint
-from tests.conftest import WORLDS
-from train import pretrain as module
-from train import run as run_module
+from mothello_interp.models import build_model, load_checkpoint
+from tests.train.tiny import (
+    BATCH,
+    KINDS,
+    STEPS,
+    Interrupted,
+    assert_same,
+    lose,
+    measured,
+    stop_at,
+    tiny_preset,
+    train,
+    weights,
+)
+from train import carry_out as carry_out_module
 from train.__main__ import app
 from train.pretrain import pretrain
 from train.settings import Preset
 from train.state import CHECKPOINT, METRICS, STATE, TrainingStopped
-
-STEPS, BATCH = 14, 16
-TRAINING: dict[str, Any] = {"games": STEPS * BATCH + 3, "batch": BATCH, "lr": 3e-3, "warmup": 2 * BATCH}
-TRAINING |= {"precision": "float32", "evaluate_every": 2 * BATCH, "save_every": 4 * BATCH}
-KINDS: dict[str, dict[str, Any]] = {
-    "adamw": {},
-    "muon": {"optimizer": "muon", "decay": "all"},
-    "sampled": {"objective": "sampled", "opening": ["b1", "a1"], "language_weights": [1, 2]},
-}
-
-
-def tiny_preset(kind: str = "muon", *, world: str = "atomic", **training: Any) -> Preset:
-    """Some steps on a model of one layer."""
-    spec = {"world": {"board": 4, **WORLDS[world]}, "model": {"n_layers": 1, "d_model": 16, "n_heads": 2}}
-    return Preset.model_validate({"spec": spec, "training": {**TRAINING, **KINDS[kind], **training}, "name": "tiny/x"})
-
-
-def train(preset: Preset, folder: Path, *, seed: int = 1) -> Checkpoint:
-    """One quiet run on one core."""
-    return pretrain(preset, folder, seed=seed, threads=1, device="cpu", quiet=True)
-
-
-def measured(folder: Path) -> pd.DataFrame:
-    """The metrics, to the last digit, without the column that a clock writes."""
-    return pd.read_csv(folder / METRICS, dtype=str).drop(columns="seconds")
-
-
-def weights(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
-    """All of them, copied."""
-    return {name: weight.detach().clone() for name, weight in checkpoint.model.named_parameters()}
 
 
 @dataclass(frozen=True)
@@ -75,52 +56,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Run]:
         return done[kind]
 
     return run
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _few_games() -> Any:
-    """Measure on fewer games than a real run does."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "_EVALUATION_GAMES", 40)
-        patch.setattr(module, "FINAL_GAMES", 40)
-        yield
-
-
-class Interrupted(RuntimeError):
-    """Stands in for a lost machine."""
-
-
-def stop_at(monkeypatch: pytest.MonkeyPatch, step: int, *, nan: bool = False) -> None:
-    """Break the computation of the loss at the nth step from now."""
-    calls = 0
-    whole = run_module.loss_sum
-
-    def broken(*arguments: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        nonlocal calls
-        calls += 1
-        if calls <= step:
-            return whole(*arguments)
-        if not nan:
-            raise Interrupted
-        total, count = whole(*arguments)
-        return total * torch.nan, count
-
-    monkeypatch.setattr(run_module, "loss_sum", broken)
-
-
-def lose(preset: Preset, folder: Path, *, step: int) -> None:
-    """A run that breaks off at its nth step."""
-    with pytest.MonkeyPatch.context() as patch:
-        stop_at(patch, step)
-        with pytest.raises(Interrupted):
-            train(preset, folder)
-
-
-def assert_same(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
-    """Equal to the last bit."""
-    assert found.keys() == expected.keys()
-    for name, weight in expected.items():
-        assert torch.equal(found[name], weight), name
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -243,7 +178,7 @@ def test_lost_between_the_last_step_and_the_checkpoint(
         raise Interrupted
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module, "save_checkpoint", lost)
+        patch.setattr(carry_out_module, "save_checkpoint", lost)
         with pytest.raises(Interrupted):
             train(tiny_preset(), tmp_path)
     stop_at(monkeypatch, 0)

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mothello_interp.models import load_checkpoint
-from tests.train.test_pretrain import assert_same, lose, measured, stop_at, train, weights
+from tests.train.tiny import assert_same, lose, measured, stop_at, train, weights
 from train import cluster
 from train.__main__ import app
 from train.lock import LOG, alone

@@ -1,0 +1,83 @@
+"""From a job to a checkpoint in a folder: the checks before a run, the run, and what is written after it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from mothello_interp.models import Checkpoint, load_checkpoint, save_checkpoint
+from train.job import How, Job
+from train.parallel import Processes
+from train.run import Run
+from train.state import CHECKPOINT, TrainingStopped, check_same
+from train.watch import check_watcher, watch
+
+
+def carry_out(
+    job: Job,
+    folder: Path,
+    how: How,
+    *,
+    start: Callable[[torch.device], Checkpoint],
+    finish: Callable[[Checkpoint], dict[str, Any]],
+) -> Checkpoint:
+    """Train in `folder`, going on from what is found there, and write `folder/checkpoint`.
+
+    Under `accelerate launch` or `torchrun` every process calls this, and the first one writes. All see one folder.
+
+    Args:
+        job: what to train.
+        folder: of the run.
+        how: to carry it out.
+        start: gives the model to begin with.
+        finish: measures the trained model, for its provenance.
+
+    Raises:
+        TrainingStopped: for a loss that is not finite, a folder that cannot be written, a run of something else found
+            there, or a device or a package for the log that is not there.
+    """
+    _check(how)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingStopped(f"{folder} cannot be made ({error.strerror}); choose another --out") from error
+    processes = Processes(how.device)
+    done = _finished(job, folder, processes.device)
+    processes.wait()  # so that none takes for an earlier run's what another has just written
+    if done is not None:
+        return done
+    torch.set_num_threads(how.threads)
+    with threadpool_limits(how.threads):
+        run = Run.begin(job, folder, start(processes.device), processes, how)
+        with watch(how.log if processes.first else None, folder, job.name, job.identity, games=run.games) as log:
+            run.train(log)
+        run.checkpoint.model.eval()
+        if processes.first:
+            made = run.provenance() | finish(run.checkpoint)
+            save_checkpoint(folder / CHECKPOINT, Checkpoint(run.checkpoint.model, run.checkpoint.spec, made, job.name))
+    processes.wait()
+    return load_checkpoint(folder / CHECKPOINT, device=processes.device, name=job.name)
+
+
+def _finished(job: Job, folder: Path, device: torch.device) -> Checkpoint | None:
+    if not (folder / CHECKPOINT).exists():
+        return None
+    done = load_checkpoint(folder / CHECKPOINT, device=device, name=job.name)
+    found = {key: done.provenance[key] for key in job.identity if key != "spec"}
+    check_same(folder, found | {"spec": done.spec.to_toml()}, job.identity)
+    return done
+
+
+def _check(how: How) -> None:
+    check_watcher(how.log)
+    if how.keep < 0:
+        raise TrainingStopped(f"--keep {how.keep}: give the number of checkpoints to keep on the way, 0 or more")
+    try:
+        torch.empty(0, device=how.device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+        reason = str(error).splitlines()[0]
+        raise TrainingStopped(
+            f"device {how.device!r} cannot be used here ({reason}); --device cpu always can"
+        ) from error

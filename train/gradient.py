@@ -1,0 +1,87 @@
+"""The gradient of one batch, over all processes."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mothello_interp.corpus import Batch, Corpus
+from train.parallel import Processes
+from train.step import entropy_sum, fused_logits, loss_sum
+
+if TYPE_CHECKING:
+    from transformer_lens import HookedTransformer
+
+
+def add_gradients(
+    model: "HookedTransformer",
+    batch: Batch,
+    corpus: Corpus,
+    processes: Processes,
+    *,
+    seed: tuple[int, ...],
+    dtype: torch.dtype = torch.float32,
+    dropout: float = 0.0,
+) -> dict[str, float]:
+    """Add the gradient of the mean loss to every parameter that learns.
+
+    Languages of different lengths are read apart, so that none is padded to another's width.
+
+    Args:
+        model: whose gradients.
+        batch: this process' part of the games.
+        corpus: where they come from.
+        processes: with which the gradient is shared.
+        seed: of what is dropped; torch's own generator is left as it was.
+        dtype: of the matrix products.
+        dropout: share of activations that are dropped.
+
+    Returns:
+        loss and floor in nats and positions, each summed over the games of all processes.
+    """
+    device = processes.device
+    targets = torch.from_numpy(batch.targets).to(device)
+    count = processes.add_up(_positions(targets))
+    sums = torch.zeros(2, device=device)  # loss, floor
+    for rows, width in _by_width(batch, corpus):
+        tokens = torch.from_numpy(batch.tokens[rows, :width]).to(device)
+        wanted = targets[torch.from_numpy(rows).to(device), :width]
+        with _draws(device, (*seed, width, processes.rank), enabled=dropout > 0):
+            logits = fused_logits(model, tokens, dtype=dtype, dropout=dropout)
+        loss = loss_sum(logits, wanted)[0]
+        (loss / count).backward()
+        sums += torch.stack([loss.detach(), entropy_sum(wanted) if wanted.ndim == 3 else loss.new_zeros(())])
+    processes.add_up_gradients([weight for weight in model.parameters() if weight.requires_grad])
+    loss, floor = processes.add_up(sums).tolist()
+    return {"loss": loss, "floor": floor, "positions": count.item()}
+
+
+def _by_width(batch: Batch, corpus: Corpus) -> Sequence[tuple[np.ndarray, int]]:
+    """The rows of a batch `[row]` and their width, for each width that its languages have."""
+    mothello = corpus.mothello
+    widths = np.array([min(mothello.width(language), mothello.n_ctx) for language in range(len(mothello.languages))])
+    width = widths[batch.language]
+    return [(np.flatnonzero(width == value), int(value)) for value in np.unique(width)]
+
+
+def _positions(targets: torch.Tensor) -> torch.Tensor:
+    """How many positions carry loss."""
+    return (targets != 0).sum() if targets.ndim == 2 else targets.sum()
+
+
+@contextmanager
+def _draws(device: torch.device, seed: tuple[int, ...], *, enabled: bool) -> Iterator[None]:
+    """Torch's generator of a device starts from `seed` inside, and is as it was outside."""
+    if not enabled:
+        yield
+        return
+    on_cuda = device.type == "cuda"
+    generator = torch.cuda.default_generators[torch.cuda.current_device()] if on_cuda else torch.default_generator
+    before = generator.get_state()
+    generator.manual_seed(int(np.random.SeedSequence(seed).generate_state(1, np.uint64)[0] >> 1))
+    try:
+        yield
+    finally:
+        generator.set_state(before)
