@@ -43,6 +43,11 @@ save_every = 320
 SEEDS = [0, 1, 2, 3]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _few_games() -> None:
+    """Other processes measure on as many games as a real run does, so this one does too."""
+
+
 @contextmanager
 def workers(number: int, **options: Any) -> Iterator[Any]:
     """A Dask cluster of so many processes, on this machine."""

@@ -13,7 +13,6 @@ from typer.testing import CliRunner
 from mothello_interp.models import Checkpoint, load_checkpoint, save_checkpoint
 from tests.conftest import tiny_checkpoint
 from train import finetune as module
-from train import pretrain as pretrain_module
 from train.__main__ import app
 from train.finetune import TRANSFER, finetune
 from train.settings import Recipe
@@ -41,9 +40,8 @@ def tune(
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _few_games() -> Any:
+def _few_rows() -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pretrain_module, "_EVALUATION_GAMES", 20)
         patch.setattr(module, "FINAL_GAMES", 20)
         patch.setattr(module, "_FIT", 40)
         patch.setattr(module, "_SCORE", 20)
