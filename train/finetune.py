@@ -57,7 +57,7 @@ def finetune(
         return [{str(key): value for key, value in row.items()} for row in table.to_dict("records")]
 
     record = Record(TRANSFER, training.evaluate_every, measure, start=True)
-    name = f"{checkpoint.name}-{recipe.name}-language{language}"
+    name = f"{start['preset']}-{recipe.name}-language{language}"
     job = Job(name, seed, corpus, training, identity, QuickLegality(corpus), (record,))
     return carry_out(
         job,
@@ -66,6 +66,7 @@ def finetune(
         start=lambda device: replace(checkpoint, model=deepcopy(checkpoint.model).to(device, print_details=False)),
         finish=lambda trained: {
             "language": language,
+            "recipe": recipe.name,
             "start": start,
             "held_out": held_out_accuracy(trained, corpus.held_out(FINAL_GAMES)),
         },
