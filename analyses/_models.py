@@ -13,7 +13,6 @@ from rich.console import Console
 from mothello_interp.models import Checkpoint, load
 from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS
 from mothello_interp.models.zoo import BUNDLE
-from train.settings import PRESETS, Preset
 
 REGIMES = {
     "naive": "mini/atomic-atomic-anchors0",
@@ -70,31 +69,39 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
     """Measure checkpoints and keep the rows, with provenance, in `analyses/tables/`, in place of older ones of theirs.
 
     Raises:
-        ValueError: for a checkpoint that is not of the preset it names, or given twice.
+        ValueError: for a checkpoint given twice, or with another spec than the model that has its name already.
     """
+    target = TABLES / f"{analysis}.csv"
+    about = target.with_suffix(".json")
+    known = json.loads(about.read_text(encoding="utf-8"))["models"] if about.exists() else {}
     tables: list[pd.DataFrame] = []
-    provenance: dict[str, Any] = {}
+    new: dict[str, Any] = {}
     for folder in folders:
         checkpoint = load(folder)
         model, seed = checkpoint.provenance["preset"], checkpoint.provenance["seed"]
-        preset = PRESETS / f"{model}.toml"
-        if not preset.exists() or Preset.load(preset).spec != checkpoint.spec:
-            raise ValueError(f"{folder} says it is {model}, but its spec is not that of {preset}")
-        if f"{model}-seed{seed}" in provenance:
+        spec = checkpoint.spec.to_toml()
+        namesakes = [facts["spec"] for key, facts in (known | new).items() if key.rpartition("-seed")[0] == model]
+        if (BUNDLE / model).is_dir():
+            namesakes.append(load(model).spec.to_toml())
+        if any(other != spec for other in namesakes):
+            raise ValueError(
+                f"{folder} says it is {model}, but another spec goes by that name: give its preset another one"
+            )
+        if f"{model}-seed{seed}" in new:
             raise ValueError(f"{folder}: {model} of seed {seed} is given twice")
         tables.append(measure(checkpoint).assign(model=model, seed=seed))
-        facts = {"weights_sha256": _sha256(folder / WEIGHTS), "made_by": dict(checkpoint.provenance)}
-        provenance[f"{model}-seed{seed}"] = facts
-    target = TABLES / f"{analysis}.csv"
-    about = target.with_suffix(".json")
+        new[f"{model}-seed{seed}"] = {
+            "weights_sha256": _sha256(folder / WEIGHTS),
+            "spec": spec,
+            "made_by": dict(checkpoint.provenance),
+        }
     if target.exists():
         kept = pd.read_csv(target)
-        tables.insert(0, kept[~(kept["model"] + "-seed" + kept["seed"].astype(str)).isin(list(provenance))])
-        provenance = json.loads(about.read_text(encoding="utf-8"))["models"] | provenance
+        tables.insert(0, kept[~(kept["model"] + "-seed" + kept["seed"].astype(str)).isin(list(new))])
     TABLES.mkdir(exist_ok=True)
     table = pd.concat(tables, ignore_index=True).sort_values(["model", "seed"], kind="stable")
-    facts = {"command": f"python -m analyses record {analysis}", "version": version("mothello-interp")}
-    facts["models"] = dict(sorted(provenance.items()))
+    command = f"python -m analyses record {analysis}"
+    facts = {"command": command, "version": version("mothello-interp"), "models": dict(sorted((known | new).items()))}
     for file, text in (
         (target, table.to_csv(index=False, float_format="%.6g")),
         (about, json.dumps(facts, indent=1) + "\n"),

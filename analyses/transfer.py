@@ -13,7 +13,6 @@ greedy word (mass beside it), one seed (each in the table).
 """
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -22,16 +21,15 @@ import plotly.graph_objects as go
 from analyses._models import LABELS, over_models
 from mothello_interp import Checkpoint
 from mothello_interp.plots import COLOURS, add_curve, panel_grid
-from train.finetune import TRANSFER, finetune
-from train.settings import PRESETS, Recipe
 
 _TARGETS = ("atomic", "split", "compositional")
+_SCHEDULES = ("mini", "mini-rising")
 _MODELS = {
-    f"mini/transfer-{target}-{name}": regime
+    f"mini/transfer-{target}-{name}-{schedule}-language{source}": regime
     for target in _TARGETS
-    for name, regime in (("naive", "naive"), ("anchors8", "anchors"), ("unified", "unified"))
+    for name, regime, source in (("naive", "naive", 0), ("anchors8", "anchors", 0), ("unified", "unified", 1))
+    for schedule in _SCHEDULES
 }
-_RECIPES = [Recipe.load(PRESETS / "finetune" / f"{name}.toml") for name in ("mini", "mini-rising")]
 _NAMED = LABELS | {"anchors": "8 anchor tokens"}
 # at the start and the end of fine-tuning: target accuracy, alignment; read off the paper's figure
 _PAPER = {
@@ -48,21 +46,17 @@ _PAPER = {
 
 
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """Fine-tune in the first input language on each schedule: `transfer_state` at every record."""
-    source, target = checkpoint.mothello.inputs[:2]
+    """What `python -m train finetune` has recorded along the way, beside the checkpoint it ended with."""
+    table = pd.read_csv(Path(checkpoint.name).parent / "transfer.csv")
+    source = checkpoint.provenance["language"]
+    target = next(language for language in checkpoint.mothello.inputs if language != source)
+    role = table["language"].map({source: "source", target: "target"})
     kind = type(checkpoint.mothello.languages[target]).__name__.lower()
-    tables = []
-    for recipe in _RECIPES:
-        with TemporaryDirectory() as folder:
-            finetune(recipe, checkpoint, Path(folder), language=source, seed=0, quiet=True)
-            table = pd.read_csv(Path(folder) / TRANSFER)
-        role = table["language"].map({source: "source", target: "target"})
-        tables.append(table.assign(role=role, schedule=recipe.name, target=kind))
-    return pd.concat(tables, ignore_index=True)
+    return table.assign(role=role, schedule=checkpoint.provenance["recipe"], target=kind)
 
 
 def compute() -> pd.DataFrame:
-    """The stored rows: fine-tuning a model takes minutes."""
+    """The stored rows: analyses do not train."""
     return over_models("transfer", measure, _MODELS, compute=False)
 
 

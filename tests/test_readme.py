@@ -27,14 +27,15 @@ def test_every_file_of_the_tree_exists() -> None:
     """The tree names files that exist."""
     tree = re.search(r"```\n(mothello_interp/.*?)```", README, re.DOTALL)
     assert tree
-    folder = ""
+    folder = room = ""
     for line in tree[1].splitlines():
         depth = (len(line) - len(line.lstrip())) // 2
         names = re.findall(r"[\w]+(?:\.py|/)", line.split("   ")[0] if depth == 0 else line.lstrip().split("   ")[0])
         for name in names:
             if depth == 0:
                 folder = ""
-            path = ROOT / ("" if depth == 0 else "mothello_interp") / (folder if depth == 2 else "") / name
+            room = names[0] if depth == 0 and line.startswith(names[0]) else room
+            path = ROOT / ("" if depth == 0 else room) / (folder if depth == 2 else "") / name
             assert path.exists(), path
             if name.endswith("/") and depth == 1:
                 folder = name

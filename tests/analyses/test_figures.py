@@ -6,6 +6,7 @@ import io
 import json
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -20,17 +21,17 @@ from mothello_interp.models import load
 from mothello_interp.othello import SYMMETRIES
 from mothello_interp.plots import COLOURS, LANGUAGES
 from tests.conftest import tiny_checkpoint
+from train.finetune import finetune
 from train.settings import Recipe, Training
 
 # What makes each measure quick, and the columns that hold its results.
-_QUICK = Training(games=64, corpus_games=32, batch=16, evaluate_every=32, warmup=16)
-SETTINGS: dict[str, dict[str, Any]] = {
+SETTINGS: dict[str, dict[str, int]] = {
     "anchors": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20},
     "cka": {"_GAMES": 320, "_PERMUTATIONS": 3},
     "legality": {"_GAMES": 40},
     "moves": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20},
     "patching": {"_PAIRS": 12},
-    "transfer": {"_RECIPES": [Recipe(training=_QUICK, name=name) for name in ("mini", "mini-rising")]},
+    "transfer": {},
 }
 RESULTS = {
     "anchors": ["accuracy", "low", "high", "floor", "ceiling", "guess", "predicted", "normalised"],
@@ -54,11 +55,24 @@ def labels_of(name: str) -> dict[str, str]:
 
 def measure(name: str) -> pd.DataFrame:
     """What the analysis measures on a tiny model; patching needs one that has learned something."""
+    if name == "transfer":
+        return pd.concat([fine_tuned(schedule) for schedule in ("mini", "mini-rising")], ignore_index=True)
     checkpoint = load(REGIMES["anchors"]) if name == "patching" else tiny_checkpoint()
     with pytest.MonkeyPatch.context() as patch:
         for setting, value in SETTINGS[name].items():
             patch.setattr(module_of(name), setting, value)
         table: pd.DataFrame = module_of(name).measure(checkpoint)
+    return table
+
+
+def fine_tuned(schedule: str) -> pd.DataFrame:
+    """What the analysis reads of a short fine-tuning."""
+    training = Training(games=64, corpus_games=32, batch=16, evaluate_every=32, warmup=16)
+    with TemporaryDirectory() as folder:
+        finetune(
+            Recipe(training=training, name=schedule), tiny_checkpoint(), Path(folder), language=0, seed=0, quiet=True
+        )
+        table: pd.DataFrame = module_of("transfer").measure(load(Path(folder) / "checkpoint"))
     return table
 
 

@@ -164,13 +164,10 @@ class House:
             self.write(file, f"# {file}")
         for regime, world in WORLD_OF.items():
             self.save(regime, world, seed=0)
-            preset = tiny_spec(world).to_toml() + "\n[training]\ngames = 1\n"
-            self.write(f"presets/tiny/{regime}.toml", preset)
         self.models = {f"tiny/{regime}": regime for regime in WORLD_OF}
         patch.setattr(_models, "__file__", str(folder / "analyses" / "_models.py"))
         patch.setattr(_models, "BUNDLE", folder / "models")
         patch.setattr("mothello_interp.models.zoo.BUNDLE", folder / "models")
-        patch.setattr(_models, "PRESETS", folder / "presets")
         patch.setattr(_models, "CACHE", folder / "figures" / ".cache")
         patch.setattr(_models, "TABLES", folder / "tables")
 
@@ -403,29 +400,31 @@ def test_rows_of_other_models_stay(house: House) -> None:
 
 
 def test_a_model_that_is_not_what_it_says(house: House) -> None:
-    """Its rows would stand under a wrong name."""
+    """Its rows would stand under a name that others have."""
     other = house.save("run1", "atomic", seed=1)
     spec = other / SPEC
     spec.write_text(spec.read_text(encoding="utf-8").replace('"b1"', '"a2"'), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"run1 says it is tiny/anchors, but its spec is not that of .*anchors\.toml"):
+    with pytest.raises(ValueError, match="run1 says it is tiny/anchors, but another spec goes by that name"):
         _models.record("fake", house.measure, [other])
-    unknown = house.save("run2", "atomic", seed=1, preset="mine/x")
-    with pytest.raises(ValueError, match="run2 says it is mine/x, but"):
-        _models.record("fake", house.measure, [unknown])
     twice = [house.save("run3", "atomic", seed=2), house.save("run4", "atomic", seed=2)]
     with pytest.raises(ValueError, match="run4: tiny/anchors of seed 2 is given twice"):
         _models.record("fake", house.measure, twice)
     assert not (house.folder / "tables").exists()
-    refused = CliRunner().invoke(app, ["record", "moves", str(unknown)])
+    mine = [house.save("run5", "atomic", seed=1, preset="mine/x"), house.save("run6", "split", seed=2, preset="mine/x")]
+    with pytest.raises(ValueError, match="run6 says it is mine/x, but another spec"):
+        _models.record("fake", house.measure, mine)
+    _models.record("fake", house.measure, mine[:1])
+    with pytest.raises(ValueError, match="run6 says it is mine/x, but another spec"):
+        _models.record("fake", house.measure, mine[1:])
+    refused = CliRunner().invoke(app, ["record", "moves", str(other)])
     assert refused.exit_code == 1
     assert "error: " in refused.output
-    assert "says it is mine/x" in refused.output
+    assert "says it is tiny/anchors" in refused.output
 
 
 def test_models_that_are_stored_alone(house: House) -> None:
     """One that is not bundled, and a measure too slow to be taken for a figure."""
     folder = house.save("../run1", "atomic", seed=0, weights=1)
-    house.write("presets/tiny/anchors.toml", tiny_spec("atomic").to_toml() + "\n[training]\ngames = 1\n")
     _models.record("fake", house.measure, [folder])
     house.calls.clear()
     table = house.over_models(compute=False)
