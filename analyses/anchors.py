@@ -127,6 +127,7 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
                 "accuracy": identity["accuracy"].mean(),
                 "floor": identity["floor"].mean(),
                 "ceiling": identity["ceiling"].mean(),
+                "normalised, lowest of any direction and seed": identity["normalised"].min(),
                 "normalised, each seed": ", ".join(f"{value:.2f}" for value in by_seed),
                 "best symmetry, each pair and seed": ", ".join(dict.fromkeys(named)),
                 "normalised under it": best["normalised"].mean(),

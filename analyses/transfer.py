@@ -9,7 +9,7 @@ in the words of any language (orange); and the probability that goes to the targ
 
 What could fool it: a schedule (the paper's learning rate only ever rises while it fine-tunes; faint curves show that
 schedule, full ones a usual warm-up and decay), a symmetry (the opening breaks all four, and the table has each of them), a
-greedy word (mass beside it), one seed (each in the table).
+greedy word (mass beside it), a single seed (the table says which there are).
 """
 
 from pathlib import Path
@@ -46,8 +46,15 @@ _PAPER = {
 
 
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """What `python -m train finetune` has recorded along the way, beside the checkpoint it ended with."""
-    table = pd.read_csv(Path(checkpoint.name).parent / "transfer.csv")
+    """What `python -m train finetune` has recorded along the way, beside the checkpoint it ended with.
+
+    Raises:
+        ValueError: for a checkpoint that is not in the folder of such a run.
+    """
+    recorded = Path(checkpoint.name).parent / "transfer.csv"
+    if not recorded.is_file() or "recipe" not in checkpoint.provenance:
+        raise ValueError(f"{checkpoint.name}: no {recorded}; give the folder of a run of `python -m train finetune`")
+    table = pd.read_csv(recorded)
     source = checkpoint.provenance["language"]
     target = next(language for language in checkpoint.mothello.inputs if language != source)
     role = table["language"].map({source: "source", target: "target"})

@@ -246,6 +246,7 @@ def test_the_headline_of_anchors() -> None:
         assert row[column] == pytest.approx(identity[column].mean())
     seeds = [identity.loc[identity["seed"] == seed, "normalised"].mean() for seed in (0, 3)]
     assert row["normalised, each seed"] == ", ".join(f"{value:.2f}" for value in seeds)
+    assert row["normalised, lowest of any direction and seed"] == identity["normalised"].min() < min(seeds)
     best = rows[rows["best"]].sort_values(["seed", "source"])
     assert len(best) == 4
     named = [name if value >= 0.2 else "none" for name, value in zip(best["symmetry"], best["normalised"], strict=True)]
@@ -422,6 +423,11 @@ def test_transfer_draws_its_table() -> None:
                 (drawn,) = (trace for trace in traces(figure, name, panel=axis) if trace.opacity == opacity)
                 equal(drawn.x, rows["epoch"])
                 equal(drawn.y, rows[y])
+
+
+def test_transfer_of_a_model_that_was_not_fine_tuned() -> None:
+    with pytest.raises(ValueError, match=r"no .*transfer\.csv; give the folder of a run of `python -m train finetune`"):
+        module_of("transfer").measure(load(REGIMES["naive"]))
 
 
 def test_the_headline_of_transfer() -> None:
