@@ -72,7 +72,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
     regimes = list(dict.fromkeys(table["regime"]))
     targets = [target for target in _TARGETS if target in set(table["target"])]
     titles = [[f"{_NAMED[regime]}" if row == 0 else "" for regime in regimes] for row in range(2 * len(targets))]
-    labels = [f"{target}:<br>{what}" for target in targets for what in ("accuracy", "target's answers")]
+    labels = [f"{target}: {what}" for target in targets for what in ("accuracy", "its answers")]
     drawing = panel_grid(titles, x="epoch of fine-tuning", y=labels)
     for place, target in enumerate(targets):
         for column, regime in enumerate(regimes, 1):
