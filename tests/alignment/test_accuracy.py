@@ -1,147 +1,34 @@
-"""Alignment on planted truth: rows that say which board they mean, in the words of a symmetry or of another game.
-
-The rows of a planted language are one-hot: class * 16 + square. A probe that copies them reads exactly what they say.
-"""
-
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+"""Accuracy by layer, symmetry and move on planted languages, and on a real model."""
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from mothello_interp import alignment
-from mothello_interp.activations import Activations, Frame, collect
-from mothello_interp.alignment import align, align_by_move, align_up_to_symmetry, best_layer
-from mothello_interp.models import Checkpoint
-from mothello_interp.othello import CONTROLS, SYMMETRIES, Boards, Games, Symmetry, full_length, random_games, replay
-from mothello_interp.probes import Probes, fit_probes, fit_probes_on
-from tests.conftest import tiny_checkpoint, tiny_spec
+from mothello_interp.activations import Frame, collect
+from mothello_interp.alignment import align, align_by_move, best_layer
+from mothello_interp.othello import CONTROLS, SYMMETRIES, Games, Symmetry, random_games
+from mothello_interp.probes import fit_probes, fit_probes_on
+from tests.alignment.scene import (
+    Scene,
+    agreement,
+    copying,
+    noisy,
+    pair,
+    planted,
+    repaired,
+    row_of,
+    through,
+    truthful,
+    written,
+)
+from tests.conftest import tiny_checkpoint
 
 EIGHT = tuple((SYMMETRIES | CONTROLS).values())
 COLUMNS = ["layer", "hook", "source", "target", "symmetry", "accuracy", "low", "high", "moved", "occupied", "guess"]
 COLUMNS += ["predicted", "floor", "ceiling", "ceiling_target", "normalised", "normalised_guess", "normalised_target"]
 COLUMNS += ["normalised_low", "normalised_high", "games"]
 CURVES = ["source", "target", "symmetry", "move", "accuracy", "guess", "predicted", "floor", "ceiling", "games"]
-CHOSEN = ["layer", "source", "target", "symmetry", "accuracy", "moved", "floor", "ceiling", "normalised"]
-CHOSEN += ["runner_up", "runner_up_accuracy", "games"]
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Parallel rows before any language has written them down."""
-
-    games: Games
-    boards: Boards
-    game: np.ndarray
-    move: np.ndarray
-
-    @classmethod
-    def of(cls, games: Games) -> "Scene":
-        game, move = np.nonzero(games.moves[:, : full_length(games.board) - 1] >= 0)
-        return cls(games, replay(games), game, move)
-
-    def truth(self, frame: Frame = "absolute") -> np.ndarray:
-        """What a probe should say, `[row square]`; rows that the relative frame leaves out included."""
-        state = self.boards.state[self.game, self.move]
-        mover = self.boards.mover[self.game, self.move + 1][:, None]
-        return np.asarray(state * (mover if frame == "relative" else 1) + 1)
-
-
-Code = Callable[[int, int, Scene], np.ndarray]
-"""What the rows of (language, layer) say: classes `[row square]`."""
-
-
-def written(code: Code, games: Games, *, layers: Sequence[int], languages: Sequence[int]) -> Activations:
-    """The rows of planted languages."""
-    scene = Scene.of(games)
-    said = np.array([[code(language, layer, scene) for layer in layers] for language in languages])
-    values = torch.nn.functional.one_hot(torch.from_numpy(said).long(), 3).transpose(-1, -2).flatten(-2).float()
-    return Activations(values, tuple(languages), tuple(layers), games, scene.boards, scene.game, scene.move)
-
-
-@pytest.fixture(autouse=True)
-def _planted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows of planted languages need no model."""
-
-    def collect_planted(checkpoint: Checkpoint, games: Games, **wanted: Any) -> Activations:
-        if checkpoint.name == "planted":
-            return written(cast(Code, checkpoint.model), games, **wanted)
-        return collect(checkpoint, games, **wanted)
-
-    monkeypatch.setattr(alignment, "collect", collect_planted)
-
-
-def planted(code: Code) -> Checkpoint:
-    """A code where a checkpoint is expected."""
-    return Checkpoint(cast(Any, code), tiny_spec(), name="planted")
-
-
-def copying(
-    *, languages: int = 2, layers: Sequence[int] = (0,), frame: Frame = "absolute", seed: int | None = None
-) -> Probes:
-    """Probes that read what the rows say; the guess is empty everywhere, or random."""
-    weight = torch.eye(48).expand(languages, len(layers), 48, 48).contiguous()
-    weights = {"weight": weight, "bias": torch.zeros(languages, len(layers), 48)}
-    guess = np.ones((11, 16)) if seed is None else np.random.default_rng(seed).integers(0, 3, (9, 16))
-    return Probes("linear", frame, 4, tuple(range(languages)), tuple(layers), weights, guess.astype(np.int8))
-
-
-def truthful(language: int, layer: int, scene: Scene) -> np.ndarray:
-    """Every language says the board."""
-    return scene.truth()
-
-
-def through(*symmetries: Symmetry) -> Code:
-    """Language k says the board as the kth symmetry shows it."""
-    return lambda language, layer, scene: symmetries[language].boards(scene.truth())
-
-
-def repaired(scene: Scene, rows: np.ndarray, *, seed: int, frame: Frame = "absolute") -> np.ndarray:
-    """The truth, but in some rows the board of a random game at the same move, if there is another."""
-    rng = np.random.default_rng(seed)
-    said = scene.truth(frame).copy()
-    for move in np.unique(scene.move):
-        here = np.flatnonzero(scene.move == move)
-        if len(here) > 1:
-            other = here[(np.arange(len(here)) + rng.integers(1, len(here), len(here))) % len(here)]
-            said[here[rows[here]]] = scene.truth(frame)[other[rows[here]]]
-    return said
-
-
-def noisy(language: int, layer: int, scene: Scene, frame: Frame = "absolute") -> np.ndarray:
-    """A language that is wrong on some squares, another on each."""
-    rng = np.random.default_rng(10 * language + layer + 3)
-    said = scene.truth(frame)
-    return np.where(rng.random(said.shape) < 0.2 + 0.1 * language, rng.integers(0, 3, said.shape), said)
-
-
-def row_of(table: pd.DataFrame, **key: Any) -> dict[str, Any]:
-    """The one row of a table with these values."""
-    for name, value in key.items():
-        table = table[table[name] == value]
-    (row,) = table.to_dict("records")
-    return {str(name): value for name, value in row.items()}
-
-
-def pair(table: pd.DataFrame, source: int, target: int, symmetry: str = "identity") -> dict[str, Any]:
-    """The one row of a pair of languages and a symmetry."""
-    return row_of(table, source=source, target=target, symmetry=symmetry)
-
-
-def agreement(scene: Scene, one: Symmetry, other: Symmetry) -> float:
-    """In how many squares the boards of a scene look the same through two symmetries, square by square."""
-    image, second = one.squares(4), other.squares(4)
-    same = 0
-    for board in scene.truth():
-        through_one, through_other = np.empty(16), np.empty(16)
-        for square in range(16):
-            through_one[image[square]] = board[square]
-            through_other[second[square]] = board[square]
-        same += int((through_one == through_other).sum())
-    return same / scene.truth().size
 
 
 def test_languages_that_say_the_same_are_aligned() -> None:
@@ -392,40 +279,6 @@ def test_a_curve_is_of_its_move() -> None:
     assert own["games"].tolist() == [int((games.lengths > move).sum()) for move in range(11)]
 
 
-def test_the_symmetry_is_chosen_on_one_half_and_scored_on_the_other() -> None:
-    """Language 1 changes its map between the halves: the choice of the first is scored on the second."""
-    games = random_games(81, board=4, seed=4)
-    first_half = {game.tobytes() for game in games.moves[:40]}
-    first, second = SYMMETRIES["diagonal"], SYMMETRIES["half_turn"]
-
-    def code(language: int, layer: int, scene: Scene) -> np.ndarray:
-        if language == 0:
-            return scene.truth()
-        early = np.array([game.tobytes() in first_half for game in scene.games.moves])[scene.game]
-        return np.where(early[:, None], first.boards(scene.truth()), second.boards(scene.truth()))
-
-    assert len(first_half) == 40
-    table = align_up_to_symmetry(copying(layers=(0, 1)), planted(code), games, layer=1)
-    assert list(table) == CHOSEN
-    assert list(zip(table["source"], table["target"], strict=True)) == [(0, 0), (0, 1), (1, 0), (1, 1)]
-    row = row_of(table, source=0, target=1)
-    assert (row["layer"], row["symmetry"], row["games"]) == (1, "diagonal", 41)
-    held_out = Scene.of(games[40:])
-    assert row["accuracy"] == pytest.approx(agreement(held_out, second, first))
-    chosen_on = Scene.of(games[:40])
-    others = {
-        name: agreement(chosen_on, first, symmetry) for name, symmetry in SYMMETRIES.items() if name != "diagonal"
-    }
-    runner_up = max(others, key=lambda name: others[name])
-    assert row["runner_up"] == runner_up
-    assert row["runner_up_accuracy"] == pytest.approx(agreement(held_out, second, SYMMETRIES[runner_up]))
-    scored = pair(align(copying(layers=(1,)), planted(code), games[40:], resamples=2), 0, 1, "diagonal")
-    for name in ("accuracy", "moved", "floor", "ceiling", "normalised"):
-        assert row[name] == pytest.approx(scored[name]), name
-    assert row_of(table, source=0, target=0)["symmetry"] == "identity"
-    assert row_of(table, source=0, target=0)["accuracy"] == 1
-
-
 def test_the_layer_is_chosen_by_the_source_alone() -> None:
     """Each language is right at a layer of its own, and the other pairs and symmetries have no say."""
 
@@ -466,10 +319,8 @@ def test_a_real_model(frame: Frame) -> None:
             assert row["ceiling"] > row["high"]
             assert row["low"] <= row["accuracy"]
     assert len(align_by_move(probes, checkpoint, games, layer=1)) == 2 * 2 * 4 * 11
-    assert len(align_up_to_symmetry(probes, checkpoint, games, layer=0)) == 2 * 2
 
 
-@pytest.mark.parametrize("measure", [align_by_move, align_up_to_symmetry])
-def test_a_layer_without_a_probe(measure: Callable[..., pd.DataFrame]) -> None:
+def test_a_layer_without_a_probe() -> None:
     with pytest.raises(ValueError, match=r"layer 1: .*\[0\]"):
-        measure(copying(), planted(truthful), random_games(4, board=4, seed=1), layer=1)
+        align_by_move(copying(), planted(truthful), random_games(4, board=4, seed=1), layer=1)

@@ -1,0 +1,137 @@
+"""Predictions and truths of parallel rows, and their sums over games and moves: what every table of alignment is made of."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from mothello_interp.activations import Activations, collect
+from mothello_interp.models import Checkpoint
+from mothello_interp.othello import SYMMETRIES, Games, Symmetry
+from mothello_interp.probes import Probes
+
+ALL_FOUR = tuple(SYMMETRIES.values())
+
+
+def at_layer(
+    probes: Probes, checkpoint: Checkpoint, games: Games, layer: int, symmetries: Sequence[Symmetry]
+) -> "Scores":
+    """The scores of every language of the probes at one layer."""
+    if layer not in probes.layers:
+        raise ValueError(f"layer {layer}: these probes were fitted at layers {list(probes.layers)}")
+    return Scores(probes, collect(checkpoint, games, layers=[layer], languages=probes.languages), symmetries)
+
+
+class Hits:
+    """How many squares of each row one probe reads right, on one language's rows."""
+
+    def __init__(
+        self, right: np.ndarray, plain: np.ndarray, floor: np.ndarray, moved: list[float], occupied: list[float]
+    ):
+        self.right = right  # share of squares, [symmetry row]
+        self.plain = plain  # under the identity, [row]
+        self.floor = floor  # expected against another game's board, [row]
+        self.moved = moved
+        self.occupied = occupied
+
+
+class Scores:
+    """Predictions and truths of parallel rows, and their sums over games and moves."""
+
+    def __init__(self, probes: Probes, activations: Activations, symmetries: Sequence[Symmetry]):
+        self.probes = probes
+        self.activations = activations
+        self.symmetries = tuple(symmetries)
+        self.kept, self.truth = activations.labels(probes.frame)
+        if len(self.kept) == 0:
+            raise ValueError(
+                f"{len(activations.games)} games leave no rows to score: pass more, of two moves or longer"
+            )
+        self.game = activations.game[self.kept]
+        self.move = activations.move[self.kept]
+        self.images = [symmetry.boards(self.truth) for symmetry in symmetries]
+        known = np.minimum(self.move, len(probes.guess) - 1)
+        self.guessed = np.stack([(probes.guess[known] == image).mean(axis=1) for image in self.images])
+        self.guess = [float(row.mean()) for row in self.guessed]
+        self.class_counts = np.stack([_counts(self.truth == label, self.move) for label in range(3)], axis=-1)
+        self.sizes = np.bincount(self.game, minlength=len(activations.games))
+        self.moves, self.games_at_move = np.unique(self.move, return_counts=True)
+
+    def predict(self, layer: int, source: int, target: int) -> np.ndarray:
+        """What P_src reads in the target's rows, int8 `[row square]`."""
+        return self.probes.predict(self.activations.at(target, layer), source, layer)[self.kept]
+
+    def hits(self, layer: int, source: int, target: int) -> Hits:
+        predicted = self.predict(layer, source, target)
+        right = [predicted == image for image in self.images]
+        moved, occupied = [], []
+        for hit, image in zip(right, self.images, strict=True):
+            moved.append(_share(hit, image != self.truth))
+            occupied.append(_share(hit, image != 1))
+        shares = np.stack([hit.mean(axis=1) for hit in right])
+        return Hits(shares, (predicted == self.truth).mean(axis=1), self._floor(predicted), moved, occupied)
+
+    def _floor(self, predicted: np.ndarray) -> np.ndarray:
+        """Expected agreement of each row's prediction with the boards of all OTHER games at its move, `[row]`."""
+        at_move = self.class_counts[self.move]
+        agreeing = np.where(predicted == 0, at_move[..., 0], np.where(predicted == 1, at_move[..., 1], at_move[..., 2]))
+        others = (agreeing - (predicted == self.truth)).mean(axis=1)
+        return others / np.maximum(np.bincount(self.move)[self.move] - 1, 1)
+
+    def per_game(self, share: np.ndarray) -> np.ndarray:
+        """Sum over the rows of each game, `[game]`."""
+        return np.bincount(self.game, weights=share, minlength=len(self.sizes))
+
+    def per_game_and_square(self, cells: np.ndarray) -> np.ndarray:
+        """Sum over the rows of each game, `[game square]`, of cells `[row square]`."""
+        sums = np.zeros((len(self.sizes), cells.shape[1]))
+        np.add.at(sums, self.game, cells)
+        return sums
+
+    def differing(self, one: int, other: int) -> np.ndarray:
+        """Share of squares where two images differ, `[row]`."""
+        return (self.images[one] != self.images[other]).mean(axis=1)
+
+    def another_game(self) -> np.ndarray:
+        """For each row the row of another game at its move number (its own if there is none), `[row]`."""
+        order = np.lexsort((self.game, self.move))
+        following = np.empty_like(order)
+        following[order] = np.roll(order, -1)
+        last = np.append(np.flatnonzero(np.diff(self.move[order])), len(order) - 1)
+        first = np.append(0, last[:-1] + 1)
+        following[order[last]] = order[first]
+        return following
+
+    def resamplings(self, resamples: int, seed: int) -> np.ndarray:
+        """How often each bootstrap sample has each game, `[resample game]`."""
+        n = len(self.sizes)
+        return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), resamples)
+
+    def per_move(self, share: np.ndarray) -> np.ndarray:
+        """Mean over the rows of each move number, `[move]`."""
+        return np.bincount(self.move, weights=share)[self.moves] / self.games_at_move
+
+    def mean(self, sums: np.ndarray) -> float:
+        return float(sums.sum() / self.sizes.sum())
+
+    def interval(self, weights: np.ndarray, value: np.ndarray, *between: np.ndarray) -> tuple[float, float]:
+        """95% bootstrap interval over games of a mean, or of (mean - floor) / (ceiling - floor)."""
+        n = weights @ self.sizes
+        means = weights @ value / n
+        if between:
+            floor, ceiling = (weights @ part / n for part in between)
+            means = (means - floor) / (ceiling - floor)
+        low, high = np.quantile(means, [0.025, 0.975])
+        return float(low), float(high)
+
+
+def _counts(mask: np.ndarray, move: np.ndarray) -> np.ndarray:
+    """How many rows of each move number are True on each square, int32 `[move square]`."""
+    counts = np.zeros((move.max() + 1, mask.shape[1]), np.int32)
+    np.add.at(counts, move, mask)
+    return counts
+
+
+def _share(hit: np.ndarray, among: np.ndarray) -> float:
+    """Share of hits among some cells, NaN if there are none."""
+    cells = among.sum()
+    return float((hit & among).sum() / cells) if cells else np.nan

@@ -1,0 +1,252 @@
+"""Maps between planted languages: chosen on one half, scored on the other; the contest of two; and the group test."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from mothello_interp.alignment import GroupTest, align, align_up_to_symmetry, contest, group_test
+from mothello_interp.othello import CONTROLS, SYMMETRIES, Symmetry, random_games
+from mothello_interp.probes import fit_probes
+from tests.alignment.scene import (
+    Code,
+    Scene,
+    agreement,
+    copying,
+    pair,
+    planted,
+    reading,
+    repaired,
+    row_of,
+    through,
+    truthful,
+)
+from tests.conftest import tiny_checkpoint
+
+EIGHT = SYMMETRIES | CONTROLS
+CHOSEN = ["layer", "hook", "source", "target", "symmetry", "accuracy", "low", "high", "moved", "floor", "ceiling"]
+CHOSEN += ["normalised", "runner_up", "runner_up_accuracy", "margin", "margin_low", "margin_high", "margin_ceiling"]
+CHOSEN += ["games"]
+GAMES = random_games(60, board=4, seed=3)
+
+
+def test_the_symmetry_is_chosen_on_one_half_and_scored_on_the_other() -> None:
+    """Language 1 changes its map between the halves: the choice of the first is scored on the second."""
+    games = random_games(81, board=4, seed=4)
+    first_half = {game.tobytes() for game in games.moves[:40]}
+    first, second = SYMMETRIES["diagonal"], SYMMETRIES["half_turn"]
+
+    def code(language: int, layer: int, scene: Scene) -> np.ndarray:
+        if language == 0:
+            return scene.truth()
+        early = np.array([game.tobytes() in first_half for game in scene.games.moves])[scene.game]
+        return np.where(early[:, None], first.boards(scene.truth()), second.boards(scene.truth()))
+
+    assert len(first_half) == 40
+    table = align_up_to_symmetry(copying(layers=(0, 1)), planted(code), games, layer=1)
+    assert list(table) == CHOSEN
+    assert list(zip(table["source"], table["target"], strict=True)) == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    row = row_of(table, source=0, target=1)
+    assert (row["layer"], row["symmetry"], row["games"]) == (1, "diagonal", 41)
+    held_out = Scene.of(games[40:])
+    assert row["accuracy"] == pytest.approx(agreement(held_out, second, first))
+    chosen_on = Scene.of(games[:40])
+    others = {
+        name: agreement(chosen_on, first, symmetry) for name, symmetry in SYMMETRIES.items() if name != "diagonal"
+    }
+    runner_up = max(others, key=lambda name: others[name])
+    assert row["runner_up"] == runner_up
+    assert row["runner_up_accuracy"] == pytest.approx(agreement(held_out, second, SYMMETRIES[runner_up]))
+    scored = pair(align(copying(layers=(1,)), planted(code), games[40:], resamples=2), 0, 1, "diagonal")
+    for name in ("accuracy", "moved", "floor", "ceiling", "normalised"):
+        assert row[name] == pytest.approx(scored[name]), name
+    assert row_of(table, source=0, target=0)["symmetry"] == "identity"
+    assert row_of(table, source=0, target=0)["accuracy"] == 1
+
+
+@pytest.mark.parametrize("name", EIGHT)
+def test_an_aligned_pair_wins_its_contest_by_as_much_as_a_language_with_itself(name: str) -> None:
+    """A probe at home is right wherever two images differ, and the other image never is: the margin is 1."""
+    own = SYMMETRIES["identity"], EIGHT[name]
+    table = align_up_to_symmetry(
+        reading(*own), planted(through(*own)), GAMES, layer=0, symmetries=tuple(EIGHT.values())
+    )
+    row = row_of(table, source=0, target=1)
+    assert row["symmetry"] == name
+    assert row["margin"] == row["margin_low"] == row["margin_high"] == row["margin_ceiling"] == 1
+    assert row_of(table, source=1, target=0)["symmetry"] == EIGHT[name].inverse.name
+
+
+def test_the_margin_counts_the_squares_where_the_images_differ() -> None:
+    """A target that says its board through one map in most rows, through another in the rest."""
+    first, second = SYMMETRIES["diagonal"], SYMMETRIES["half_turn"]
+
+    def code(language: int, layer: int, scene: Scene) -> np.ndarray:
+        often = (scene.game % 4 > 0)[:, None]
+        images = first.boards(scene.truth()), second.boards(scene.truth())
+        return np.where(often, *images) if language else scene.truth()
+
+    table = align_up_to_symmetry(copying(), planted(code), GAMES, layer=0, resamples=200)
+    row = row_of(table, source=0, target=1)
+    scene = Scene.of(GAMES[30:])
+    one, other = first.boards(scene.truth()), second.boards(scene.truth())
+    said = code(1, 0, scene)
+    assert (row["symmetry"], row["runner_up"]) == ("diagonal", "half_turn")
+    differ = one != other
+    assert row["margin"] == pytest.approx(((said == one)[differ].sum() - (said == other)[differ].sum()) / differ.sum())
+    assert row["margin_low"] < row["margin"] < row["margin_high"] < 1
+    assert row["margin_ceiling"] == 1
+
+
+def test_rows_that_say_nothing_have_no_margin() -> None:
+    """Boards of other games: no symmetry is favoured."""
+
+    def code(language: int, layer: int, scene: Scene) -> np.ndarray:
+        return repaired(scene, np.full(len(scene.move), language == 1), seed=5)
+
+    table = align_up_to_symmetry(copying(), planted(code), random_games(400, board=4, seed=1), layer=0)
+    row = row_of(table, source=0, target=1)
+    assert row["margin_low"] - 0.02 < 0 < row["margin_high"] + 0.02
+    assert abs(row["margin"]) < 0.1 * row["margin_ceiling"]
+
+
+def contested(code: Code, *maps: str) -> dict[str, np.ndarray]:
+    first, second = (SYMMETRIES[name] for name in maps)
+    probes, games = copying(), random_games(200, board=4, seed=2)
+    table = contest(probes, planted(code), games, layer=0, source=0, target=1, first=first, second=second, resamples=99)
+    return {str(name): table[name].to_numpy() for name in table}
+
+
+def test_a_mixture_over_squares_is_told_square_by_square() -> None:
+    """The upper half of the board is read through one map, the lower through another."""
+    first, second = SYMMETRIES["identity"], SYMMETRIES["half_turn"]
+
+    def code(language: int, layer: int, scene: Scene) -> np.ndarray:
+        upper = np.arange(16) < 8
+        return np.where(upper, first.boards(scene.truth()), second.boards(scene.truth())) if language else scene.truth()
+
+    found = contested(code, "identity", "half_turn")
+    upper, open_ = np.arange(16) < 8, found["cells"] > 0
+    assert not found["fixed"].any()
+    assert found["first"][upper & open_].tolist() == found["low"][upper & open_].tolist() == [1] * 8
+    assert found["second"][~upper & open_].tolist() == [1] * 8
+    assert found["high"][~upper & open_].tolist() == [-1] * 8
+    assert found["agreed"][open_].tolist() == [1] * 16
+
+
+def test_two_images_superposed_have_both_at_every_square() -> None:
+    """Each row is read through one of two maps, by its game: every square has its share of both."""
+    first, second = SYMMETRIES["identity"], SYMMETRIES["half_turn"]
+
+    def code(language: int, layer: int, scene: Scene) -> np.ndarray:
+        odd = (scene.game % 2 == 1)[:, None]
+        return np.where(odd, first.boards(scene.truth()), second.boards(scene.truth())) if language else scene.truth()
+
+    found = contested(code, "identity", "half_turn")
+    assert (np.abs(found["first"] - found["second"]) < 0.35).all()
+    assert np.abs(found["neither"]).max() < 1e-12
+    assert (found["low"] < 0).sum() >= 12
+    assert (found["high"] > 0).sum() >= 12
+
+
+def test_only_the_squares_that_both_maps_fix() -> None:
+    """The diagonal is read, all else comes from other games."""
+
+    def code(language: int, layer: int, scene: Scene) -> np.ndarray:
+        other = repaired(scene, np.full(len(scene.move), True), seed=2)
+        return np.where(np.arange(16) % 5 == 0, scene.truth(), other) if language else scene.truth()
+
+    found = contested(code, "identity", "diagonal")
+    assert np.flatnonzero(found["fixed"]).tolist() == [0, 5, 10, 15]
+    assert found["cells"][found["fixed"]].tolist() == [0] * 4
+    assert found["agreed"][found["fixed"]].tolist() == [1] * 4
+    open_ = found["cells"] > 0
+    assert np.abs(found["first"] - found["first_null"])[open_].max() < 0.1
+    assert np.abs(found["second"] - found["second_null"])[open_].max() < 0.1
+    assert np.abs(found["agreed"] - found["agreed_null"])[open_].max() < 0.1
+
+
+def composed(*own: Symmetry) -> dict[tuple[int, int], Symmetry]:
+    """The maps of languages each of which sees the board through a symmetry of its own."""
+    return {(a, b): own[a].inverse @ own[b] for a, b in permutations(range(len(own)), 2)}
+
+
+def test_one_shared_code_passes_whole() -> None:
+    own = [SYMMETRIES[name] for name in ("identity", "half_turn", "diagonal", "identity", "antidiagonal")]
+    found = group_test(composed(*own), draws=999)
+    assert found == GroupTest(5, 10, 10, 10, 10, 6, 1 / 1000, found.p_shuffled, 999)
+    assert found.p_shuffled < 0.05
+
+
+def test_the_order_of_composition_counts() -> None:
+    """Quarter turns and reflections do not commute: maps composed the other way round fail."""
+    own = [EIGHT[name] for name in ("identity", "quarter_turn", "diagonal", "flip_rows")]
+    group = tuple(EIGHT.values())
+    right = composed(*own)
+    wrong = {(a, b): own[b] @ own[a].inverse for a, b in permutations(range(4), 2)}
+    assert group_test(right, symmetries=group, draws=9).consistent == 4
+    assert group_test(wrong, symmetries=group, draws=9).consistent < 4
+
+
+def test_the_maps_of_planted_languages_compose() -> None:
+    """From rows to the test, with maps of order four among them."""
+    own = [EIGHT[name] for name in ("identity", "quarter_turn", "diagonal", "flip_rows")]
+    table = align_up_to_symmetry(
+        reading(*own), planted(through(*own)), GAMES, layer=0, symmetries=tuple(EIGHT.values()), resamples=9
+    )
+    pairs = table[table["source"] != table["target"]]
+    maps = {
+        (source, target): EIGHT[name]
+        for source, target, name in zip(pairs["source"], pairs["target"], pairs["symmetry"], strict=True)
+    }
+    found = group_test(maps, symmetries=tuple(EIGHT.values()), draws=99)
+    assert (found.mutual, found.consistent) == (6, 4)
+
+
+def test_random_maps_pass_as_often_as_they_should() -> None:
+    """Four languages: three independent checks, one time in four each."""
+    rng = np.random.default_rng(0)
+    four = list(SYMMETRIES.values())
+    whole = 0
+    for _ in range(300):
+        maps: dict[tuple[int, int], Symmetry] = {}
+        for a, b in permutations(range(4), 2):
+            maps[a, b] = maps[b, a].inverse if b < a else four[rng.integers(4)]
+        whole += group_test(maps, draws=1).consistent == 4
+    assert whole == pytest.approx(300 / 4**3, abs=3 * (300 / 64) ** 0.5)
+    own = [four[0], four[3], four[1], four[0]]
+    assert group_test(composed(*own), draws=4000).p_random == pytest.approx(1 / 64, abs=0.006)
+
+
+def test_one_common_map_is_no_evidence_when_shuffled() -> None:
+    """All languages alike: random maps hardly do that, but the maps dealt anew always do."""
+    found = group_test(composed(*[SYMMETRIES["identity"]] * 5), draws=999)
+    assert found.p_random == 1 / 1000
+    assert found.p_shuffled == 1
+
+
+def test_maps_that_differ_by_direction_count_as_failed() -> None:
+    maps = composed(*[SYMMETRIES["identity"]] * 4)
+    maps[0, 1] = SYMMETRIES["half_turn"]
+    found = group_test(maps, draws=9)
+    assert (found.mutual, found.pairs, found.consistent, found.triangles) == (5, 6, 2, 4)
+
+
+def test_what_cannot_be_tested() -> None:
+    maps = composed(*[SYMMETRIES["identity"]] * 3)
+    with pytest.raises(ValueError, match=r"no map for \[\(2, 1\)\]"):
+        group_test({pair: symmetry for pair, symmetry in maps.items() if pair != (2, 1)})
+    with pytest.raises(ValueError, match="three or more languages"):
+        group_test(composed(*[SYMMETRIES["identity"]] * 2))
+    with pytest.raises(ValueError, match="not closed under composition"):
+        group_test(maps, symmetries=(SYMMETRIES["identity"], CONTROLS["quarter_turn"]))
+    with pytest.raises(ValueError, match="not closed under composition"):
+        align_up_to_symmetry(copying(), planted(truthful), GAMES, layer=0, symmetries=(SYMMETRIES["diagonal"],))
+    with pytest.raises(ValueError, match=r"layer 1: .*\[0\]"):
+        align_up_to_symmetry(copying(), planted(truthful), GAMES, layer=1)
+
+
+def test_a_real_model() -> None:
+    checkpoint = tiny_checkpoint("unified")
+    probes = fit_probes(checkpoint, random_games(100, board=4, seed=1), batch=128, epochs=2, seed=0)
+    assert len(align_up_to_symmetry(probes, checkpoint, GAMES, layer=0, resamples=9)) == 2 * 2
