@@ -18,7 +18,7 @@ from einops import rearrange, repeat
 
 from mothello_interp.activations import hook_name
 from mothello_interp.models import Checkpoint
-from mothello_interp.othello import Games, full_length, legal_prefixes, replay
+from mothello_interp.othello import SYMMETRIES, Games, Symmetry, full_length, legal_prefixes, replay
 
 Metric = Callable[[torch.Tensor], torch.Tensor | float]
 HOOKS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
@@ -130,7 +130,14 @@ def minimal_pairs(games: Games, n: int, *, seed: int, earliest: int = 4, latest:
 
 
 def recovery(
-    checkpoint: Checkpoint, pairs: Pairs, *, base: int, donor: int, resamples: int = 1000, seed: int = 0
+    checkpoint: Checkpoint,
+    pairs: Pairs,
+    *,
+    base: int,
+    donor: int,
+    symmetry: Symmetry = SYMMETRIES["identity"],
+    resamples: int = 1000,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """How much of the clean prediction returns when the donor language's clean state is put into the base language's run.
 
@@ -142,10 +149,12 @@ def recovery(
     Args:
         base: the language of the corrupted run, and of the tokens that m reads.
         donor: the language in which the clean game is read; `base` itself gives the ceiling.
+        symmetry: the map through which base is thought to see the donor's boards (g of base and donor, as in
+            `align_up_to_symmetry`): the donor reads the clean game that this map shows as it is.
 
     Returns:
         One row per layer and offset (of the patched move from the changed one, from -1 to SHARED_AFTER): layer, hook,
-        offset, base, donor, recovery, low, high (95% bootstrap over pairs), zero, zero_low, zero_high (the same with the
+        offset, base, donor, symmetry, recovery, low, high (95% bootstrap over pairs), zero, zero_low, zero_high (the same with the
         donor's state of another pair at the same move number, or at its own if it is shorter), pairs, dropped (pairs
         whose clean and corrupted runs differ by less than 0.05).
 
@@ -157,7 +166,7 @@ def recovery(
     model, metric = checkpoint.model, _mass_difference(checkpoint, pairs, base)
     clean, clean_last = _read(checkpoint, pairs.clean, base)
     corrupted, last = _read(checkpoint, pairs.corrupted, base)
-    given, given_last = _read(checkpoint, pairs.clean, donor)
+    given, given_last = _read(checkpoint, symmetry.inverse.games(pairs.clean), donor)
     ends = last.max(axis=1)
     with torch.inference_mode():
         unpatched = metric(model(corrupted), ends).double().numpy()
@@ -177,7 +186,7 @@ def recovery(
     tables = []
     for layer, residual in enumerate(_cache(model, corrupted, "resid_pre")):
         row: dict[str, Any] = {"layer": layer - 1, "hook": hook_name(layer - 1)}
-        row |= {"offset": range(-1, SHARED_AFTER + 1), "base": base, "donor": donor}
+        row |= {"offset": range(-1, SHARED_AFTER + 1), "base": base, "donor": donor, "symmetry": symmetry.name}
         for name, (who, where) in donors.items():
             values = states[layer][who, where]
             patched = _patched(model, residual, layer, "resid_pre", values, positions, lambda x: metric(x, ends))

@@ -17,8 +17,8 @@ from transformer_lens import patching as reference
 from mothello_interp import patching as module
 from mothello_interp.activations import hook_name
 from mothello_interp.languages import Mothello
-from mothello_interp.models import Checkpoint, build_model, load
-from mothello_interp.othello import Games, random_games, replay
+from mothello_interp.models import Checkpoint, ModelSpec, build_model, load
+from mothello_interp.othello import CONTROLS, SYMMETRIES, Games, random_games, replay
 from mothello_interp.patching import HOOKS, SHARED_AFTER, Pairs, minimal_pairs, patch_grid, recovery
 from tests.conftest import every_world, scramble, tiny_checkpoint, tiny_spec
 
@@ -395,12 +395,17 @@ class ByHand:
             return self.m(self.checkpoint.model.run_with_hooks(tokens, fwd_hooks=[(name, put)])[0, -1], pair)
 
 
+_SIZES = {"n_layers": 2, "d_model": 16, "n_heads": 2}
+NAIVE = ModelSpec.read({"world": {"board": 4, "languages": ["atomic", "atomic"]}, "model": _SIZES}, "naive")
+
+
 @cache
 def sharp(world: str = "atomic") -> Checkpoint:
     """An untrained model with weights so large that it is sure of what it says."""
-    built = build_model(tiny_spec(world), seed=0).eval()
+    spec = NAIVE if world == "naive" else tiny_spec(world)
+    built = build_model(spec, seed=0).eval()
     scramble(built, scale=0.5, seed=2)
-    return Checkpoint(built, tiny_spec(world), {"seed": 0}, f"sharp/{world}")
+    return Checkpoint(built, spec, {"seed": 0}, f"sharp/{world}")
 
 
 def some_of(pairs: Pairs, which: list[int]) -> Pairs:
@@ -598,3 +603,25 @@ def test_a_language_that_is_no_input(base: int, donor: int) -> None:
     """The output language is only written."""
     with pytest.raises(ValueError, match="language 0 is no input language of this Mothello"):
         recovery(tiny_checkpoint("unified"), pairs_of(4), base=base, donor=donor)
+
+
+@pytest.mark.parametrize("name", ["diagonal", "quarter_turn"])
+def test_a_donor_seen_through_a_map(name: str) -> None:
+    """Language 1 writes the square that the map shows with the embedding of the square itself: read through the inverse
+    map it is language 0."""
+    checkpoint, turn = sharp("naive"), (SYMMETRIES | CONTROLS)[name]
+    pairs = told_apart("naive", 0, 3)
+    own = recovery(checkpoint, pairs, base=0, donor=0, resamples=5)
+    weights = checkpoint.model.W_E.data
+    words = torch.from_numpy(checkpoint.mothello.words[:, :, 0].astype(np.int64))
+    playable = words[0] > 0
+    before = weights.clone()
+    try:
+        weights[words[1, torch.from_numpy(turn.squares(4))[playable]]] = before[words[0, playable]]
+        through = recovery(checkpoint, pairs, base=0, donor=1, symmetry=turn.inverse, resamples=5)
+        plain = recovery(checkpoint, pairs, base=0, donor=1, resamples=5)
+    finally:
+        weights.copy_(before)
+    assert set(through["symmetry"]) == {turn.inverse.name}
+    assert through["recovery"].to_numpy() == pytest.approx(own["recovery"].to_numpy(), abs=1e-5)
+    assert (plain["recovery"] - own["recovery"]).abs().max() > 0.1
