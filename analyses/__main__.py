@@ -1,8 +1,9 @@
 """`python -m analyses`: every figure and table of the report, from the bundled checkpoints."""
 
 import time
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -11,7 +12,19 @@ from rich.table import Table
 from analyses import _runner
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-_OUT = typer.Option(help="folder to write to")
+
+
+class Scale(StrEnum):
+    """Which presets the models come from."""
+
+    MINI = "mini"
+    PAPER = "paper"
+
+
+Out = Annotated[Path, typer.Option(help="folder to write to")]
+Size = Annotated[Scale, typer.Option(help="size of the models; paper: give your own with --runs")]
+Runs = Annotated[Path | None, typer.Option(help="measure the finished runs in this folder as well, RUNS/PRESET-seedS")]
+Device = Annotated[str, typer.Option(help="where models are put, such as cuda")]
 
 
 @app.callback(invoke_without_command=True)
@@ -26,9 +39,9 @@ def _list(context: typer.Context) -> None:
 
 
 @app.command("all")
-def run_all(out: Annotated[Path, _OUT] = Path("figures")) -> None:
+def run_all(out: Out = Path("figures"), scale: Size = Scale.MINI, runs: Runs = None, device: Device = "cpu") -> None:
     """Run every analysis and write the report, `index.html`."""
-    _run(list(_runner.find()), out)
+    _run(list(_runner.find()), out, scale=scale.value, runs=runs, device=device)
 
 
 @app.command("record")
@@ -49,7 +62,8 @@ def record(
         raise SystemExit(f"error: {error}") from None
 
 
-def _run(names: list[str], out: Path) -> None:
+def _run(names: list[str], out: Path, **zoo: Any) -> None:
+    from analyses._models import NoModels, Zoo
     from analyses._report import write_report
 
     console = Console()
@@ -60,17 +74,25 @@ def _run(names: list[str], out: Path) -> None:
         raise SystemExit(f"error: {out} cannot be made ({error.strerror}); choose another --out") from None
     for name in names:
         began = time.perf_counter()
-        _runner.run(found[name], out, console)
+        try:
+            _runner.run(found[name], out, console, **zoo)
+        except NoModels as error:
+            if len(names) == 1:
+                raise SystemExit(f"error: {error}") from None
+            console.print(f"{name}: left out, for there is no model of it")
+            continue
         console.print(f"  {time.perf_counter() - began:.0f} s")
     if not _runner.has_browser():
         console.print("No Chrome or Chromium found, so no PNG and SVG: install one, or run `plotly_get_chrome`.")
-    console.print(f"Open {write_report(out)}")
+    console.print(f"Open {write_report(out, Zoo(**zoo))}")
 
 
 def _add(analysis: _runner.Analysis) -> None:
     @app.command(analysis.name, help=f"{analysis.title}\n\n{analysis.text}")
-    def command(out: Annotated[Path, _OUT] = Path("figures")) -> None:
-        _run([analysis.name], out)
+    def command(
+        out: Out = Path("figures"), scale: Size = Scale.MINI, runs: Runs = None, device: Device = "cpu"
+    ) -> None:
+        _run([analysis.name], out, scale=scale.value, runs=runs, device=device)
 
 
 for _analysis in _runner.find().values():

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -28,39 +29,81 @@ Measure = Callable[[Checkpoint], pd.DataFrame]
 Models = Mapping[str, str]  # presets, and the regime under which a table lists each
 
 
-def over_models(analysis: str, measure: Measure, models: Models = MODELS, *, compute: bool = True) -> pd.DataFrame:
-    """What `measure` finds in the bundled ones of these models, and the stored rows of other models and seeds.
+@dataclass(frozen=True)
+class Zoo:
+    """Which checkpoints are measured: the bundled ones, and those of finished runs.
+
+    Attributes:
+        scale: "mini" or "paper": the folder of presets that the models come from.
+        runs: folder of finished runs, `RUNS/PRESET-seedSEED`; none are looked for without it.
+        device: where models are put.
+    """
+
+    scale: str = "mini"
+    runs: Path | None = None
+    device: str = "cpu"
+
+    def preset(self, model: str) -> str:
+        """A model's preset at this scale."""
+        return model.replace("mini/", f"{self.scale}/", 1)
+
+    def folders(self, preset: str) -> list[Path]:
+        """Its checkpoints, the bundled one first."""
+        found = [BUNDLE / preset] if (BUNDLE / preset).is_dir() else []
+        return found + (sorted(self.runs.glob(f"{preset}-seed*/checkpoint")) if self.runs else [])
+
+
+BUNDLED = Zoo()
+
+
+class NoModels(ValueError):
+    """There is nothing to show: no checkpoint and no stored rows."""
+
+
+def over_models(
+    analysis: str, measure: Measure, models: Models = MODELS, *, zoo: Zoo = BUNDLED, compute: bool = True
+) -> pd.DataFrame:
+    """What `measure` finds in the checkpoints of these models, and the stored rows of other models and seeds.
 
     Results are cached under a hash of the weights and of the code that measures.
 
     Args:
         analysis: its name.
         measure: from a checkpoint to a table.
-        models: which ones, and the regime under which the table lists them.
-        compute: False for a measure that takes too long for a figure: only stored rows are given.
+        models: presets at the scale mini, and the regime under which the table lists them.
+        zoo: which checkpoints are measured, and at which scale.
+        compute: False for a measure that the bundled checkpoints have nothing for.
 
     Returns:
         The tables below each other, with columns regime, seed and origin ("computed" or "stored") in front.
 
     Raises:
-        ValueError: if there is nothing of any of these models.
+        NoModels: if there is nothing of any of these models.
     """
-    tables = [_computed(analysis, measure, model, models) for model in models if (BUNDLE / model).is_dir() and compute]
+    regimes = {zoo.preset(model): regime for model, regime in models.items()}
+    folders = {folder: preset for preset in regimes for folder in zoo.folders(preset)}
+    if not compute:
+        folders = {folder: preset for folder, preset in folders.items() if not folder.is_relative_to(BUNDLE)}
+    tables = []
+    for place, (folder, preset) in enumerate(folders.items(), 1):
+        with Console(stderr=True).status(f"{analysis}: measuring {preset} ({place} of {len(folders)})"):
+            tables.append(_computed(analysis, measure, folder, preset, zoo.device))
     known = {(model, seed) for table in tables for model, seed in zip(table["model"], table["seed"], strict=True)}
     stored = TABLES / f"{analysis}.csv"
     if stored.exists():
         kept = pd.read_csv(stored)
-        for model in models:
+        for model in regimes:
             rows = kept[kept["model"] == model]
             rows = rows[[(model, seed) not in known for seed in rows["seed"]]]
             tables += [rows.assign(origin="stored")] if len(rows) else []
     if not tables:
-        raise ValueError(
-            f"{analysis}: none of {', '.join(models)} is bundled or has stored rows; train one and keep its rows "
-            f"with: python -m analyses record {analysis} FOLDER"
+        where = zoo.runs or "a folder of runs"
+        raise NoModels(
+            f"{analysis}: none of {', '.join(regimes)} is bundled, has stored rows or lies in {where}; train one and "
+            f"name the folder of runs with --runs, or keep its rows with: python -m analyses record {analysis} FOLDER"
         )
     table = pd.concat(tables, ignore_index=True)
-    table.insert(0, "regime", table["model"].map(dict(models)))
+    table.insert(0, "regime", table["model"].map(regimes))
     front = ["regime", "seed", "origin"]
     return table[front + [column for column in table if column not in (*front, "model")]]
 
@@ -112,16 +155,14 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
     return target
 
 
-def _computed(analysis: str, measure: Measure, model: str, models: Models) -> pd.DataFrame:
-    """A bundled model's table, from the cache if it is there."""
-    cached = CACHE / f"{analysis}-{Path(model).name}-{_key(analysis, BUNDLE / model)}.csv"
+def _computed(analysis: str, measure: Measure, folder: Path, preset: str, device: str) -> pd.DataFrame:
+    """A checkpoint's table, from the cache if it is there."""
+    cached = CACHE / f"{analysis}-{Path(preset).name}-{_key(analysis, folder)}.csv"
     if cached.exists():
         table = pd.read_csv(cached)
     else:
-        place = f"{list(models).index(model) + 1} of {len(models)}"
-        with Console(stderr=True).status(f"{analysis}: measuring {model} ({place})"):
-            checkpoint = load(model)
-            table = measure(checkpoint).assign(model=model, seed=checkpoint.provenance["seed"])
+        checkpoint = load(folder if not folder.is_relative_to(BUNDLE) else preset, device=device)
+        table = measure(checkpoint).assign(model=preset, seed=checkpoint.provenance["seed"])
         cached.parent.mkdir(parents=True, exist_ok=True)
         partial = cached.with_suffix(".partial")
         table.to_csv(partial, index=False)

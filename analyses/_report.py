@@ -7,7 +7,7 @@ import pandas as pd
 import plotly.io as pio
 from plotly.offline import get_plotlyjs
 
-from analyses._models import REGIMES
+from analyses._models import BUNDLED, REGIMES, Zoo
 from analyses._runner import Analysis, find
 from mothello_interp.models import load
 
@@ -59,29 +59,29 @@ Plotly.newPlot("figure-{name}", f.data, f.layout, {{responsive: true, displaylog
 _KINDS = ("csv", "html", "png", "svg")
 
 
-def write_report(out: Path) -> Path:
+def write_report(out: Path, zoo: Zoo = BUNDLED) -> Path:
     """Write `index.html` from what the analyses left in `out`; analyses that were not run yet are left out."""
     ready = [analysis for analysis in find().values() if (out / f"{analysis.name}.json").exists()]
     contents = "".join(f'<li><a href="#{item.name}">{html.escape(item.title)}</a></li>' for item in ready)
     sections = "\n".join(_section(analysis, out) for analysis in ready)
     page = out / "index.html"
     page.write_text(
-        _PAGE.format(plotly=get_plotlyjs(), models=_models_in_words(), contents=contents, sections=sections),
+        _PAGE.format(plotly=get_plotlyjs(), models=_models_in_words(zoo), contents=contents, sections=sections),
         encoding="utf-8",
     )
     return page
 
 
-def _models_in_words() -> str:
-    """Size and training of the bundled models, as their own folders say."""
-    models = [load(name) for name in REGIMES.values()]
+def _models_in_words(zoo: Zoo) -> str:
+    """Size and training of the models, as their own folders say."""
+    models = [load(folder) for preset in REGIMES.values() for folder in zoo.folders(zoo.preset(preset))[:1]]
     said = {
         f"{spec.board}x{spec.board} board, {spec.model.n_layers} layers of {spec.model.d_model}, "
         f"trained on {checkpoint.provenance['games']:,} random games each"
         for checkpoint in models
         for spec in [checkpoint.spec]
     }
-    return "; ".join(sorted(said))
+    return "; ".join(sorted(said)) or "known by stored rows alone"
 
 
 def _section(analysis: Analysis, out: Path) -> str:

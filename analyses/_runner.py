@@ -5,6 +5,7 @@ import importlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from rich.console import Console
 
@@ -34,10 +35,12 @@ def find() -> dict[str, Analysis]:
     return found
 
 
-def run(analysis: Analysis, out: Path, console: Console) -> None:
-    """Compute (or take from the cache) the table, and write it and its figure."""
+def run(analysis: Analysis, out: Path, console: Console, **settings: Any) -> None:
+    """Compute (or take from the cache) the table, and write it and its figure; settings: of `_models.Zoo`."""
+    from analyses._models import Zoo
+
     module = analysis.module()
-    table = module.compute()
+    table = module.compute(Zoo(**settings))
     figure = module.figure(table)
     out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / f"{analysis.name}.csv", index=False, float_format="%.6g")

@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import LABELS, over_models
+from analyses._models import BUNDLED, LABELS, Zoo, over_models
 from mothello_interp import Checkpoint, random_games
 from mothello_interp.activations import Activations, collect, paper_layer
 from mothello_interp.alignment import align, best_layer
@@ -71,9 +71,9 @@ def _three_quarters_up(rows: Activations) -> Activations:
     return replace(rows, values=rows.values[:, place : place + 1], layers=(rows.layers[place],))
 
 
-def compute() -> pd.DataFrame:
+def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
     """The measure over the bundled models, and the stored rows of the other seeds."""
-    return over_models("anchors", measure)
+    return over_models("anchors", measure, zoo=zoo)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:

@@ -19,7 +19,7 @@ from itertools import product
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import LABELS, over_models
+from analyses._models import BUNDLED, LABELS, Zoo, over_models
 from mothello_interp import Checkpoint, load, random_games
 from mothello_interp.activations import collect
 from mothello_interp.plots import COLOURS, add_curve, layer_name, panel_grid
@@ -46,9 +46,9 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def compute() -> pd.DataFrame:
+def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
     """The measure over the bundled models, and the stored rows of the other seeds."""
-    return over_models("cka", measure)
+    return over_models("cka", measure, zoo=zoo)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import LABELS, over_models
+from analyses._models import BUNDLED, LABELS, Zoo, over_models
 from mothello_interp import Checkpoint, random_games
 from mothello_interp.legality import legal_accuracy
 from mothello_interp.plots import COLOURS, LANGUAGES, add_curve, panel_grid
@@ -28,9 +28,9 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
     return legal_accuracy(checkpoint, random_games(_GAMES, board=checkpoint.spec.board, seed=31))
 
 
-def compute() -> pd.DataFrame:
+def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
     """The measure over the bundled models, and the stored rows of the other seeds."""
-    return over_models("legality", measure)
+    return over_models("legality", measure, zoo=zoo)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:

@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import LABELS, over_models
+from analyses._models import BUNDLED, LABELS, Zoo, over_models
 from mothello_interp import SYMMETRIES, Checkpoint, random_games
 from mothello_interp.alignment import align, align_by_move, best_layer
 from mothello_interp.plots import COLOURS, add_curve, panel_grid
@@ -34,9 +34,9 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
     return table[(table["source"] == source) & (table["target"] == target)].assign(layer=layer)
 
 
-def compute() -> pd.DataFrame:
+def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
     """The measure over the bundled models."""
-    return over_models("moves", measure)
+    return over_models("moves", measure, zoo=zoo)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:

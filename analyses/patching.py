@@ -17,7 +17,7 @@ direction; low and high in the summary are the widest of the two.
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import LABELS, over_models
+from analyses._models import BUNDLED, LABELS, Zoo, over_models
 from mothello_interp import Checkpoint, random_games
 from mothello_interp.patching import minimal_pairs, recovery
 from mothello_interp.plots import add_heatmap, layer_name, panel_grid
@@ -36,9 +36,9 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def compute() -> pd.DataFrame:
+def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
     """The measure over the bundled models, and the stored rows of the other seeds."""
-    return over_models("patching", measure)
+    return over_models("patching", measure, zoo=zoo)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:

@@ -12,25 +12,13 @@ schedule, full ones a usual warm-up and decay), a symmetry (the opening breaks a
 greedy word (mass beside it), a single seed (the table says which there are).
 """
 
-from pathlib import Path
-from typing import Any
-
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import LABELS, over_models
+from analyses._models import BUNDLED, Zoo, over_models
+from analyses._transfer import NAMED, TARGETS, draw, ends, fine_tuned, recorded
 from mothello_interp import Checkpoint
-from mothello_interp.plots import COLOURS, add_curve, panel_grid
 
-_TARGETS = ("atomic", "split", "compositional")
-_SCHEDULES = ("mini", "mini-rising")
-_MODELS = {
-    f"mini/transfer-{target}-{name}-{schedule}-language{source}": regime
-    for target in _TARGETS
-    for name, regime, source in (("naive", "naive", 0), ("anchors8", "anchors", 0), ("unified", "unified", 1))
-    for schedule in _SCHEDULES
-}
-_NAMED = LABELS | {"anchors": "8 anchor tokens"}
 # at the start and the end of fine-tuning: target accuracy, alignment; read off the paper's figure
 _PAPER = {
     ("atomic", "naive"): (0.91, 0.895, 0.45, 0.48),
@@ -46,76 +34,26 @@ _PAPER = {
 
 
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """What `python -m train finetune` has recorded along the way, beside the checkpoint it ended with.
-
-    Raises:
-        ValueError: for a checkpoint that is not in the folder of such a run.
-    """
-    recorded = Path(checkpoint.name).parent / "transfer.csv"
-    if not recorded.is_file() or "recipe" not in checkpoint.provenance:
-        raise ValueError(f"{checkpoint.name}: no {recorded}; give the folder of a run of `python -m train finetune`")
-    table = pd.read_csv(recorded)
-    source = checkpoint.provenance["language"]
-    target = next(language for language in checkpoint.mothello.inputs if language != source)
-    role = table["language"].map({source: "source", target: "target"})
-    kind = type(checkpoint.mothello.languages[target]).__name__.lower()
-    return table.assign(role=role, schedule=checkpoint.provenance["recipe"], target=kind)
+    """What fine-tuning has recorded along the way."""
+    return recorded(checkpoint)
 
 
-def compute() -> pd.DataFrame:
+def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
     """The stored rows: analyses do not train."""
-    return over_models("transfer", measure, _MODELS, compute=False)
+    models = fine_tuned([f"transfer-{target}" for target in TARGETS], zoo.scale)
+    return over_models("transfer", measure, models, zoo=zoo, compute=False)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
     """A column a regime; two rows a target language: accuracy and alignment, and where the target's answers go."""
-    regimes = list(dict.fromkeys(table["regime"]))
-    targets = [target for target in _TARGETS if target in set(table["target"])]
-    titles = [[f"{_NAMED[regime]}" if row == 0 else "" for regime in regimes] for row in range(2 * len(targets))]
-    labels = [f"{target}: {what}" for target in targets for what in ("accuracy", "its answers")]
-    drawing = panel_grid(titles, x="epoch of fine-tuning", y=labels)
-    for place, target in enumerate(targets):
-        for column, regime in enumerate(regimes, 1):
-            here = table[(table["regime"] == regime) & (table["target"] == target)]
-            for faint, (_, rows) in enumerate(here[here["seed"] == here["seed"].min()].groupby("schedule", sort=True)):
-                style: dict[str, Any] = {"column": column, "opacity": 0.35 if faint else 1.0}
-                first = place == 0 and column == 1 and not faint
-                _draw(drawing, rows, COLOURS[regime], row=2 * place + 1, legend=first, **style)
-    return drawing.update_yaxes(range=[0, 1.02])
-
-
-def _draw(drawing: go.Figure, rows: pd.DataFrame, colour: str, *, row: int, **style: Any) -> None:
-    """Both panels of one model and schedule."""
-    source, target = (rows[rows["role"] == role] for role in ("source", "target"))
-    upper: dict[str, Any] = {"x": "epoch", "row": row, **style}
-    lower = {**upper, "row": row + 1}
-    band = ("low", "high") if style["opacity"] == 1 else None
-    add_curve(drawing, source, y="top1", name="source, legal", colour=COLOURS["ceiling"], **upper)
-    add_curve(drawing, target, y="top1", name="target, legal", colour=colour, **upper)
-    add_curve(drawing, target, y="alignment", name="alignment", colour=COLOURS["zero"], band=band, **upper)
-    add_curve(drawing, target, y="floor", name="floor of alignment", colour=COLOURS["zero"], dash="dot", **upper)
-    add_curve(drawing, target, y="top1_any", name="target, legal in any words", colour=COLOURS["diagonal"], **lower)
-    add_curve(drawing, target, y="top1", name="target, legal", colour=colour, **{**lower, "legend": False})
-    for name, dash in (("own", "dash"), ("source", "dot")):
-        words = f"mass on {'its own' if name == 'own' else 'the source' + chr(39) + 's'} words"
-        add_curve(drawing, target, y=f"mass_{name}", name=words, colour=colour, dash=dash, width=1.5, **lower)
+    return draw(table)
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """Start, peak and end of fine-tuning beside the paper's, by target language, regime, schedule and seed."""
     rows = []
     for (kind, regime, schedule, seed), group in table.groupby(["target", "regime", "schedule", "seed"], sort=False):
-        source, target = (group[group["role"] == role].sort_values("games") for role in ("source", "target"))
-        row = {"regime": _NAMED[str(regime)], "target": kind, "schedule": schedule, "seed": seed}
-        for name, part, column in (
-            ("source", source, "top1"),
-            ("target", target, "top1"),
-            ("any words", target, "top1_any"),
-            ("alignment", target, "alignment"),
-        ):
-            row |= {f"{name}, start": part[column].iloc[0], f"{name}, end": part[column].iloc[-1]}
-        row["target, peak"] = target["top1"].max()
-        row |= {"floor, end": target["floor"].iloc[-1], "ceiling, end": target["ceiling"].iloc[-1]}
+        row = {"regime": NAMED[str(regime)], "target": kind, "schedule": schedule, "seed": seed} | ends(group)
         paper = ("paper: target, start", "target, end", "alignment, start", "alignment, end")
         row |= dict(
             zip([paper[0], *(f"paper: {name}" for name in paper[1:])], _PAPER[str(kind), str(regime)], strict=True)

@@ -1,31 +1,32 @@
 """Panels side by side: curves with bands, and heat maps. Tables in, plotly figures out; nothing is computed here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mothello_interp.plots.theme import DIVERGING, faded, themed
+from mothello_interp.plots.theme import DIVERGING, SEQUENTIAL, faded, themed
 
 
-def panel_grid(titles: Sequence[Sequence[str]], *, x: str, y: str | Sequence[str]) -> go.Figure:
-    """Empty panels with shared axes.
+def panel_grid(titles: Sequence[Sequence[str]], *, x: str, y: str | Sequence[str], shared: bool = True) -> go.Figure:
+    """Empty panels.
 
     Args:
         titles: one list a row; an empty string leaves a panel untitled.
         x: label of the x axes, shown below the last row.
         y: label of the y axes, one for all rows or one a row.
+        shared: whether columns share their x axes, and rows their y axes.
     """
     rows, columns = len(titles), len(titles[0])
     figure = make_subplots(
         rows=rows,
         cols=columns,
-        shared_xaxes=True,
-        shared_yaxes=True,
+        shared_xaxes=shared,
+        shared_yaxes=shared,
         subplot_titles=[title for row in titles for title in row],
-        horizontal_spacing=0.03,
-        vertical_spacing=0.09 / rows if rows > 1 else 0,
+        horizontal_spacing=0.03 if shared else 0.06,
+        vertical_spacing=(0.09 if shared else 0.4) / rows if rows > 1 else 0,
     )
     for column in range(1, columns + 1):
         figure.update_xaxes(title_text=x, row=rows, col=column)
@@ -96,8 +97,9 @@ def add_heatmap(
     column: int = 1,
     title: str = "",
     text: bool = True,
+    diverging: bool = True,
 ) -> None:
-    """Draw a heat map on a diverging scale around 0 that all panels share; cells are labelled if `text`.
+    """Draw a heat map on a scale that all panels share, by default one that diverges from 0; cells are labelled if `text`.
 
     The columns `x` and `y` are numbers: on axes of names plotly sorts cells and labels apart.
     """
@@ -109,8 +111,8 @@ def add_heatmap(
             z=grid.to_numpy(),
             zmin=limits[0],
             zmax=limits[1],
-            zmid=0,
-            colorscale=DIVERGING,
+            zmid=0 if diverging else None,
+            colorscale=DIVERGING if diverging else SEQUENTIAL,
             colorbar={"title": {"text": z}, "thickness": 14},
             showscale=row == 1 and column == 1,
             texttemplate="%{z:.2f}" if text else None,
@@ -120,3 +122,57 @@ def add_heatmap(
         row=row,
         col=column,
     )
+
+
+def add_categories(
+    figure: go.Figure,
+    table: pd.DataFrame,
+    *,
+    x: str,
+    y: str,
+    category: str,
+    text: str,
+    order: Sequence[int],
+    colours: Mapping[str, str],
+    row: int = 1,
+    column: int = 1,
+    legend: bool = False,
+) -> None:
+    """Draw a square matrix whose cells are coloured by category.
+
+    Args:
+        order: the values of `x` and `y`, in the order in which they are shown (from the top left corner).
+        colours: of each category, in the order of the legend.
+        legend: whether this panel's categories stand in the legend.
+    """
+    names = [str(value) for value in order]
+    place = {name: index for index, name in enumerate(colours)}
+    cells = table.pivot(index=y, columns=x, values=category).reindex(index=list(order), columns=list(order))
+    labels = table.pivot(index=y, columns=x, values=text).reindex(index=list(order), columns=list(order))
+    steps = [(index + end) / len(colours) for index in range(len(colours)) for end in (0, 1)]
+    figure.add_trace(
+        go.Heatmap(
+            x=names,
+            y=names,
+            z=cells.replace(place).astype(float).to_numpy(),
+            zmin=-0.5,
+            zmax=len(colours) - 0.5,
+            colorscale=list(zip(steps, [colour for colour in colours.values() for _ in (0, 1)], strict=True)),
+            showscale=False,
+            text=labels.to_numpy(),
+            customdata=cells.to_numpy(),
+            texttemplate="%{text}",
+            xgap=1,
+            ygap=1,
+            hovertemplate=f"{y} %{{y}}<br>{x} %{{x}}<br>%{{customdata}} %{{text}}<extra></extra>",
+        ),
+        row=row,
+        col=column,
+    )
+    figure.update_xaxes(type="category", showgrid=False, row=row, col=column)
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, row=row, col=column)
+    for name, colour in colours.items() if legend else ():
+        marker = {"symbol": "square", "size": 12, "color": colour}
+        label = name.replace("_", " ")
+        entry = go.Scatter(x=[None], y=[None], mode="markers", marker=marker, name=label, showlegend=True)
+        figure.add_trace(entry, row=row, col=column)

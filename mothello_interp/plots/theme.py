@@ -11,6 +11,7 @@ COLOURS = {
     "diagonal": "#E69F00",
     "antidiagonal": "#CC79A7",
     "half_turn": "#56B4E9",
+    "none": "#DDDDDD",
     "cka": "#0072B2",
     "retrieval": "#D55E00",
     "cosine": "#009E73",
@@ -20,6 +21,7 @@ COLOURS = {
 }
 LANGUAGES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#555555")
 DIVERGING = "RdBu_r"  # with zmid=0
+SEQUENTIAL = "Viridis"
 PANEL_HEIGHT = 330
 
 _TEMPLATE = go.layout.Template(

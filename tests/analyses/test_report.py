@@ -69,7 +69,7 @@ def run(names: list[str], out: Path) -> None:
         analysis = _runner.find()[name]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(_runner, "has_browser", lambda: False)
-            patch.setattr(analysis.module(), "compute", lambda name=name: table_of(name))
+            patch.setattr(analysis.module(), "compute", lambda zoo, name=name: table_of(name))
             _runner.run(analysis, out, Console(quiet=True))
 
 

@@ -113,18 +113,23 @@ def test_an_option_that_is_none(arguments: list[str], monkeypatch: pytest.Monkey
 def test_commands_run_analyses_and_write_the_report(
     browser: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run: list[tuple[str, Path]] = []
-    monkeypatch.setattr(_runner, "run", lambda analysis, out, console: run.append((analysis.name, out)))
+    run: list[tuple[Any, ...]] = []
+
+    def note(analysis: _runner.Analysis, out: Path, console: Console, **zoo: Any) -> None:
+        run.append((analysis.name, out, *zoo.values()))
+
+    monkeypatch.setattr(_runner, "run", note)
     monkeypatch.setattr(_runner, "has_browser", lambda: browser)
-    monkeypatch.setattr(_report, "write_report", lambda out: out / "index.html")
+    monkeypatch.setattr(_report, "write_report", lambda out, zoo: out / "index.html")
     result = invoke("all", "--out", str(tmp_path))
     assert result.exit_code == 0, result.output
-    assert run == [(name, tmp_path) for name in _runner.find()]
+    assert run == [(name, tmp_path, "mini", None, "cpu") for name in _runner.find()]
     assert "index.html" in result.output
     assert ("No Chrome or Chromium found" in result.output) != browser
     run.clear()
-    assert invoke("cka", "--out", str(tmp_path)).exit_code == 0
-    assert run == [("cka", tmp_path)]
+    chosen = ("--scale", "paper", "--runs", "mine", "--device", "cuda")
+    assert invoke("cka", "--out", str(tmp_path), *chosen).exit_code == 0
+    assert run == [("cka", tmp_path, "paper", Path("mine"), "cuda")]
 
 
 def test_an_out_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -432,8 +437,45 @@ def test_models_that_are_stored_alone(house: House) -> None:
     assert list(table["regime"]) == ["anchors"] * 3
     assert (table["origin"] == "stored").all()
     assert (house.over_models()["origin"] == "computed").all()
-    with pytest.raises(ValueError, match=r"none of tiny/x is bundled or has stored rows.*record fake FOLDER"):
+    with pytest.raises(
+        ValueError, match=r"none of tiny/x is bundled, has stored rows or lies in a folder of runs.*record fake FOLDER"
+    ):
         house.over_models(models={"tiny/x": "x"})
+
+
+def test_finished_runs_are_measured_too(house: House) -> None:
+    """Behind the bundled models, by seed; of another scale they are all there is."""
+    for scale, seed in (("tiny", 1), ("paper", 0), ("paper", 2)):
+        run = f"../runs/{scale}/anchors-seed{seed}/checkpoint"
+        house.save(f"../{run}", "atomic", seed=seed, weights=seed + 1)
+    runs = house.folder / "runs"
+    table = house.over_models(zoo=_models.Zoo(runs=runs))
+    assert list(zip(table["regime"], table["seed"], strict=True))[::3] == [
+        ("naive", 0),
+        ("anchors", 0),
+        ("anchors", 1),
+        ("unified", 0),
+    ]
+    assert (table["origin"] == "computed").all()
+    models = {"mini/anchors": "anchors", "mini/naive": "naive"}
+    table = house.over_models(models=models, zoo=_models.Zoo("paper", runs))
+    assert list(zip(table["regime"], table["seed"], strict=True))[::3] == [("anchors", 0), ("anchors", 2)]
+    assert len(house.over_models(models=models, zoo=_models.Zoo("paper", runs), compute=False)) == 6
+    assert house.calls == []
+    with pytest.raises(_models.NoModels, match="none of paper/anchors, paper/naive is bundled"):
+        house.over_models(models=models, zoo=_models.Zoo("paper"))
+
+
+def test_a_scale_without_models(tmp_path: Path) -> None:
+    """One analysis alone says so and fails; among all of them it is left out."""
+    alone = CliRunner().invoke(app, ["anchors", "--scale", "paper", "--out", str(tmp_path / "a")])
+    assert (alone.exit_code, alone.output[:7]) == (1, "error: ")
+    assert "paper/atomic-atomic-anchors0" in alone.output
+    together = CliRunner().invoke(app, ["all", "--scale", "paper", "--out", str(tmp_path / "b")])
+    assert together.exit_code == 0, together.output
+    assert "anchors: left out, for there is no model of it" in together.output
+    assert "known by stored rows alone" in (tmp_path / "b" / "index.html").read_text(encoding="utf-8")
+    assert CliRunner().invoke(app, ["anchors", "--scale", "midi"]).exit_code == 2
 
 
 TABLE = pd.DataFrame({"regime": "naive", "origin": "computed", "layer": [0, 1], "value": [1 / 3, 2e-7]})
@@ -443,7 +485,7 @@ def made(monkeypatch: pytest.MonkeyPatch, name: str = "moves") -> _runner.Analys
     """An analysis whose functions give what a test can foretell."""
     analysis = _runner.find()[name]
     module = analysis.module()
-    monkeypatch.setattr(module, "compute", lambda: TABLE)
+    monkeypatch.setattr(module, "compute", lambda zoo: TABLE)
     monkeypatch.setattr(module, "figure", lambda table: go.Figure(go.Scatter(x=table["layer"], y=table["value"])))
     monkeypatch.setattr(module, "headline", lambda table: table.groupby("regime", as_index=False)["value"].mean())
     return analysis

@@ -1,0 +1,46 @@
+"""Does it also help three other languages at once? Fine-tuning one of four
+
+Models that saw games of one opening in four languages (two atomic, a split and a compositional one) go on with all games in
+the first atomic language alone. As in `transfer`: upper panels, top-1 legal accuracy in the source (black) and in a target
+(colour), and the alignment of source to target (grey); lower panels, whether the target's greedy move is legal in its own
+words (colour) or in those of any language (orange), and where the probability goes. The paper finds the story of two
+languages again: only unified output lifts the others with the source.
+
+What could fool it: a schedule (faint curves: the paper's, whose learning rate only rises), a symmetry (the opening breaks
+all four), a greedy word (mass beside it), words of several tokens (a move counts if all of its tokens spell a legal one), a
+single seed (the table says which there are).
+"""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analyses._models import BUNDLED, Zoo, over_models
+from analyses._transfer import NAMED, draw, ends, fine_tuned, recorded
+from mothello_interp import Checkpoint
+
+# with unified output: the target's accuracy at the start, at its peak and at the end; read off the paper's figure
+_PAPER = {"atomic": "to 0.995", "split": "0.895, 0.944, 0.917", "compositional": "0.85, 0.958, 0.88"}
+
+
+def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+    """What fine-tuning has recorded along the way."""
+    return recorded(checkpoint)
+
+
+def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
+    """The stored rows: analyses do not train."""
+    return over_models("four_languages", measure, fine_tuned(["four"], zoo.scale), zoo=zoo, compute=False)
+
+
+def figure(table: pd.DataFrame) -> go.Figure:
+    """A column a regime; two rows a target language: accuracy and alignment, and where the target's answers go."""
+    return draw(table)
+
+
+def headline(table: pd.DataFrame) -> pd.DataFrame:
+    """Start, peak and end of fine-tuning, by regime, target, schedule and seed; the paper's where it can be read off."""
+    rows = []
+    for (kind, regime, schedule, seed), group in table.groupby(["target", "regime", "schedule", "seed"], sort=False):
+        row = {"regime": NAMED[str(regime)], "target": kind, "schedule": schedule, "seed": seed} | ends(group)
+        rows.append({**row, "paper: target, start, peak, end": _PAPER[str(kind)] if regime == "unified" else ""})
+    return pd.DataFrame(rows)

@@ -1,0 +1,267 @@
+"""Do naive languages align after all, each through a symmetry of the board?
+
+Nothing in the data of languages without anchors says which of four ways their squares correspond: random play is the same
+under the four symmetries that keep the start position. So a shared code can at best be shared up to such a map, and a probe
+of one language, read in another, must be compared with each of the four images of the board. The paper compared it with the
+board alone: pairs aligned through another map then score what a board agrees with its own image, which is where its two
+values between clusters lie (0.53 and 0.61; a board agrees with its half turn in 0.52 of its squares, with its reflections
+in 0.61, and somewhat less after the probe's errors).
+
+Each square of a matrix is a pair of languages: colour, the map through which the row's probe reads the column's language
+best; number, how far it then is on the way from floor to ceiling; grey, no map. The map is chosen on half of the games and
+scored on the other half, at layer 0, named before these models were trained. A pair counts as raised if both directions
+name the same map, each at least a fifth of the way up, and each reads that image on the squares where it differs from the
+runner-up's. The test, stated before looking too: if there is one code, maps compose (0 to 2 is 0 to 1, then 1 to 2), for all
+triples; unrelated maps do so one time in four. Last row: all pairs together, by move number, each read through its best
+map and (other colours) through that map and a further one; dots are what a language scores against its own images. Where
+full curves lie on their dots, languages differ by the map and nothing else. And the map is used, not only readable: one
+language's state, patched into another, makes the moves legal that the map predicts (summary, `recovery`).
+
+What could fool it: choosing the best of four (other games, and the squares where two images differ), a map that is common
+for another reason (the found maps dealt anew to the pairs: p shuffled), early boards that equal their images (curves by
+move), any map fitting anything (quarter turns and flips, which Othello does not have, may be chosen: `won by a control`;
+random weights), one lucky seed (all are shown). Anchors are the control that fixes the answer beforehand: one off the
+diagonals leaves the identity alone, one on a diagonal leaves the reflection in it open.
+"""
+
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analyses._matrix import clustered
+from analyses._models import BUNDLED, Zoo, over_models
+from mothello_interp import SYMMETRIES, Checkpoint, random_games
+from mothello_interp.activations import all_layers, collect
+from mothello_interp.alignment import align_by_move, align_up_to_symmetry, group_test
+from mothello_interp.othello.symmetry import ALL, CONTROLS
+from mothello_interp.patching import SHARED_AFTER, minimal_pairs, recovery
+from mothello_interp.plots import COLOURS, add_categories, add_curve, panel_grid
+from mothello_interp.probes import fit_probes_on
+
+_MODELS = {
+    "mini/two-atomic": "2 naive languages",
+    "mini/four-atomic": "4 naive languages",
+    "mini/five-atomic": "5 naive languages",
+    "mini/twenty-atomic": "20 naive languages",
+    "mini/five-atomic-off-diagonal": "5, one anchor off the diagonals",
+    "mini/five-atomic-diagonal": "5, one anchor on the diagonal",
+    "mini/five-atomic-antidiagonal": "5, one anchor on the antidiagonal",
+    "mini/atomic-atomic-anchors4": "2, four anchors",
+}
+_LAYER = 0  # named beforehand: where the prototype's languages met
+_RAISED = 0.2  # of the way from floor to ceiling, as in `anchors`
+_FIT, _SCORE, _PAIRS = 1000, 800, 150
+_DONORS = 4  # languages whose states are patched into the first one's
+
+
+def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+    """Maps of all pairs by layer ("pairs"), the pairs together by move ("moves"), and what the maps do ("patching")."""
+    languages = checkpoint.mothello.inputs
+    layers = all_layers(checkpoint) if len(languages) <= 5 else (_LAYER,)
+    tables = [_pairs(checkpoint, layer).assign(weights="trained", candidates=len(SYMMETRIES)) for layer in layers]
+    named = tables[layers.index(_LAYER)]
+    tables.append(_pairs(checkpoint, _LAYER, ALL).assign(weights="trained", candidates=len(ALL)))
+    tables.append(_pairs(checkpoint.untrained(), _LAYER).assign(weights="random", candidates=len(SYMMETRIES)))
+    tables = [table.assign(part="pairs") for table in tables]
+    tables.append(_moves(checkpoint, _maps(named)).assign(part="moves", layer=_LAYER))
+    tables.append(_patching(checkpoint, _maps(named)).assign(part="patching"))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _probes(checkpoint: Checkpoint, layer: int) -> Any:
+    """Linear, mine / empty / theirs, of every language at a layer."""
+    fit = random_games(_FIT, board=checkpoint.spec.board, seed=61)
+    return fit_probes_on(collect(checkpoint, fit, layers=[layer]), kind="linear", frame="relative", seed=0)
+
+
+def _pairs(checkpoint: Checkpoint, layer: int, candidates: Any = SYMMETRIES) -> pd.DataFrame:
+    """The best map of every pair among the candidates."""
+    games = random_games(_SCORE, board=checkpoint.spec.board, seed=62)
+    return align_up_to_symmetry(
+        _probes(checkpoint, layer), checkpoint, games, layer=layer, symmetries=tuple(candidates.values()), resamples=200
+    )
+
+
+def _maps(pairs: pd.DataFrame) -> dict[tuple[int, int], Any]:
+    """g_ab by (a, b), of different languages."""
+    rows = pairs[pairs["source"] != pairs["target"]]
+    return {(row["source"], row["target"]): ALL[row["symmetry"]] for row in rows.to_dict("records")}
+
+
+def _moves(checkpoint: Checkpoint, maps: dict[tuple[int, int], Any]) -> pd.DataFrame:
+    """Mean over pairs by move, each read through a further map after its own; and what languages score at home."""
+    games = random_games(_SCORE, board=checkpoint.spec.board, seed=63)
+    table = align_by_move(_probes(checkpoint, _LAYER), checkpoint, games, layer=_LAYER)
+    parts = []
+    for (source, target), best in maps.items():
+        group = table[(table["source"] == source) & (table["target"] == target)]
+        further = {symmetry.name: (symmetry @ best.inverse).name for symmetry in SYMMETRIES.values()}
+        at_home = group.set_index(["symmetry", "move"])["predicted"]
+        group = group.assign(symmetry=group["symmetry"].map(further))
+        keys = pd.MultiIndex.from_frame(group[["symmetry", "move"]])
+        parts.append(group.assign(predicted=at_home.loc[keys].to_numpy()))
+    columns = ["accuracy", "predicted", "floor", "ceiling"]
+    return pd.concat(parts).groupby(["symmetry", "move"], as_index=False, sort=False)[columns].mean()
+
+
+def _patching(checkpoint: Checkpoint, maps: dict[tuple[int, int], Any]) -> pd.DataFrame:
+    """`recovery` into the first language, of itself and of others through each map, at the last shared move."""
+    pairs = minimal_pairs(random_games(2000, board=checkpoint.spec.board, seed=64), _PAIRS, seed=0)
+    base, *others = checkpoint.mothello.inputs[: _DONORS + 1]
+    tables = [recovery(checkpoint, pairs, base=base, donor=base, resamples=200).assign(best=True)]
+    for donor in others:
+        for symmetry in SYMMETRIES.values():
+            table = recovery(checkpoint, pairs, base=base, donor=donor, symmetry=symmetry, resamples=200)
+            tables.append(table.assign(best=maps[base, donor] == symmetry))
+    table = pd.concat(tables, ignore_index=True)
+    table = table[(table["offset"] == SHARED_AFTER) & table["layer"].between(0, max(all_layers(checkpoint)) - 1)]
+    return table.rename(columns={"base": "target", "donor": "source"})
+
+
+def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
+    """The measure over the bundled models, and the stored rows of the others."""
+    return over_models("symmetry", measure, _MODELS, zoo=zoo)
+
+
+def _raised(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Which pairs of different languages have a map: both directions name it, far enough up, against the runner-up."""
+    pairs = pairs[pairs["source"] != pairs["target"]]
+    there = pairs.assign(up=(pairs["normalised"] >= _RAISED) & (pairs["margin_low"] > 0))
+    back = there[["source", "target", "symmetry", "up"]].rename(columns={"source": "target", "target": "source"})
+    both = there.merge(back, on=["source", "target"], suffixes=("", "_back"))
+    return both.assign(raised=both["up"] & both["up_back"] & (both["symmetry"] == both["symmetry_back"]))
+
+
+def _models_of(table: pd.DataFrame) -> list[tuple[str, int]]:
+    """Regimes and seeds in the order in which they are shown."""
+    pairs = table.drop_duplicates(["regime", "seed"])
+    order = list(_MODELS.values())
+    return sorted(zip(pairs["regime"], pairs["seed"], strict=True), key=lambda model: (order.index(model[0]), model[1]))
+
+
+def _named(table: pd.DataFrame, **key: Any) -> pd.DataFrame:
+    """The pairs at the named layer, by the four symmetries, of one model."""
+    rows = table[(table["part"] == "pairs") & (table["layer"] == _LAYER) & (table["candidates"] == len(SYMMETRIES))]
+    for name, value in key.items():
+        rows = rows[rows[name] == value]
+    return rows
+
+
+_WIDTH = 4  # panels in a row
+
+
+def figure(table: pd.DataFrame) -> go.Figure:
+    """A matrix a model, then curves by move of the models with the most languages."""
+    models = _models_of(table)
+    curves = [model for model in models if model[0] in ("5 naive languages", "20 naive languages")][:_WIDTH] or models[
+        :1
+    ]
+    rows = -(-len(models) // _WIDTH)
+    titles = [f"{regime}<br>seed {seed}" for regime, seed in models] + [""] * (rows * _WIDTH - len(models))
+    titles += [f"{regime}, seed {seed}" for regime, seed in curves] + [""] * (_WIDTH - len(curves))
+    grid = [titles[start : start + _WIDTH] for start in range(0, len(titles), _WIDTH)]
+    labels = ["language of the probe"] * rows + ["accuracy"]
+    drawing = panel_grid(grid, x="", y=labels, shared=False)
+    for place, (regime, seed) in enumerate(models):
+        row, column = place // _WIDTH + 1, place % _WIDTH + 1
+        _matrix(drawing, _named(table, regime=regime, seed=seed, weights="trained"), row, column)
+    for column, (regime, seed) in enumerate(curves, 1):
+        here = table[(table["part"] == "moves") & (table["regime"] == regime) & (table["seed"] == seed)]
+        _curves(drawing, here, rows + 1, column)
+    return drawing
+
+
+def _matrix(drawing: go.Figure, pairs: pd.DataFrame, row: int, column: int) -> None:
+    """One model's maps."""
+    both = _raised(pairs).set_index(["source", "target"])["raised"]
+    cells = pairs.assign(
+        category=[
+            symmetry if source == target or both[source, target] else "none"
+            for source, target, symmetry in zip(pairs["source"], pairs["target"], pairs["symmetry"], strict=True)
+        ],
+        text=pairs["normalised"].map("{:.2f}".format) if pairs["source"].nunique() <= 5 else "",
+    )
+    clusters = clustered(cells.pivot(index="source", columns="target", values="category"))
+    order = [language for cluster in clusters for language in cluster]
+    colours = {**{name: COLOURS[name] for name in SYMMETRIES}, "none": COLOURS["none"]}
+    add_categories(drawing, cells, x="target", y="source", category="category", text="text", order=order,
+                   colours=colours, row=row, column=column, legend=row == column == 1)  # fmt: skip
+    drawing.update_xaxes(title_text="language it reads", row=row, col=column)
+
+
+def _curves(drawing: go.Figure, here: pd.DataFrame, row: int, column: int) -> None:
+    """One model's pairs by move."""
+    shared: dict[str, Any] = {"x": "move", "row": row, "column": column}
+    for name in SYMMETRIES:
+        curve = here[here["symmetry"] == name]
+        label = "through its map" if name == "identity" else f"and the {name.replace('_', ' ')}"
+        add_curve(drawing, curve, y="accuracy", name=label, colour=COLOURS[name], legend=column == 1, **shared)
+        add_curve(drawing, curve, y="predicted", name="a language and its own images", colour=COLOURS[name], dash="dot",
+                  width=1.2, legend=column == 1 and name == "identity", **shared)  # fmt: skip
+    floor = here[here["symmetry"] == "identity"]
+    add_curve(drawing, floor, y="floor", name="floor", colour=COLOURS["zero"], dash="dash", width=1.5,
+              legend=column == 1, **shared)  # fmt: skip
+    drawing.update_yaxes(range=[0.2, 1.02], row=row, col=column)
+    drawing.update_xaxes(title_text="move (from 0)", row=row, col=column)
+
+
+def headline(table: pd.DataFrame) -> pd.DataFrame:
+    """A row a model: how many pairs have a map, whether the maps compose, and what they do."""
+    rows = []
+    for regime, seed in _models_of(table):
+        for weights in ("trained", "random"):
+            pairs = _named(table, regime=regime, seed=seed, weights=weights)
+            both = _raised(pairs)
+            once = both[both["source"] < both["target"]]
+            row: dict[str, Any] = {"regime": regime, "seed": seed, "weights": weights}
+            row |= {"raised pairs": f"{once['raised'].sum()} of {len(once)}"}
+            counts = once[once["raised"]]["symmetry"].value_counts()
+            row["maps"] = ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in SYMMETRIES if name in counts)
+            row |= {
+                "accuracy": both["accuracy"].mean(),
+                "floor": both["floor"].mean(),
+                "ceiling": both["ceiling"].mean(),
+            }
+            row |= {"normalised": both["normalised"].mean(), "margin": both["margin"].mean()}
+            row["margin of a language and itself"] = both["margin_ceiling"].mean()
+            row |= _composition(pairs)
+            if weights == "trained":
+                row |= _controls(table, regime, seed) | _effects(table, regime, seed)
+            rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _composition(pairs: pd.DataFrame) -> dict[str, Any]:
+    """The group test, of three languages or more."""
+    if pairs["source"].nunique() < 3:
+        return {}
+    found = asdict(group_test(_maps(pairs)))
+    return {
+        "triples that compose": f"{found['consistent']} of {found['triangles']}",
+        "chance that all do": 4.0 ** -found["checks"],
+        "p, random maps": found["p_random"],
+        "p, shuffled": found["p_shuffled"],
+    }
+
+
+def _controls(table: pd.DataFrame, regime: str, seed: int) -> dict[str, Any]:
+    """In how many directions a quarter turn or flip would have been chosen."""
+    rows = table[(table["part"] == "pairs") & (table["regime"] == regime) & (table["seed"] == seed)]
+    rows = rows[(rows["candidates"] == len(ALL)) & (rows["source"] != rows["target"])]
+    return {"won by a control": f"{rows['symmetry'].isin(list(CONTROLS)).sum()} of {len(rows)}"}
+
+
+def _effects(table: pd.DataFrame, regime: str, seed: int) -> dict[str, Any]:
+    """Recovery at the named layer: through the best map, the other maps, another game's state, and a language's own."""
+    rows = table[(table["part"] == "patching") & (table["regime"] == regime) & (table["seed"] == seed)]
+    rows = rows[rows["layer"] == _LAYER]
+    own, across = rows["source"] == rows["target"], rows["source"] != rows["target"]
+    best = rows["best"].astype(bool)
+    return {
+        "recovery, best map": rows[across & best]["recovery"].mean(),
+        "other maps": rows[across & ~best]["recovery"].mean(),
+        "another game": rows[across]["zero"].mean(),
+        "own language": rows[own]["recovery"].mean(),
+    }
