@@ -1,4 +1,4 @@
-"""Similarity on planted truth: what is shared is seen, what only looks alike is not, and a slow reference agrees."""
+"""Two languages compared: what is shared is seen, what only looks alike is not."""
 
 from typing import Any
 
@@ -6,234 +6,29 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mothello_interp.activations import Activations
 from mothello_interp.othello import Games, random_games, replay
-from mothello_interp.similarity import MIN_BOARDS, centred_cosine, compare, linear_cka, retrieval
+from mothello_interp.similarity import (
+    MEASURES,
+    MIN_BOARDS,
+    SAME_COORDINATES,
+    centred_cosine,
+    compare,
+    fit_procrustes,
+    linear_cka,
+    mutual_knn,
+    principal_angles,
+    pwcca,
+    rbf_cka,
+    retrieval,
+    rsa,
+    svcca,
+)
+from tests.similarity.planted import noise, rotation
 
 SIDE, MOVES, D = 6, 31, 6
-both_estimators = pytest.mark.parametrize("debiased", [False, True])
-
-
-def noise(n: int, d: int, *, seed: int) -> np.ndarray:
-    """Independent normal rows `[n d]`."""
-    return np.random.default_rng(seed).normal(size=(n, d))
-
-
-def rotation(d: int, *, seed: int) -> np.ndarray:
-    """A random orthogonal matrix `[d d]`."""
-    found: np.ndarray = np.linalg.qr(noise(d, d, seed=seed))[0]
-    return found
-
-
-def hsic_with_centring(x: np.ndarray, y: np.ndarray) -> float:
-    """trace(K H L H) from Gram matrices (Gretton et al. 2005)."""
-    h = np.eye(len(x)) - 1 / len(x)
-    return float(np.trace(x @ x.T @ h @ y @ y.T @ h))
-
-
-def hsic_by_sums(x: np.ndarray, y: np.ndarray) -> float:
-    """Song et al.'s unbiased HSIC, by its definition: sums over different rows i, j, q, r, in extended precision."""
-    n, (k, m) = len(x), (rows.astype(np.longdouble) @ rows.astype(np.longdouble).T for rows in (x, y))
-    pairs = triples = quadruples = np.longdouble(0)
-    for i in range(n):
-        for j in set(range(n)) - {i}:
-            pairs += k[i, j] * m[i, j]
-            for q in set(range(n)) - {i, j}:
-                triples += k[i, j] * m[i, q]
-                quadruples += sum(k[i, j] * m[q, r] for r in set(range(n)) - {i, j, q})
-    falling = n * (n - 1)
-    return float(pairs / falling + quadruples / (falling * (n - 2) * (n - 3)) - 2 * triples / (falling * (n - 2)))
-
-
-@st.composite
-def paired_rows(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
-    """Two sets of rows that share something, of any widths, scales and places."""
-    n, d, other = draw(st.integers(4, 9)), draw(st.integers(1, 6)), draw(st.integers(1, 6))
-    seed, share = draw(st.integers(0, 10**6)), draw(st.floats(0, 1))
-    x = noise(n, d, seed=seed)
-    y = share * x @ noise(d, other, seed=seed + 1) + (1.01 - share) * noise(n, other, seed=seed + 2)
-    return draw(st.floats(0.1, 10)) * x + draw(st.floats(-3, 3)), y
-
-
-@both_estimators
-@given(rows=paired_rows())
-@settings(deadline=None)
-def test_cka_is_that_of_gram_matrices(debiased: bool, rows: tuple[np.ndarray, np.ndarray]) -> None:
-    hsic, (x, y) = hsic_by_sums if debiased else hsic_with_centring, rows
-    expected = hsic(x, y) / np.sqrt(hsic(x, x) * hsic(y, y))
-    assert linear_cka(x, y, debiased=debiased) == pytest.approx(expected, abs=1e-6)
-
-
-@both_estimators
-@given(rows=paired_rows())
-@settings(deadline=None)
-def test_cka_is_symmetric_and_at_most_one(debiased: bool, rows: tuple[np.ndarray, np.ndarray]) -> None:
-    value = linear_cka(*rows, debiased=debiased)
-    assert value == pytest.approx(linear_cka(*rows[::-1], debiased=debiased), abs=1e-6)
-    assert value <= 1 + 1e-6
-    assert value >= (-1 - 1e-6 if debiased else 0)
-
-
-@both_estimators
-@given(seed=st.integers(0, 10**6), n=st.integers(8, 30), scale=st.floats(0.01, 100))
-@settings(deadline=None)
-def test_a_rotated_scaled_shifted_copy_is_the_same(debiased: bool, seed: int, n: int, scale: float) -> None:
-    x = noise(n, 5, seed=seed)
-    copy = scale * x @ rotation(5, seed=seed + 1) + 3 * noise(1, 5, seed=seed + 2)
-    assert linear_cka(x, copy, debiased=debiased) == pytest.approx(1, abs=1e-10)
-    assert linear_cka(x, -x, debiased=debiased) == pytest.approx(1, abs=1e-10)
-
-
-@both_estimators
-def test_a_stretched_copy_is_not_the_same(debiased: bool) -> None:
-    """An invertible linear map keeps every piece of information and changes the geometry."""
-    x = noise(500, 4, seed=0)
-    assert linear_cka(x, x * [1, 1, 1, 5], debiased=debiased) < 0.9
-
-
-def test_only_the_debiased_estimator_is_near_zero_for_unrelated_rows() -> None:
-    """32 rows of width 32, on average over draws."""
-    draws = [(noise(32, 32, seed=seed), noise(32, 32, seed=1000 + seed)) for seed in range(60)]
-    assert np.mean([linear_cka(x, y) for x, y in draws]) > 0.4
-    debiased = np.array([linear_cka(x, y, debiased=True) for x, y in draws])
-    assert abs(debiased.mean()) < 3 * debiased.std() / np.sqrt(len(draws))
-    assert debiased.std() < 0.1
-    assert (debiased < 0).any()
-
-
-@both_estimators
-def test_a_known_share_is_measured(debiased: bool) -> None:
-    """y = x + noise of equal size: the population value is 1/2."""
-    x = noise(20_000, 4, seed=1)
-    assert linear_cka(x, x + noise(20_000, 4, seed=2), debiased=debiased) == pytest.approx(0.5, abs=0.02)
-
-
-@pytest.mark.parametrize("measure", [linear_cka, retrieval, centred_cosine])
-def test_arrays_and_tensors_of_any_precision(measure: Any) -> None:
-    x, y = noise(40, 3, seed=0), noise(40, 3, seed=0) + noise(40, 3, seed=1)
-    value = measure(x, y)
-    assert isinstance(value, float)
-    single = [torch.from_numpy(rows.astype(np.float32)).requires_grad_() for rows in (x, y)]
-    assert measure(*single) == pytest.approx(value, abs=1e-5)
-    assert measure(x, torch.from_numpy(y)) == value
-    whole = np.round(10 * x).astype(np.int64)
-    assert measure(whole, y) == measure(whole.astype(float), y)
-
-
-def test_rows_far_from_the_origin() -> None:
-    """Single precision in, double precision inside."""
-    x, y = noise(50, 3, seed=0), noise(50, 3, seed=1)
-    assert linear_cka(x + 1e6, y - 1e6, debiased=True) == pytest.approx(linear_cka(x, y, debiased=True), abs=1e-6)
-
-
-@both_estimators
-def test_inputs_are_left_as_they_are(debiased: bool) -> None:
-    x, y = noise(20, 3, seed=0), noise(20, 3, seed=1)
-    before = x.copy(), y.copy()
-    linear_cka(x, y, debiased=debiased)
-    retrieval(x, y)
-    centred_cosine(x, y)
-    assert np.array_equal(x, before[0])
-    assert np.array_equal(y, before[1])
-
-
-def test_retrieval_and_cosine_of_a_copy() -> None:
-    x = noise(100, 8, seed=0)
-    assert retrieval(x, x) == 1
-    assert centred_cosine(x, x) == pytest.approx(1, abs=1e-12)
-    assert retrieval(x, 7 * x + 3) == 1
-    assert centred_cosine(x, 7 * x + 3) == pytest.approx(1, abs=1e-12)
-    assert centred_cosine(x, -x) == pytest.approx(-1, abs=1e-12)
-    assert retrieval(x, -x) == 0
-
-
-def test_retrieval_is_the_share_of_rows_that_find_their_pair() -> None:
-    """Twenty of 100 rows have changed places; the cosine is that of the rows by hand."""
-    x = noise(100, 16, seed=0)
-    y = x.copy()
-    y[:20] = np.roll(y[:20], 1, axis=0)
-    assert retrieval(x, y) == 0.8
-    a, b = x - x.mean(axis=0), y - y.mean(axis=0)
-    by_hand = [p @ q / np.sqrt(p @ p * (q @ q)) for p, q in zip(a, b, strict=True)]
-    assert centred_cosine(x, y) == pytest.approx(np.mean(by_hand), abs=1e-12)
-
-
-def test_retrieval_looks_from_x_into_y() -> None:
-    """A row of x may be nearest to its pair although the pair is nearer to another row of x."""
-    x = noise(60, 3, seed=0)
-    y = x + 0.5 * noise(60, 3, seed=1)
-
-    def found(rows: np.ndarray, among: np.ndarray) -> float:
-        a, b = rows - rows.mean(axis=0), among - among.mean(axis=0)
-        cosines = [[p @ q / np.sqrt(p @ p * (q @ q)) for q in b] for p in a]
-        return float(np.mean([np.argmax(row) == index for index, row in enumerate(cosines)]))
-
-    assert retrieval(x, y) == found(x, y)
-    assert retrieval(y, x) == found(y, x)
-    assert found(x, y) != found(y, x)
-
-
-def test_unrelated_rows_are_at_chance() -> None:
-    x, y = noise(1000, 8, seed=0), noise(1000, 8, seed=1)
-    assert retrieval(x, y) < 0.006
-    assert abs(centred_cosine(x, y)) < 0.05
-
-
-def test_cka_does_not_see_that_the_coordinates_differ() -> None:
-    """The trap: the same cloud in other coordinates has CKA 1, and nothing shared that a model could use."""
-    x = noise(1000, 32, seed=0)
-    nothing = np.zeros_like(x)
-    for mine, other in (
-        (np.hstack([x, nothing]), np.hstack([nothing, x])),
-        (np.hstack([x, nothing]), np.hstack([x, nothing]) @ rotation(64, seed=1)),
-    ):
-        assert linear_cka(mine, other, debiased=True) == pytest.approx(1, abs=1e-10)
-        assert retrieval(mine, other) < 0.02
-        assert abs(centred_cosine(mine, other)) < 0.2
-
-
-@pytest.mark.parametrize("measure", [linear_cka, retrieval, centred_cosine])
-@pytest.mark.parametrize(
-    ("x", "y", "message"),
-    [
-        (noise(5, 2, seed=0), noise(6, 2, seed=0), r"rows of shapes \(5, 2\) and \(6, 2\): expected \[n d\]"),
-        (noise(5, 2, seed=0)[:, 0], noise(5, 2, seed=0), r"rows of shapes \(5,\) and \(5, 2\)"),
-        (noise(5, 2, seed=0), noise(5, 2, seed=0)[None], r"rows of shapes \(5, 2\) and \(1, 5, 2\)"),
-        (noise(3, 2, seed=0), noise(3, 2, seed=1), "3 rows: at least 4 are needed"),
-        (np.full((5, 2), 0.1), noise(5, 2, seed=1), "all rows of x are equal: there is no variance"),
-        (noise(5, 2, seed=1), np.full((5, 2), 7), "all rows of y are equal: there is no variance"),
-        (np.full((5, 2), np.nan), noise(5, 2, seed=1), "x holds values that are not finite"),
-        (noise(5, 2, seed=1), [[0, 0], [1, 1], [2, np.inf], [3, 3], [4, 4]], "y holds values that are not finite"),
-    ],
-)
-def test_rows_that_cannot_be_compared(measure: Any, x: Any, y: Any, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        measure(x, y)
-
-
-@pytest.mark.parametrize("measure", [retrieval, centred_cosine])
-def test_widths_that_differ(measure: Any) -> None:
-    x, y = noise(9, 2, seed=0), noise(9, 3, seed=0)
-    assert linear_cka(x, y) > 0
-    with pytest.raises(ValueError, match="rows of widths 2 and 3: this measure needs the same coordinates"):
-        measure(x, y)
-
-
-def test_four_rows_are_too_few_for_the_debiased_estimator_of_some() -> None:
-    """Four equidistant points: every way to pair them gives the same distances, so there is nothing to correlate."""
-    with pytest.raises(ValueError, match="too few for the debiased estimator"):
-        linear_cka(4 * np.eye(4), noise(4, 2, seed=0), debiased=True)
-
-
-@pytest.mark.parametrize("n", [6, 9, 20, 33])
-def test_equidistant_rows_have_nothing_to_correlate(n: int) -> None:
-    """What is left is rounding, and a ratio of roundings is any number."""
-    for scale in (0.1, 1, 10):
-        with pytest.raises(ValueError, match="too few for the debiased estimator"):
-            linear_cka(scale * np.eye(n), scale * np.eye(n), debiased=True)
+EVERY = tuple(MEASURES)
 
 
 def parallel(games: Games, *languages: np.ndarray) -> Activations:
@@ -478,3 +273,203 @@ def test_comparing_changes_nothing() -> None:
     before = acts.values.clone()
     compare(acts, 0, acts, 1, permutations=2)
     assert torch.equal(acts.values, before)
+
+
+def test_every_measure_within_each_move() -> None:
+    """Averaged over moves, but for CKA; Procrustes fitted on half of the games and scored on the other, both ways."""
+    games = full_games(80)
+    x = board_rows(games, seed=0)
+    y = x @ noise(D, D, seed=1) + 3 * noise(len(games) * MOVES, D, seed=2).reshape(x.shape)
+    acts = parallel(games, x, y)
+    found = by_measure(compare(acts, 0, acts, 1, measures=EVERY, permutations=3))
+    assert list(found) == list(EVERY)
+    states = replay(games).state
+    moves = [move for move in range(MOVES) if len(np.unique(states[:, move], axis=0)) >= MIN_BOARDS]
+    single = [(x[:, move].astype(np.float32), y[:, move].astype(np.float32)) for move in moves]
+    first = np.arange(80) // 10 % 2 == 0
+
+    def held_out(a: np.ndarray, b: np.ndarray) -> float:
+        one, other = fit_procrustes(a[first], b[first]), fit_procrustes(a[~first], b[~first])
+        return (one.score(a[~first], b[~first]) + other.score(a[first], b[first])) / 2
+
+    by_hand = {"svcca": svcca, "pwcca": pwcca, "procrustes": held_out, "rsa": rsa, "mutual_knn": mutual_knn}
+    by_hand |= {"retrieval": retrieval, "cosine": centred_cosine, "principal_angles": principal_angles}
+    assert by_hand.keys() | {"cka", "rbf_cka"} == set(EVERY)
+    for name, measure in by_hand.items():
+        assert found[name].value == pytest.approx(np.mean([measure(a, b) for a, b in single]), abs=1e-5), name
+        assert found[name].moves == len(moves)
+        assert found[name].above == found[name].value - found[name].null_high
+    averaged = np.mean([rbf_cka(a, b, debiased=True) for a, b in single])
+    assert found["rbf_cka"].value == pytest.approx(averaged, abs=0.02)
+    assert abs(found["rbf_cka"].value - averaged) > 1e-6
+
+
+def test_gaussian_hsics_are_summed_over_moves_before_their_ratio() -> None:
+    """Half of the moves are copies, half unrelated, and all have kernels of one size: the ratio is 1/2."""
+    games = full_games(100)
+    x, y = (noise(100 * MOVES, D, seed=seed).reshape(100, MOVES, D) for seed in (0, 1))
+    y[:, ::2] = x[:, ::2]
+    acts = parallel(games, x, y)
+    found = by_measure(compare(acts, 0, acts, 1, measures=["rbf_cka"], permutations=2))["rbf_cka"]
+    share = np.mean([move % 2 == 0 for move in range(MOVES - found.moves, MOVES)])
+    assert found.value == pytest.approx(share, abs=0.02)
+
+
+def test_the_same_board_in_turned_coordinates() -> None:
+    """What does not see a rotation is 1 or near it; what does is at its null. The embeddings' trap, with every measure."""
+    games = full_games(120)
+    rows, nothing = board_rows(games, seed=0), np.zeros((120, MOVES, D))
+    turn = rotation(2 * D, seed=1)
+    acts = parallel(games, np.dstack([rows, nothing]) @ turn, np.dstack([nothing, rows]) @ turn)
+    found = by_measure(compare(acts, 0, acts, 1, measures=EVERY, permutations=20))
+    for name in set(EVERY) - set(SAME_COORDINATES):
+        assert found[name].value > (0.9 if name in {"rsa"} else 0.999), name
+        assert found[name].p == pytest.approx(1 / 21), name
+        assert found[name].above > 0.3, name
+    for name in SAME_COORDINATES:
+        assert found[name].value < 0.05, name
+
+
+def test_every_measure_of_unrelated_rows_lies_within_its_null() -> None:
+    games = full_games(60)
+    found = []
+    for seed in range(6):
+        x, y = (noise(60 * MOVES, D, seed=2 * seed + which).reshape(60, MOVES, D) for which in (0, 1))
+        acts = parallel(games, x, y)
+        found.append(compare(acts, 0, acts, 1, measures=EVERY, permutations=19, seed=seed))
+    for name, rows in pd.concat(found).groupby("measure"):
+        assert rows["p"].max() > 0.4, name
+        assert 0.2 < rows["p"].mean() < 0.8, name
+        assert (rows["above"] <= 0).sum() >= 3, name
+        wide = 2.5 * (rows["null_high"] - rows["null"]).mean()
+        assert rows["value"].mean() == pytest.approx(rows["null"].mean(), abs=wide), name
+
+
+def test_the_null_of_each_measure_is_that_of_its_function() -> None:
+    """Rows that a game keeps all along, so that one move is as good as all: the same games under other partners."""
+    games = full_games(60)
+    x = noise(60, D, seed=1)
+    y = x + noise(60, D, seed=2)
+    acts = parallel(games, *(np.repeat(rows[:, None], MOVES, axis=1) for rows in (x, y)))
+    rng = np.random.default_rng(0)
+    slow = {"svcca": svcca, "pwcca": pwcca, "rsa": rsa, "mutual_knn": mutual_knn, "retrieval": retrieval}
+    slow["rbf_cka"] = lambda a, b: rbf_cka(a, b, debiased=True)  # type: ignore[assignment]
+    found = by_measure(compare(acts, 0, acts, 1, measures=list(slow), permutations=100))
+    for name, measure in slow.items():
+        null = [measure(x, y[rng.permutation(60)]) for _ in range(100)]
+        error = 4 * np.std(null) / np.sqrt(50)
+        assert found[name].null == pytest.approx(np.mean(null), abs=error), name
+        assert found[name].null_high == pytest.approx(np.quantile(null, 0.95), abs=1.5 * error), name
+
+
+def test_principal_angles_have_a_null_of_their_own() -> None:
+    """Games re-paired fill the same subspace: turned coordinates do not."""
+    games = full_games(100)
+    x = noise(100 * MOVES, 2, seed=0).reshape(100, MOVES, 2) @ rotation(8, seed=1)[:2]
+    acts = parallel(games, x, x[::-1].copy())
+    found = by_measure(compare(acts, 0, acts, 1, measures=["principal_angles", "retrieval"], permutations=60))
+    assert found["principal_angles"].value == pytest.approx(1, abs=1e-6)
+    assert found["principal_angles"].null == pytest.approx(2 / 8, abs=0.05)
+    assert found["retrieval"].p > 0.05
+
+
+def test_pooled_rows_look_alike_and_their_null_says_so() -> None:
+    """What depends on the move number alone: nothing within move, nearly all pooled, and as much with games re-paired."""
+    games = full_games(60)
+    place = 5 * noise(MOVES, D, seed=0)
+    x, y = (place + noise(60 * MOVES, D, seed=seed).reshape(60, MOVES, D) for seed in (1, 2))
+    acts = parallel(games, x, y)
+    within, pooled = (
+        by_measure(compare(acts, 0, acts, 1, measures=EVERY, permutations=20, pooled=pooled))
+        for pooled in (False, True)
+    )
+    for name in set(EVERY) - {"mutual_knn", "retrieval", "principal_angles"}:
+        assert within[name].above < 0.1, name
+        assert pooled[name].value > 0.75, name
+        assert pooled[name].null > 0.7, name
+        assert abs(pooled[name].above) < 0.05, name
+    assert {(row.games, row.moves) for row in within.values()} == {(60, within["cka"].moves)}
+
+
+def test_pooled_values_are_those_of_all_rows_at_once() -> None:
+    games = full_games(90)
+    x = board_rows(games, seed=0)
+    y = x + 3 * noise(90 * MOVES, D, seed=2).reshape(x.shape)
+    acts = parallel(games, x, y)
+    found = by_measure(compare(acts, 0, acts, 1, measures=EVERY, permutations=2, pooled=True))
+    moves = found["cka"].moves
+    a, b = (rows[:, MOVES - moves :].astype(np.float32).reshape(-1, D) for rows in (x, y))
+    few = 2000 // moves
+    by_hand: dict[str, Any] = {
+        "svcca": svcca,
+        "pwcca": pwcca,
+        "cosine": centred_cosine,
+        "principal_angles": principal_angles,
+    }
+    by_hand["cka"] = lambda a, b: linear_cka(a, b, debiased=True)
+    for name, measure in by_hand.items():
+        assert found[name].value == pytest.approx(measure(a, b), abs=1e-6), name
+        assert found[name].games == 90
+    by_hand = {"rsa": rsa, "mutual_knn": mutual_knn, "retrieval": retrieval}
+    by_hand["rbf_cka"] = lambda a, b: rbf_cka(a, b, debiased=True)
+    for name, measure in by_hand.items():
+        assert found[name].value == pytest.approx(measure(a[: few * moves], b[: few * moves]), abs=1e-6), name
+        assert found[name].games == few < 90
+
+
+def test_which_measures_and_in_which_order() -> None:
+    games = full_games(60)
+    acts = parallel(games, board_rows(games, seed=0), board_rows(games, seed=1))
+    chosen = compare(acts, 0, acts, 1, measures=["svcca", "cka", "svcca"], permutations=2)
+    assert list(chosen["measure"]) == ["svcca", "cka"]
+    alone = compare(acts, 0, acts, 1, permutations=2)
+    pd.testing.assert_series_equal(chosen.iloc[1], alone.iloc[0], check_names=False)
+    with pytest.raises(ValueError, match="no measure 'cca': there are cka, rbf_cka, svcca, pwcca, procrustes, rsa,"):
+        compare(acts, 0, acts, 1, measures=["cka", "cca"])
+    with pytest.raises(ValueError, match=r"measures=\[\] .* name at least one"):
+        compare(acts, 0, acts, 1, measures=[])
+
+
+def test_every_measure_of_two_models_of_different_widths() -> None:
+    """What needs one width is left out; asked for alone it is an error. The wider one says how many games are needed."""
+    games = full_games(80)
+    narrow, wide = (parallel(games, board_rows(games, seed=1, d=d)) for d in (5, 9))
+    table = compare(narrow, 0, wide, 0, measures=EVERY, permutations=2)
+    assert list(table["measure"]) == ["cka", "rbf_cka", "svcca", "pwcca", "rsa", "mutual_knn"]
+    with pytest.raises(ValueError, match="for rows of widths 5 and 9: name at least one that can compare them"):
+        compare(narrow, 0, wide, 0, measures=["retrieval", "procrustes"])
+    wider = parallel(games, board_rows(games, seed=1, d=21))
+    for pair in ((narrow, wider), (wider, narrow)):
+        with pytest.raises(ValueError, match=r"80 games that fill the board, for rows of width 21: .* at least 84"):
+            compare(pair[0], 0, pair[1], 0)
+
+
+@pytest.mark.parametrize("measure", EVERY)
+@pytest.mark.parametrize("pooled", [False, True])
+def test_rows_that_do_not_vary_or_are_not_finite(measure: str, pooled: bool) -> None:
+    """At one move in use is enough."""
+    games = full_games(60)
+    x = board_rows(games, seed=0)
+    constant, broken = x.copy(), x.copy()
+    constant[:, slice(None) if pooled else 20] = 1
+    broken[7, 20, 0] = np.nan
+    acts = parallel(games, x, constant, broken)
+    with pytest.raises(ValueError, match="all rows of y are equal"):
+        compare(acts, 0, acts, 1, measures=[measure], pooled=pooled, permutations=1)
+    with pytest.raises(ValueError, match="x holds values that are not finite"):
+        compare(acts, 2, acts, 0, measures=[measure], pooled=pooled, permutations=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pooled", [False, True])
+def test_errors_are_as_large_as_the_spread_over_draws(pooled: bool) -> None:
+    """40 draws of y = x + noise: the intervals are as wide as the values vary, for every measure."""
+    games = full_games(60)
+    found = []
+    for seed in range(40):
+        x, error = (noise(60 * MOVES, 4, seed=2 * seed + which).reshape(60, MOVES, 4) for which in (0, 1))
+        acts = parallel(games, x * [3, 2, 1, 1], (x + error) * [3, 2, 1, 1])
+        found.append(compare(acts, 0, acts, 1, measures=EVERY, permutations=1, pooled=pooled))
+    for name, rows in pd.concat(found).groupby("measure"):
+        claimed = (rows["high"] - rows["low"]).mean() / (2 * 1.96)
+        assert 0.6 < claimed / rows["value"].std() < 1.9, name
