@@ -9,8 +9,17 @@ from mothello_interp.othello.games import (
     random_games,
     replay,
 )
+from mothello_interp.othello.records import (
+    black_score,
+    read_transcripts,
+    read_wthor,
+    write_transcripts,
+    write_wthor,
+    wthor_records,
+)
 from mothello_interp.othello.rules import full_length, perft, square_index, square_name, start_squares
 from mothello_interp.othello.symmetry import CONTROLS, SYMMETRIES, Symmetry
+from mothello_interp.othello.wthor import read_names, write_names
 
 __all__ = [
     "CONTROLS",
@@ -19,13 +28,21 @@ __all__ = [
     "Games",
     "IllegalGame",
     "Symmetry",
+    "black_score",
     "full_length",
     "games_at",
     "legal_prefixes",
     "perft",
     "random_games",
+    "read_names",
+    "read_transcripts",
+    "read_wthor",
     "replay",
     "square_index",
     "square_name",
     "start_squares",
+    "write_names",
+    "write_transcripts",
+    "write_wthor",
+    "wthor_records",
 ]

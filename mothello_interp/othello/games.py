@@ -6,10 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from os import cpu_count
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
 from mothello_interp.othello import kernels
+from mothello_interp.othello.files import whole
 from mothello_interp.othello.rules import (
     bits,
     check_side,
@@ -25,12 +28,24 @@ _CHUNK = 4096  # games a thread takes at a time
 
 
 class IllegalGame(ValueError):
-    """A game that breaks the rules. `game` and `move` are its indices in the call (`move` may be None)."""
+    """A game that breaks the rules, or that a file does not hold whole.
 
-    def __init__(self, message: str, game: int, move: int | None = None):
-        super().__init__(message)
+    Attributes:
+        reason: what is wrong with it.
+        game, move: its indices in the call or the file, from 0 (`move` may be None).
+        source: the file it stands in, empty outside of one.
+    """
+
+    def __init__(self, reason: str, game: int, move: int | None = None, source: str = ""):
+        super().__init__(reason, game, move, source)
+        self.reason = reason
         self.game = game
         self.move = move
+        self.source = source
+
+    def __str__(self) -> str:
+        place = [self.source, f"game {self.game}" + ("" if self.move is None else f", move {self.move + 1}")]
+        return ": ".join([*filter(None, place), self.reason])
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +78,7 @@ class Games:
         game, move = kernels.first_impossible(moves, _bitset(start_squares(board)))
         if game >= 0:
             why = _impossible(given[game, : move + 1].tolist(), board)
-            raise IllegalGame(f"game {game}, move {move + 1}: {why}", game, move)
+            raise IllegalGame(why, game, move)
         self._set(np.ascontiguousarray(moves[:, :length]), board)
 
     def _set(self, moves: np.ndarray, board: int) -> "Games":
@@ -109,7 +124,7 @@ class Games:
         for index, row in enumerate(rows):
             if len(row) > moves.shape[1]:
                 raise IllegalGame(
-                    f"game {index} has {len(row)} moves; a board of side {board} has room for {moves.shape[1]}", index
+                    f"{len(row)} moves, where a board of side {board} has room for {moves.shape[1]}", index
                 )
             moves[index, : len(row)] = row
         return cls(moves, board)
@@ -128,7 +143,7 @@ class Games:
                 token = _TOKEN.match(text, place)
                 if token is None:
                     raise IllegalGame(
-                        f"game {index}: {text[place : place + 8]!r} at character {place} is no move; expected squares like f5",
+                        f"{text[place : place + 8]!r} at character {place} is no move; expected squares like f5",
                         index,
                     )
                 if token["square"]:
@@ -142,12 +157,45 @@ class Games:
         names = np.array([*(square_name(square, self.board) for square in range(self.board**2)), ""])
         return ["".join(row) for row in names[self.moves]]
 
+    def save(self, path: str | Path) -> Path:
+        """Write the games to one compressed `.npz` of arrays, which `load` reads; what stood there is replaced.
+
+        Raises:
+            ValueError: for a name that does not end in .npz.
+        """
+        path = Path(path)
+        if path.suffix != ".npz":
+            raise ValueError(f"{path}: games are saved as numpy arrays; give a name that ends in .npz")
+        with whole(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, moves=self.moves, board=np.int64(self.board))
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Games":
+        """Read what `save` wrote. Nothing is unpickled.
+
+        Raises:
+            ValueError: if it is anything else, naming the file.
+            IllegalGame: for a game that cannot be, naming the file, the game and the move.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                moves, board = stored["moves"], int(stored["board"])
+        except (ValueError, TypeError, KeyError, AttributeError, EOFError, BadZipFile) as error:
+            raise ValueError(f"{path} holds no games: expected the arrays moves and board ({error})") from None
+        try:
+            return cls(moves, board)
+        except IllegalGame as error:
+            raise IllegalGame(error.reason, error.game, error.move, str(path)) from None
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
 
 def _index(game: int, move: int, square: int | str, board: int) -> int:
     try:
         return square_index(square, board) if isinstance(square, str) else int(square)
     except ValueError as error:
-        raise IllegalGame(f"game {game}, move {move + 1}: {error}", game, move) from None
+        raise IllegalGame(str(error), game, move) from None
 
 
 def _impossible(moves: list[int], board: int) -> str:
@@ -271,7 +319,7 @@ def replay(games: Games, *, threads: int | None = None) -> Boards:
         played = square_name(int(games.moves[game, move]), games.board)
         options = [square_name(int(square), games.board) for square in np.flatnonzero(boards.legal[game, move])]
         allowed = f"legal there: {', '.join(options)}" if options else "the game was over"
-        raise IllegalGame(f"game {game}, move {move + 1}: {played} is not legal ({allowed})", game, move)
+        raise IllegalGame(f"{played} is not legal ({allowed})", game, move)
     return boards
 
 

@@ -1,7 +1,10 @@
 """Games: random play, replay against the slow reference, transcripts, and every refusal."""
 
+import pickle
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -382,7 +385,7 @@ def test_a_transcript_that_is_no_game(text: str) -> None:
 
 
 def test_a_game_that_is_too_long() -> None:
-    with pytest.raises(IllegalGame, match="game 1 has 13 moves; a board of side 4 has room for 12") as caught:
+    with pytest.raises(IllegalGame, match=r"^game 1: 13 moves, where a board of side 4 has room for 12") as caught:
         Games.from_lists([[0], range(13)], 4)
     assert (caught.value.game, caught.value.move) == (1, None)
 
@@ -522,3 +525,60 @@ def test_games_are_picked_by_a_slice_or_an_array() -> None:
             _ = games[wrong]  # type: ignore[index]
     with pytest.raises(IndexError):
         _ = games[:, 3:]  # type: ignore[index]
+
+
+@given(sides, st.integers(0, 50), st.integers(0, 5))
+@settings(max_examples=25, deadline=None)
+def test_games_in_a_file(tmp_path_factory: pytest.TempPathFactory, side: int, seed: int, n: int) -> None:
+    path = tmp_path_factory.mktemp("games") / "some.npz"
+    games = random_games(n, board=side, seed=seed)
+    assert games.save(path) == path
+    assert Games.load(path) == games
+    random_games(1, board=4, seed=0).save(path)
+    assert Games.load(path).board == 4
+    assert [file.name for file in path.parent.iterdir()] == ["some.npz"]
+
+
+def test_files_that_hold_no_games(tmp_path: Path) -> None:
+    path = tmp_path / "some.npz"
+    with pytest.raises(ValueError, match=r"some\.txt: games are saved as numpy arrays; give a name that ends in \.npz"):
+        random_games(1, board=4, seed=0).save(tmp_path / "some.txt")
+    for content in (b"", b"no archive", pickle.dumps(np.arange(3))):
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"some\.npz holds no games: expected the arrays moves and board"):
+            Games.load(path)
+    for arrays in ({"moves": np.array([[None]])}, {"moves": np.zeros((1, 60), np.int8)}):
+        np.savez(path, **arrays, board=np.array([object()]), allow_pickle=True)
+        with pytest.raises(ValueError, match=r"some\.npz holds no games"):
+            Games.load(path)
+    np.savez(path, moves=np.array([[19], [27]]), board=8)
+    with pytest.raises(IllegalGame, match=r"some\.npz: game 1, move 1: d4 is a start square") as caught:
+        Games.load(path)
+    assert (caught.value.game, caught.value.move) == (1, 0)
+    np.savez(path, moves=np.array([19, 27]), board=8)
+    with pytest.raises(ValueError, match=r"some\.npz: moves is int64 of shape \(2,\)"):
+        Games.load(path)
+    with pytest.raises(FileNotFoundError):
+        Games.load(tmp_path / "none.npz")
+
+
+def test_nothing_is_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = random_games(1, board=4, seed=0).save(tmp_path / "some.npz")
+
+    def breaks(file: Any, **arrays: Any) -> None:
+        file.write(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(np, "savez_compressed", breaks)
+    with pytest.raises(OSError, match="no space left"):
+        random_games(2, board=4, seed=0).save(path)
+    assert Games.load(path) == random_games(1, board=4, seed=0)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_error_of_a_game_travels() -> None:
+    """Between processes too, as what a worker raised."""
+    error = IllegalGame("it is late", 3, 4, "night.wtb")
+    again = pickle.loads(pickle.dumps(error))
+    assert str(again) == str(error) == "night.wtb: game 3, move 5: it is late"
+    assert (again.reason, again.game, again.move, again.source) == ("it is late", 3, 4, "night.wtb")
