@@ -1,5 +1,6 @@
 """The words: language types, and several of them over one vocabulary. It knows no rule of Othello and no model."""
 
+from mothello_interp.languages.authors import authors_vocabulary, read_authors_config
 from mothello_interp.languages.language import (
     Atomic,
     Compositional,
@@ -20,9 +21,11 @@ __all__ = [
     "Language",
     "Mothello",
     "Split",
+    "authors_vocabulary",
     "describe_language",
     "exact_targets",
     "language_from",
+    "read_authors_config",
     "register_language",
     "sampled_targets",
 ]
