@@ -162,5 +162,21 @@ def export(
     typer.echo(f"checkpoint: {out}")
 
 
+@app.command()
+def import_authors(
+    checkpoint: Annotated[Path, typer.Argument(help="a state dict that the paper's authors' code saved (.ckpt)")],
+    config: Annotated[Path, typer.Argument(help="the file of their exp_configs that it was trained on")],
+    out: Annotated[Path, typer.Argument(help="folder to write the checkpoint to")],
+    heads: Annotated[int, typer.Option(min=1, help="attention heads of a layer, which their file does not tell")] = 8,
+) -> None:
+    """Turn a model of the paper's authors into a checkpoint with the same logits. Nothing in their files is executed."""
+    with _one_line_errors():
+        from mothello_interp.models import import_authors as convert
+        from mothello_interp.models import save_checkpoint
+
+        save_checkpoint(out, convert(checkpoint, config, n_heads=heads))
+    typer.echo(f"checkpoint: {out}")
+
+
 if __name__ == "__main__":
     app(prog_name="python -m train")

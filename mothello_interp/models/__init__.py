@@ -1,5 +1,6 @@
 """Models: their spec, the one place that builds them, checkpoints, and those by name: bundled, on disk, on the Hub."""
 
+from mothello_interp.models.authors import import_authors
 from mothello_interp.models.build import build_model
 from mothello_interp.models.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from mothello_interp.models.hub import write_manifest
@@ -15,6 +16,7 @@ __all__ = [
     "World",
     "build_model",
     "bundled",
+    "import_authors",
     "load",
     "load_checkpoint",
     "save_checkpoint",

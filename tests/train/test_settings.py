@@ -222,7 +222,9 @@ assert "torch" not in sys.modules, "help imports torch"
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["pretrain", "--help"], ["finetune", "--help"], ["export", "--help"]], ids=" ".join
+    "arguments",
+    [["--help"], *([name, "--help"] for name in ("pretrain", "finetune", "export", "import-authors"))],
+    ids=" ".join,
 )
 def test_help_comes_without_torch(arguments: list[str]) -> None:
     command = [sys.executable, "-c", RUN_HELP.format(arguments=arguments)]

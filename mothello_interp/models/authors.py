@@ -1,0 +1,145 @@
+"""Models of the paper's authors (Hua et al. 2024): a minGPT state dict and a config file become a checkpoint of ours."""
+
+import hashlib
+import pickle
+import re
+from pathlib import Path
+
+import torch
+from einops import rearrange
+
+from mothello_interp.languages import authors_vocabulary, read_authors_config
+from mothello_interp.models.build import build_model
+from mothello_interp.models.checkpoint import Checkpoint, CheckpointError
+from mothello_interp.models.spec import Architecture, ModelSpec, SpecError, World
+
+Weights = dict[str, torch.Tensor]
+
+
+def import_authors(weights: str | Path, config: str | Path, *, n_heads: int = 8) -> Checkpoint:
+    """One of the authors' models, with the same logits: token by token those of theirs, in our numbering.
+
+    Tokens that no move is written with (see `authors_vocabulary`) are left out and named in the provenance.
+
+    Args:
+        weights: a file of `torch.save(model.state_dict())`. Only tensors are read from it, no code is run.
+        config: the file of `exp_configs` that the model was trained on.
+        n_heads: heads of a layer, which the weights do not tell; theirs have 8.
+
+    Returns:
+        A checkpoint in evaluation mode. Its provenance names both files with their SHA-256.
+
+    Raises:
+        CheckpointError: for what is no such state dict, or does not fit the config or n_heads.
+        SpecError: for what is no config of theirs.
+    """
+    try:
+        mothello = read_authors_config(config)
+    except ValueError as error:
+        raise SpecError(str(error)) from None
+    theirs = _state_dict(Path(weights))
+    d_model = theirs["tok_emb.weight"].shape[-1]
+    n_layers = len({name.split(".")[1] for name in theirs if name.startswith("blocks.")})
+    if n_heads < 1 or d_model % n_heads:
+        raise CheckpointError(f"{weights} has a width of {d_model}, which n_heads={n_heads} does not divide")
+    world = World(
+        board=mothello.board,
+        languages=mothello.languages,
+        anchors=mothello.anchors,
+        unified_output=mothello.unified_output,
+    )
+    spec = ModelSpec(world=world, model=Architecture(n_layers=n_layers, d_model=d_model, n_heads=n_heads))
+    vocabulary = authors_vocabulary(mothello)
+    _check(theirs, str(weights), n_layers, d_model, len(vocabulary), mothello.n_ctx)
+    place = {name: index for index, name in enumerate(vocabulary)}
+    order = torch.tensor([place[name] for name in mothello.vocabulary])
+    model = build_model(spec, seed=0)
+    converted = _converted(theirs, order, n_layers, n_heads)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(converted[name])
+    made = {
+        "imported_from": "a checkpoint of the authors of arXiv 2404.12444",
+        "weights": {"file": Path(weights).name, "sha256": _sha256(weights)},
+        "config": {"file": Path(config).name, "sha256": _sha256(config)},
+        "unused_tokens": sorted(set(vocabulary) - set(mothello.vocabulary)),
+    }
+    return Checkpoint(model.eval(), spec, made, Path(weights).stem)
+
+
+def _converted(theirs: Weights, order: torch.Tensor, n_layers: int, n_heads: int) -> Weights:
+    """Their weights under the names, shapes and token numbers of a HookedTransformer; `order` is `[token]`."""
+    ours = {
+        "embed.W_E": theirs["tok_emb.weight"][order],
+        "pos_embed.W_pos": theirs["pos_emb"][0],
+        "unembed.W_U": theirs["head.weight"][order].T,
+        "unembed.b_U": torch.zeros(len(order)),
+    }
+    norms = {"ln_f": "ln_final"}
+    for layer in range(n_layers):
+        block = f"blocks.{layer}"
+        norms |= {f"{block}.{norm}": f"{block}.{norm}" for norm in ("ln1", "ln2")}
+        for name, letter in (("query", "Q"), ("key", "K"), ("value", "V")):
+            weight, bias = theirs[f"{block}.attn.{name}.weight"], theirs[f"{block}.attn.{name}.bias"]
+            split = "(head d_head) d_model -> head d_model d_head"
+            ours[f"{block}.attn.W_{letter}"] = rearrange(weight, split, head=n_heads)
+            ours[f"{block}.attn.b_{letter}"] = rearrange(bias, "(head d_head) -> head d_head", head=n_heads)
+        joined = "d_model (head d_head) -> head d_head d_model"
+        ours[f"{block}.attn.W_O"] = rearrange(theirs[f"{block}.attn.proj.weight"], joined, head=n_heads)
+        ours[f"{block}.attn.b_O"] = theirs[f"{block}.attn.proj.bias"]
+        for index, way in ((0, "in"), (2, "out")):
+            ours[f"{block}.mlp.W_{way}"] = theirs[f"{block}.mlp.{index}.weight"].T
+            ours[f"{block}.mlp.b_{way}"] = theirs[f"{block}.mlp.{index}.bias"]
+    for before, after in norms.items():
+        ours |= {f"{after}.w": theirs[f"{before}.weight"], f"{after}.b": theirs[f"{before}.bias"]}
+    return ours
+
+
+def _state_dict(path: Path) -> Weights:
+    """Their tensors by name, without the causal masks, which are no weights."""
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise CheckpointError(f"{path} is no state dict of tensors alone: {reason}") from None
+    if not isinstance(stored, dict) or not all(isinstance(value, torch.Tensor) for value in stored.values()):
+        raise CheckpointError(f"{path} is no state dict: expected torch.save(model.state_dict()), tensors by name")
+    weights = {
+        name: value.float() for name, value in stored.items() if not re.fullmatch(r"blocks\.\d+\.attn\.mask", name)
+    }
+    embeddings, blocks = weights.get("tok_emb.weight"), [name for name in weights if name.startswith("blocks.")]
+    if embeddings is None or embeddings.ndim != 2 or not blocks:
+        raise CheckpointError(
+            f"{path} is no minGPT of the authors: expected tok_emb.weight and blocks, not {list(weights)[:3]}"
+        )
+    return weights
+
+
+def _check(theirs: Weights, source: str, n_layers: int, d_model: int, d_vocab: int, n_ctx: int) -> None:
+    """The names and shapes that a minGPT of these sizes has, and no others."""
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(("tok_emb.weight", "head.weight"), (d_vocab, d_model))
+    shapes["pos_emb"] = (1, n_ctx, d_model)
+    linear = {f"attn.{name}": (d_model, d_model) for name in ("key", "query", "value", "proj")}
+    linear |= {"mlp.0": (4 * d_model, d_model), "mlp.2": (d_model, 4 * d_model)}
+    norms = ["ln_f"]
+    for layer in range(n_layers):
+        norms += [f"blocks.{layer}.ln1", f"blocks.{layer}.ln2"]
+        for name, shape in linear.items():
+            shapes |= {f"blocks.{layer}.{name}.weight": shape, f"blocks.{layer}.{name}.bias": shape[:1]}
+    for norm in norms:
+        shapes |= {f"{norm}.weight": (d_model,), f"{norm}.bias": (d_model,)}
+    odd = sorted(theirs.keys() ^ shapes.keys())
+    if odd:
+        known = "unknown" if odd[0] in theirs else "missing"
+        raise CheckpointError(
+            f"{source} is no minGPT of {n_layers} layers: {odd[0]!r} is {known} ({len(odd)} names differ)"
+        )
+    for name, expected in shapes.items():
+        if tuple(theirs[name].shape) != expected:
+            raise CheckpointError(
+                f"{source} does not fit its config: {name} is {tuple(theirs[name].shape)}, expected {expected}"
+            )
+
+
+def _sha256(path: str | Path) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
