@@ -1,6 +1,7 @@
 """The words: language types, and several of them over one vocabulary. It knows no rule of Othello and no model."""
 
 from mothello_interp.languages.authors import authors_vocabulary, read_authors_config
+from mothello_interp.languages.image import Image
 from mothello_interp.languages.language import (
     Atomic,
     Compositional,
@@ -18,6 +19,7 @@ __all__ = [
     "Atomic",
     "Compositional",
     "Encoded",
+    "Image",
     "Language",
     "Mothello",
     "Split",

@@ -146,7 +146,8 @@ def describe_language(language: Language) -> str | dict[str, Any]:
             if options == defaults:
                 return name
             needed = {key: value for key, value in options.items() if value is not None or defaults[key] is not None}
-            return {"type": name, **needed}
+            nested = {key: describe_language(value) for key, value in needed.items() if isinstance(value, Language)}
+            return {"type": name, **needed, **nested}
     raise ValueError(f"{language!r} is of no registered language type; decorate its class with register_language(name)")
 
 

@@ -2,7 +2,7 @@
 
 Convention: a symmetry is a permutation p of squares, and the image b' of a board b has b'[p[s]] = b[s].
 `SYMMETRIES` are the four that keep the start position, hence every rule of play and the distribution of random games;
-`CONTROLS` are the four that do not, for use as negative controls.
+`CONTROLS` are the four that do not, for use as negative controls. Languages are seen through one in `languages.Image`.
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mothello_interp.othello.games import Games
-from mothello_interp.othello.rules import check_side
+from mothello_interp.othello.rules import SIDES, check_side
 
 
 @dataclass(frozen=True)
@@ -32,18 +32,31 @@ class Symmetry:
         row, column = (np.array(self.matrix) @ centred + (board - 1)) // 2
         return row * board + column
 
-    def boards(self, values: np.ndarray) -> np.ndarray:
-        """The image of anything laid out by square, `[... square]`: boards, legal masks, a probe's outputs."""
-        values = np.asarray(values)
+    def moves(self, moves: np.ndarray, board: int) -> np.ndarray:
+        """The images of squares, int `[...]`; the -1 of a game that is over stays."""
+        return np.append(self.squares(board), -1)[moves]
+
+    def boards(self, values: np.ndarray, axis: int = -1) -> np.ndarray:
+        """The image of anything laid out by square along an axis: boards, legal masks, a probe's outputs, words.
+
+        Boards and masks are `[... square]`, a probe's logits `[row square 3]` (axis 1), words `[language square piece]`.
+
+        Raises:
+            ValueError: if that axis is not as long as a board has squares.
+        """
+        values = np.moveaxis(np.asarray(values), axis, -1)
         board = round(values.shape[-1] ** 0.5)
+        if board not in SIDES or board**2 != values.shape[-1]:
+            raise ValueError(
+                f"axis {axis} holds {values.shape[-1]} values: expected one a square, {' or '.join(str(n * n) for n in SIDES)}"
+            )
         image = np.empty_like(values)
         image[..., self.squares(board)] = values
-        return image
+        return np.moveaxis(image, -1, axis)
 
     def games(self, games: Games) -> Games:
         """The same games seen in this symmetry. Under a control symmetry they are in general no legal games."""
-        image = np.append(self.squares(games.board), -1)
-        return Games(image[games.moves], games.board)
+        return Games(self.moves(games.moves, games.board), games.board)
 
     def __matmul__(self, first: "Symmetry") -> "Symmetry":
         """`g @ h` is h, then g: `(g @ h).squares(n)[s] == g.squares(n)[h.squares(n)[s]]`."""

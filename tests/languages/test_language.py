@@ -183,7 +183,7 @@ def test_the_registry_is_put_back() -> None:
     ("name", "near"), [("atomik", "atomic"), ("splitt", "split"), ("composition", "compositional")]
 )
 def test_an_unknown_type_names_the_nearest(name: str, near: str) -> None:
-    message = f"unknown language type {name!r}: known are atomic, compositional, split; did you mean {near!r}\\?"
+    message = f"unknown language type {name!r}: known are atomic, compositional, image, split; did you mean {near!r}\\?"
     with pytest.raises(ValueError, match=message):
         language_from(name)
     with pytest.raises(ValueError, match=message):

@@ -75,6 +75,34 @@ def test_the_image_of_anything_laid_out_by_square(name: str, side: int, shape: t
     assert all(np.array_equal(image[..., p[square]], values[..., square]) for square in range(side * side))
 
 
+@given(names, sides, st.integers(0, 2), st.integers(0, 2**32))
+@settings(max_examples=30, deadline=None)
+def test_squares_along_any_axis(name: str, side: int, axis: int, seed: int) -> None:
+    """As in a probe's logits `[row square 3]`, or the words of languages."""
+    shape = [3, 2]
+    shape.insert(axis, side * side)
+    values = np.random.default_rng(seed).normal(size=shape)
+    image = ALL[name].boards(values, axis=axis)
+    assert image.shape == values.shape
+    for square, where in enumerate(ALL[name].squares(side)):
+        assert np.array_equal(image.take(where, axis=axis), values.take(square, axis=axis))
+    assert np.array_equal(ALL[name].boards(values, axis=axis - 3), image)
+
+
+@given(names, sides)
+def test_the_image_of_moves(name: str, side: int) -> None:
+    symmetry, squares = ALL[name], np.array([[0, side * side - 1], [-1, 5]], np.int8)
+    p = symmetry.squares(side)
+    assert symmetry.moves(squares, side).tolist() == [[p[0], p[side * side - 1]], [-1, p[5]]]
+    assert symmetry.moves(np.array(3), side) == p[3]
+
+
+@pytest.mark.parametrize("width", [0, 1, 9, 35, 37, 100])
+def test_what_is_not_laid_out_by_square(width: int) -> None:
+    with pytest.raises(ValueError, match=f"axis 0 holds {width} values: expected one a square, 16 or 36 or 64"):
+        SYMMETRIES["diagonal"].boards(np.zeros((width, 36)), axis=0)
+
+
 def test_the_kind_of_numbers_stays() -> None:
     for dtype in (np.int8, np.bool_, np.float32):
         assert SYMMETRIES["diagonal"].boards(np.zeros((2, 36), dtype)).dtype == dtype
@@ -99,6 +127,21 @@ def test_the_order_of_composition_shows_in_a_quarter_turn() -> None:
     assert (diagonal @ quarter).name == "flip_rows"
     assert (quarter @ quarter).name == "half_turn"
     assert (quarter @ quarter @ quarter).name == "three_quarter_turn"
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_the_group_table_of_the_square(side: int) -> None:
+    """The eight are the dihedral group: closed, each with an inverse, r^4 = s^2 = 1 and s r s = r^-1."""
+    table = {tuple(symmetry.squares(side)): name for name, symmetry in ALL.items()}
+    for first, g in ALL.items():
+        row = [table[tuple(h.squares(side)[g.squares(side)])] for h in ALL.values()]
+        assert sorted(row) == sorted(ALL)
+        assert row == [(h @ ALL[first]).name for h in ALL.values()]
+    r, s, one = ALL["quarter_turn"], ALL["flip_rows"], ALL["identity"]
+    assert r @ r @ r @ r == s @ s == one
+    assert s @ r @ s == r.inverse
+    cosets = {frozenset((control @ g).name for g in SYMMETRIES.values()) for control in CONTROLS.values()}
+    assert cosets == {frozenset(CONTROLS)}
 
 
 def test_the_four_are_a_group_that_commutes() -> None:
