@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from mothello_interp.languages import Mothello, exact_targets, sampled_targets
-from mothello_interp.othello import Games, games_at, random_games, replay
+from mothello_interp.othello import Games, games_at, replay
 
 Objective = Literal["exact", "sampled"]
 Pairing = Literal["redrawn", "parallel", "disjoint"]
@@ -76,9 +76,7 @@ class Corpus:
             Batch with `pos` up to the longest language's width, less the last token.
         """
         mothello = self.mothello
-        index = self.game_index(start, n)
-        seed = (self.seed, _TRAINING)
-        games = games_at(index, board=mothello.board, seed=seed, opening=self.opening, threads=threads)
+        games = self._at(self.game_index(start, n), _TRAINING, threads)
         language = self.languages(start, n)
         tokens = np.zeros((n, mothello.n_ctx), np.int32)
         legal = self._choices(games, threads) if self.objective == "exact" else None
@@ -136,7 +134,21 @@ class Corpus:
 
     def held_out(self, n: int) -> Games:
         """Games of the same kind that no batch of this corpus is drawn from."""
-        return random_games(n, board=self.mothello.board, seed=(self.seed, _HELD_OUT), opening=self.opening)
+        return self.games(0, n, held_out=True, threads=None)
+
+    def games(self, start: int, n: int, *, held_out: bool = False, threads: int | None = 1) -> Games:
+        """Games `start` to `start + n - 1` that batches are drawn from, each once; or of those held out.
+
+        Raises:
+            ValueError: if a finite set has not so many.
+        """
+        if self.corpus_games and start + n > self.corpus_games and not held_out:
+            raise ValueError(f"games {start} to {start + n - 1}: this corpus is a set of {self.corpus_games}")
+        return self._at(np.arange(start, start + n), _HELD_OUT if held_out else _TRAINING, threads)
+
+    def _at(self, index: np.ndarray, stream: int, threads: int | None) -> Games:
+        seed = (self.seed, stream)
+        return games_at(index, board=self.mothello.board, seed=seed, opening=self.opening, threads=threads)
 
     def _choices(self, games: Games, threads: int | None) -> np.ndarray:
         legal = replay(games, threads=threads).legal

@@ -12,7 +12,7 @@ LIBRARY = "mothello_interp"
 FLOORS = [
     {"othello"},
     {"languages", "plots"},
-    {"corpus"},
+    {"corpus", "parquet"},
     {"models", "activations", "legality", "lens"},
     {"probes", "similarity", "interventions"},
     {"alignment", "patching"},
@@ -22,7 +22,7 @@ FLOORS = [
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # inside a floor, who may know whom
 BESIDE = {("activations", "models"), ("legality", "models"), ("lens", "models"), ("lens", "activations")}
-WITHOUT_TORCH = {"othello", "languages", "plots", "corpus"}
+WITHOUT_TORCH = {"othello", "languages", "plots", "corpus", "parquet"}
 
 
 def imports(path: Path, root: Path = ROOT) -> set[str]:

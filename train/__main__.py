@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+_PRESET = Path(__file__).parent / "presets" / "mini" / "atomic-atomic-anchors4.toml"
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
 
@@ -160,6 +162,25 @@ def export(
 
         save_checkpoint(out, load_checkpoint(Path(_inside(str(run)))), dtype=getattr(torch, dtype))
     typer.echo(f"checkpoint: {out}")
+
+
+@app.command()
+def corpus(
+    games: Annotated[int, typer.Option(min=1, help="how many games")],
+    out: Annotated[Path, typer.Option(help="Parquet file to write")],
+    preset: Annotated[Path, typer.Argument(help="a TOML preset: the board, the languages and the opening")] = _PRESET,
+    seed: Annotated[int, typer.Option(help="of the stream of games, as in pretrain")] = 0,
+    held_out: Annotated[bool, typer.Option("--held-out", help="games that training never draws")] = False,
+    threads: Threads = 1,
+    quiet: Quiet = False,
+) -> None:
+    """Write the games that a preset is trained on, in every language, to a Parquet file for other tools."""
+    with _one_line_errors():
+        from train.corpus import write_corpus
+        from train.settings import Preset
+
+        write_corpus(Preset.load(preset), out, games, seed=seed, held_out=held_out, threads=threads, quiet=quiet)
+    typer.echo(f"corpus: {out} ({games} games)")
 
 
 @app.command()

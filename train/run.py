@@ -104,7 +104,7 @@ class Run:
             "precision": str(self.dtype).removeprefix("torch."),
             "versions": {name: version(name) for name in ("mothello-interp", "torch", "transformer-lens", "numpy")},
             "machine": platform.machine(),
-            "commit": _commit(),
+            "commit": commit(),
         }
 
     def save(self) -> None:
@@ -184,7 +184,7 @@ def log_spaced(n: int, steps: int) -> frozenset[int]:
     return frozenset(np.geomspace(steps, max(1, steps / 200), n).round().astype(int).tolist())
 
 
-def _commit() -> str:
+def commit() -> str:
     """The checkout's commit, or "unknown" outside of one."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     found = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -223,7 +223,7 @@ assert "torch" not in sys.modules, "help imports torch"
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], *([name, "--help"] for name in ("pretrain", "finetune", "export", "import-authors"))],
+    [["--help"], *([name, "--help"] for name in ("pretrain", "finetune", "export", "corpus", "import-authors"))],
     ids=" ".join,
 )
 def test_help_comes_without_torch(arguments: list[str]) -> None:
