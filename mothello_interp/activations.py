@@ -15,6 +15,7 @@ from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Boards, Games, full_length, replay
 
 Frame = Literal["absolute", "relative"]
+HOOKS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")  # of every block, all [batch pos d_model]
 _CELLS = 40_000  # tokens in one forward pass
 
 
@@ -79,9 +80,16 @@ def paper_layer(n_layers: int) -> int:
     return 3 * (n_layers - 1) // 4
 
 
-def hook_name(layer: int) -> str:
-    """Where a layer's residual stream is read: `hook_name(-1) == "blocks.0.hook_resid_pre"`."""
-    return "blocks.0.hook_resid_pre" if layer == -1 else f"blocks.{layer}.hook_resid_post"
+def hook_name(layer: int, hook: str = "resid_post") -> str:
+    """Where TransformerLens has a layer's activation: `hook_name(-1) == "blocks.0.hook_resid_pre"`, the embeddings.
+
+    Args:
+        layer: -1 or a block.
+        hook: one of HOOKS, or "z", the output of a block's attention heads before they are mixed.
+    """
+    if layer == -1 and hook == "resid_post":
+        return "blocks.0.hook_resid_pre"
+    return f"blocks.{layer}.attn.hook_z" if hook == "z" else f"blocks.{layer}.hook_{hook}"
 
 
 def all_layers(checkpoint: Checkpoint) -> tuple[int, ...]:

@@ -16,12 +16,11 @@ import pandas as pd
 import torch
 from einops import rearrange, repeat
 
-from mothello_interp.activations import hook_name
+from mothello_interp.activations import HOOKS, hook_name
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import SYMMETRIES, Games, Symmetry, full_length, legal_prefixes, replay
 
 Metric = Callable[[torch.Tensor], torch.Tensor | float]
-HOOKS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")
 SHARED_AFTER = 2  # moves that a minimal pair shares after the one that differs
 _SMALL = 0.05  # a pair whose clean and corrupted runs differ by less than this asks nothing
 _ROWS = 2048  # sequences in one forward pass
@@ -240,7 +239,7 @@ def _patched(
 
         repeated = repeat(residual, "batch pos d_model -> (cell batch) pos d_model", cell=cells)
         with torch.inference_mode():
-            logits = model.run_with_hooks(repeated, start_at_layer=layer, fwd_hooks=[(_hook_point(layer, hook), put)])
+            logits = model.run_with_hooks(repeated, start_at_layer=layer, fwd_hooks=[(hook_name(layer, hook), put)])
             by_cell = rearrange(logits, "(cell batch) pos vocab -> cell batch pos vocab", cell=cells)
             results += [torch.as_tensor(metric(cell)) for cell in by_cell]
     return torch.stack(results)
@@ -248,14 +247,10 @@ def _patched(
 
 def _cache(model: Any, tokens: torch.Tensor, hook: str) -> list[torch.Tensor]:
     """An activation of every layer, each `[batch pos d_model]`."""
-    names = [_hook_point(layer, hook) for layer in range(model.cfg.n_layers)]
+    names = [hook_name(layer, hook) for layer in range(model.cfg.n_layers)]
     with torch.inference_mode():
         _, cache = model.run_with_cache(tokens, names_filter=lambda name: name in names, return_type=None)
     return [cache[name] for name in names]
-
-
-def _hook_point(layer: int, hook: str) -> str:
-    return f"blocks.{layer}.hook_{hook}"
 
 
 def _check_hook(hook: str) -> None:

@@ -22,6 +22,7 @@ FLOORS = [
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # inside a floor, who may know whom
 BESIDE = {("activations", "models"), ("legality", "models"), ("lens", "models"), ("lens", "activations")}
+BESIDE |= {("interventions", "probes")}
 WITHOUT_TORCH = {"othello", "languages", "plots", "corpus", "parquet"}
 
 
