@@ -1,0 +1,318 @@
+"""The instruments on a model whose answers are known (`tests/planted.py`): they find what is planted and nothing else."""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from mothello_interp.activations import collect
+from mothello_interp.alignment import align
+from mothello_interp.interventions import (
+    Ablate,
+    Apply,
+    Context,
+    Intervention,
+    NoEffectError,
+    ProjectOut,
+    Replace,
+    Steer,
+    SwapMeans,
+    Transport,
+    edited,
+)
+from mothello_interp.legality import legal_accuracy
+from mothello_interp.models import Checkpoint
+from mothello_interp.othello import Games, random_games, replay
+from mothello_interp.patching import Pairs, minimal_pairs, patch_grid, recovery
+from mothello_interp.probes import Probes, fit_probes
+from tests.othello import reference
+from tests.planted import (
+    BOARD,
+    LAYERS,
+    LOUD,
+    MOVES,
+    PLACES,
+    SHARP,
+    SQUARES,
+    WIDTH,
+    board_code,
+    flip_direction,
+    openings,
+    planted,
+    swap_codes,
+)
+
+both_kinds = pytest.mark.parametrize("shared", [True, False])
+both_languages = pytest.mark.parametrize("language", [0, 1])
+GAMES = openings(40, seed=1)
+
+
+def relative_boards(games: Games) -> np.ndarray:
+    """1 mine, -1 theirs, 0 empty, `[game move square]`."""
+    boards = replay(games)
+    return (boards.state * boards.mover[:, 1:, None])[:, :MOVES]
+
+
+def answers(checkpoint: Checkpoint, edits: Sequence[Intervention], games: Games, language: int) -> torch.Tensor:
+    """Probabilities of the next token after the last move, `[game language square]`."""
+    with torch.inference_mode(), edited(checkpoint, edits, games, language) as model:
+        probabilities = model(checkpoint.tokens(games, language))[:, MOVES - 1].softmax(-1)
+    words = torch.from_numpy(checkpoint.mothello.words[..., 0]).long()
+    return probabilities[:, words] * (words != 0)
+
+
+def said(checkpoint: Checkpoint, edits: Sequence[Intervention], games: Games, language: int) -> np.ndarray:
+    """The squares it calls legal in a language that it speaks, bool `[game language square]`."""
+    with torch.inference_mode(), edited(checkpoint, edits, games, language) as model:
+        logits = model(checkpoint.tokens(games, language))[:, MOVES - 1]
+    words = torch.from_numpy(checkpoint.mothello.words[..., 0]).long()
+    return ((logits[:, words] > (LOUD + 0.5) * SHARP) & (words != 0)).numpy()
+
+
+def legal_after(relative: np.ndarray) -> np.ndarray:
+    """The squares where "mine" may move on some boards, by the reference engine, bool `[game square]`."""
+    result = np.zeros(relative.shape, bool)
+    for game, board in enumerate(relative):
+        discs = {divmod(int(square), BOARD): int(board[square]) for square in np.flatnonzero(board)}
+        for row, column in reference.legal_places(discs, BOARD, 1):
+            result[game, BOARD * row + column] = True
+    return result
+
+
+class TestTheModel:
+    """It is what its description says."""
+
+    @both_kinds
+    def test_plays_by_the_rules_in_both_languages(self, shared: bool) -> None:
+        table = legal_accuracy(planted(shared=shared), openings(200, seed=2))
+        assert set(table["language"]) == {0, 1}
+        assert set(table["move"]) == set(range(MOVES - 1))
+        assert (table["top1"] == 1).all()
+        assert (table["legal_mass"] > 1 - 1e-6).all()
+
+    @both_kinds
+    @both_languages
+    def test_has_the_board_where_it_says(self, shared: bool, language: int) -> None:
+        """At layers 1 and 2, exactly; nothing there before; and no word is left beside it."""
+        rows = collect(planted(shared=shared), GAMES)
+        board = torch.from_numpy(relative_boards(GAMES)[rows.game, rows.move])
+        mine, theirs = (list(code) for code in board_code(language, shared=shared))
+        for layer in (1, 2):
+            found = rows.at(language, layer)
+            assert torch.equal(found[:, mine], (board > 0).float())
+            assert torch.equal(found[:, theirs], (board < 0).float())
+            assert not found[:, [*PLACES["word"], *PLACES["slot"]]].any()
+        for layer in (-1, 0):
+            assert not rows.at(language, layer)[:, [*mine, *theirs]].any()
+        other = [coordinate for code in board_code(1 - language, shared=shared) for coordinate in code]
+        assert rows.at(language, 2)[:, other].any() == shared
+
+
+@cache
+def probes(shared: bool) -> Probes:
+    return fit_probes(planted(shared=shared), openings(400, seed=3), kind="linear", frame="relative", batch=128, seed=0)
+
+
+class TestProbes:
+    """A probe reads the board where it stands, along the directions in which it was written."""
+
+    @both_kinds
+    def test_find_the_planted_directions(self, shared: bool) -> None:
+        """Of all squares' planted directions a square's own is the nearest, and to move along it turns the disc read."""
+        games = openings(600, seed=3)
+        fitted = fit_probes(planted(shared=shared), games, layers=[1], epochs=60, batch=64, seed=0)
+        rows = collect(planted(shared=shared), GAMES, layers=[1])
+        for language in (0, 1):
+            planted_ones = torch.stack([flip_direction(s, language, shared=shared) for s in range(SQUARES)])
+            _, classes = rows.labels("relative")
+            found = fitted.directions(language, 1)
+            found = found[:, 2] - found[:, 0]
+            cosines = torch.nn.functional.cosine_similarity(found[:, None], planted_ones[None], dim=2)
+            assert torch.equal(cosines.argmax(1), torch.arange(SQUARES))
+            assert torch.equal(cosines.argmax(0), torch.arange(SQUARES))
+            assert cosines.diag().min() > 0.5
+            for square in range(SQUARES):
+                theirs = classes[:, square] == 0
+                turned = rows.at(language, 1)[theirs] + planted_ones[square]
+                expected = classes[theirs].copy()
+                expected[:, square] = 2
+                assert (fitted.predict(turned, language, 1) == expected).mean() > 0.97
+
+    def test_read_the_board_from_layer_1_on(self) -> None:
+        table = align(probes(True), planted(), GAMES, resamples=1).query("source == target and symmetry == 'identity'")
+        by_layer = table.groupby("layer")["accuracy"].min()
+        assert by_layer[1] > 0.99
+        assert by_layer[2] > 0.99
+        assert by_layer[-1] < 0.9
+
+
+class TestAlignment:
+    """Transfer is complete where the code is shared, and at its floor where it is not."""
+
+    def across(self, shared: bool) -> pd.DataFrame:
+        table = align(probes(shared), planted(shared=shared), GAMES, resamples=1)
+        return table[table["source"] != table["target"]]
+
+    def test_is_complete_at_the_planted_layers_alone(self) -> None:
+        table = self.across(shared=True)
+        identity = table[table["symmetry"] == "identity"].groupby("layer")["normalised"]
+        assert identity.min()[[1, 2]].min() == pytest.approx(1)
+        assert identity.max()[[-1, 0]].max() < 0.01
+        other = table[(table["symmetry"] != "identity") & (table["layer"] == 1)]
+        assert (other["accuracy"] < 0.8).all()
+
+    def test_is_at_its_floor_with_two_codes(self) -> None:
+        table = self.across(shared=False).query("layer < 2")
+        identity = table[table["symmetry"] == "identity"]
+        np.testing.assert_allclose(identity["accuracy"], identity["floor"], atol=0.01)
+
+
+@cache
+def pairs() -> Pairs:
+    """They differ in move 2, so that the token from which the language is read stays as it is."""
+    return minimal_pairs(random_games(1500, board=BOARD, seed=4), 30, seed=0, earliest=2, latest=2)
+
+
+DECIDED: dict[str, list[tuple[int, int]]] = {  # (block, position) by hook
+    "resid_pre": [(0, 2), (1, 4), (2, 4)],
+    "resid_mid": [(0, 4), (1, 4), (2, 4)],
+    "resid_post": [(0, 4), (1, 4), (2, 4)],
+    "attn_out": [(0, 4)],
+    "mlp_out": [(1, 4), (2, 4)],
+}
+
+
+class TestPatching:
+    """A grid holds 1 where the answer is decided, and 0 elsewhere."""
+
+    @pytest.mark.parametrize("hook", DECIDED)
+    @both_languages
+    def test_grid(self, hook: str, language: int) -> None:
+        """The clean game's word at the changed move, its words where they are gathered, its board, its legal moves."""
+        checkpoint, found = planted(), pairs()
+        clean, corrupted = (checkpoint.tokens(games, language) for games in (found.clean, found.corrupted))
+        words = torch.from_numpy(checkpoint.mothello.words[language, :, 0]).long()
+        sign = torch.from_numpy(found.legal_clean.astype(np.float32) - found.legal_corrupted)
+
+        def metric(logits: torch.Tensor) -> torch.Tensor:
+            return (logits[:, MOVES - 1].softmax(-1)[:, words] * (words != 0) * sign).sum(1)
+
+        with torch.inference_mode():
+            low, high = metric(checkpoint.model(corrupted)), metric(checkpoint.model(clean))
+        grid = (patch_grid(checkpoint.model, clean, corrupted, metric, hook) - low) / (high - low)
+        expected = torch.zeros(LAYERS, grid.shape[1], 1)
+        for layer, position in DECIDED[hook]:
+            expected[layer, position] = 1
+        torch.testing.assert_close(grid, expected.expand_as(grid), atol=1e-3, rtol=0)
+
+    @both_kinds
+    @pytest.mark.parametrize(("base", "donor"), [(0, 0), (1, 1), (0, 1), (1, 0)])
+    def test_recovery(self, shared: bool, base: int, donor: int) -> None:
+        """Another language's state does the work of one's own where the code is shared; else no move is left (0.5)."""
+        table = recovery(planted(shared=shared), pairs(), base=base, donor=donor, resamples=2)
+        grid = table.pivot(index="layer", columns="offset", values="recovery").to_numpy()
+        own = np.array([[0.0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 1]])
+        cross = np.array([[0.5, 0.5, 0.5, 0.5], [0, 0, 0, 0.5], [0, 0, 0, 1.0 if shared else 0.5]])
+        np.testing.assert_allclose(grid, own if base == donor else cross, atol=0.03)
+
+
+class TestInterventions:
+    """An edit of what is planted changes what it should, exactly there."""
+
+    @both_kinds
+    @both_languages
+    @pytest.mark.parametrize("layer", range(-1, LAYERS))
+    def test_turning_discs(self, shared: bool, language: int, layer: int) -> None:
+        """The model plays by the rules of the edited board; behind block 2 nobody reads it any more."""
+        checkpoint, boards = planted(shared=shared), relative_boards(GAMES)[:, -1]
+        changed = 0
+        for square in (5, 6, 9, 10):
+            after = boards.copy()
+            after[:, square] *= -1
+            directions = [flip_direction(square, language, shared=shared) * -int(board[square]) for board in boards]
+            edits = [Steer(torch.stack(directions), layer=layer, moves="last")]
+            legal = legal_after(after if layer < 2 else boards)
+            found = said(checkpoint, edits, GAMES, language)
+            assert np.array_equal(found[:, language], legal)
+            assert not found[:, 1 - language].any()
+            changed += int((legal != legal_after(boards)).any(axis=1).sum())
+        assert (changed > 100) == (layer < 2)
+
+    @both_languages
+    def test_the_other_codes_board_is_not_used(self, language: int) -> None:
+        """With two codes the other language's direction changes nothing that is said."""
+        edits = [Steer(flip_direction(5, 1 - language, shared=False), layer=1)]
+        plain = answers(planted(shared=False), [], GAMES, language)
+        assert torch.equal(answers(planted(shared=False), edits, GAMES, language), plain)
+
+    def test_erasing_the_board(self) -> None:
+        """Without it no square is better than another, in the same language; before layer 1 there is nothing to erase."""
+        basis = torch.eye(WIDTH)[[*PLACES["mine"], *PLACES["theirs"]]]
+        found = answers(planted(), [ProjectOut(basis, layer=1)], GAMES, 1)
+        torch.testing.assert_close(found[:, 1], (found[:, 1] > 0) / 12, atol=1e-4, rtol=0)
+        with pytest.raises(NoEffectError, match="changed none"):
+            answers(planted(), [ProjectOut(basis, layer=0)], GAMES, 1)
+
+    def test_the_language_of_the_answer(self) -> None:
+        """At layer 2 the difference of the languages' means is the tongue: the same squares, in the other's words."""
+        checkpoint = planted()
+        means = collect(checkpoint, openings(100, seed=5), layers=[1, 2])
+        legal = legal_after(relative_boards(GAMES)[:, -1])
+        found = said(checkpoint, [SwapMeans(means, to=1, layer=2, moves="last")], GAMES, 0)
+        assert np.array_equal(found[:, 1], legal)
+        assert not found[:, 0].any()
+        found = said(checkpoint, [SwapMeans(means, to=1, layer=1, moves="last")], GAMES, 0)
+        assert np.array_equal(found[:, 0], legal)
+
+    @both_kinds
+    def test_another_games_board_in_another_language(self, shared: bool) -> None:
+        """A's state of another game at layer 1: B goes on from that game if the code is shared, or carried over."""
+        checkpoint = planted(shared=shared)
+        other = openings(80, seed=6)[40:]
+        states = collect(checkpoint, other, layers=[1], languages=[0])
+        given = states.at(0, 1)[states.move == MOVES - 1]
+        legal = legal_after(relative_boards(other)[:, -1])
+        put_in: list[Intervention] = [Replace(given, layer=1, moves="last")]
+        carried = [*put_in, Transport(lambda rows: rows @ swap_codes(), layer=1, moves="last")]
+        assert np.array_equal(said(checkpoint, put_in if shared else carried, GAMES, 1)[:, 1], legal)
+        plain = answers(checkpoint, carried if shared else put_in, GAMES, 1)
+        torch.testing.assert_close(plain[:, 1], (plain[:, 1] > 0) / 12, atol=1e-4, rtol=0)
+
+    @pytest.mark.parametrize("block", range(LAYERS))
+    @pytest.mark.parametrize("head", range(MOVES))
+    def test_heads(self, block: int, head: int) -> None:
+        """All of block 0's gather words; of the others' the first says the language, and the rest are silent."""
+        silence = [Ablate("zero", layer=block, hook="z", head=head)]
+        if block > 0 and head > 0:
+            with pytest.raises(NoEffectError, match="changed none"):
+                answers(planted(), silence, GAMES, 0)
+            return
+        found = answers(planted(), silence, GAMES, 0)
+        legal = torch.from_numpy(legal_after(relative_boards(GAMES)[:, -1])).float()
+        own, other = (found[:, spoken] * legal for spoken in (0, 1))
+        if block == 0:  # the dictionary does not fire: no square is better than another
+            torch.testing.assert_close(found[:, 0], (found[:, 0] > 0) / 12, atol=1e-4, rtol=0)
+        elif block == 1:  # nor is it known which language to speak
+            torch.testing.assert_close(found, (found > 0) / 25, atol=1e-4, rtol=0)
+        else:  # the squares are right, and said in both languages alike
+            torch.testing.assert_close(own, other)
+            assert (found * legal[:, None]).sum((1, 2)).min() > 1 - 1e-6
+
+    def test_only_the_moves_in_scope(self) -> None:
+        """Turning the discs of one move leaves what is said after all others as it was."""
+        seen: list[Any] = []
+
+        def turn(rows: torch.Tensor, context: Context) -> torch.Tensor:
+            seen.append(context.move)
+            return rows + flip_direction(5)
+
+        checkpoint = planted()
+        with torch.inference_mode(), edited(checkpoint, [Apply(turn, layer=1, moves=3)], GAMES, 0) as model:
+            after = model(checkpoint.tokens(GAMES, 0))
+        difference = (after - checkpoint.model(checkpoint.tokens(GAMES, 0))).abs().amax(dim=(0, 2))
+        assert difference.nonzero().flatten().tolist() == [3]
+        assert set(seen[0]) == {3}
