@@ -1,6 +1,6 @@
 """Does the model know the rules? Legality of its next move, by language and move number."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -10,6 +10,7 @@ from mothello_interp.languages import PAD, Mothello
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games, replay
 
+Run = Callable[[torch.Tensor, np.ndarray], torch.Tensor]
 _APART = ("top1_known", "top1_own")
 _CELLS = 40_000  # tokens in one forward pass
 
@@ -115,10 +116,34 @@ def next_move_probabilities(checkpoint: Checkpoint, games: Games, language: int)
     A move's probability is the product of the conditionals along its tokens; what is missing to 1 the model spends on
     tokens that spell no move.
     """
-    mothello = checkpoint.mothello
-    spoken = mothello.output_of(language)
-    places = _Prefixes(mothello, games, language)
-    words = mothello.words[spoken]
+    places = _Prefixes(checkpoint.mothello, games, language)
+    return places.spread(_square_probabilities(checkpoint, places, language), 0)
+
+
+def continuation_probabilities(
+    checkpoint: Checkpoint, games: Games, language: int, *, run: Run | None = None
+) -> np.ndarray:
+    """The probability of every square as the move behind each game's last one, float32 `[game square]`.
+
+    Args:
+        games: of one move or more, each with room for another.
+        run: what to run in place of the model, from tokens int64 `[batch pos]` and the index of each row's game, int64
+            `[batch]`, to logits; a game may stand in a batch several times, once for each beginning of a word.
+
+    Raises:
+        ValueError: for a game without moves, or one that fills the board.
+    """
+    if len(games) and not 1 <= games.lengths.min() <= games.lengths.max() < games.moves.shape[1]:
+        raise ValueError(
+            f"games of {games.lengths.min()} to {games.lengths.max()} moves: expected 1 to {games.moves.shape[1] - 1}"
+        )
+    places = _Prefixes(checkpoint.mothello, games, language, ends=True, run=run)
+    return _square_probabilities(checkpoint, places, language)
+
+
+def _square_probabilities(checkpoint: Checkpoint, places: "_Prefixes", language: int) -> np.ndarray:
+    """Probabilities of the squares as next moves, float32 `[place square]`."""
+    words = checkpoint.mothello.words[checkpoint.mothello.output_of(language)]
     result = np.zeros((len(places), len(words)), np.float32)
     everywhere = np.arange(len(places))
     beginnings = sorted({tuple(word[:n]) for word in words for n in range(int((word != PAD).sum()))}, key=len)
@@ -135,7 +160,7 @@ def next_move_probabilities(checkpoint: Checkpoint, games: Games, language: int)
                     result[:, square] = share
                 else:
                     reached[tuple(word[: len(beginning) + 1])] = share
-    return places.spread(result, 0)
+    return result
 
 
 def answer_masses(checkpoint: Checkpoint, games: Games, language: int) -> np.ndarray:
@@ -156,13 +181,14 @@ def answer_masses(checkpoint: Checkpoint, games: Games, language: int) -> np.nda
 
 
 class _Prefixes:
-    """Every proper prefix of some games in one language, as places from which a model goes on writing."""
+    """Every proper prefix of some games in one language (or their ends), as places from which a model goes on writing."""
 
-    def __init__(self, mothello: Mothello, games: Games, language: int):
+    def __init__(self, mothello: Mothello, games: Games, language: int, *, ends: bool = False, run: Run | None = None):
         self.encoded = mothello.encode(games, language)
         self.n_ctx = mothello.n_ctx
         followed = np.pad(games.moves[:, 1:] >= 0, ((0, 0), (0, 1)))
-        self.game, self.move = np.nonzero(followed)
+        self.game, self.move = np.nonzero((games.moves >= 0) & ~followed if ends else followed)
+        self.run = run
         self.position = self.encoded.last[self.game, self.move].astype(np.int64)
         self.shape = games.moves.shape
 
@@ -179,7 +205,8 @@ class _Prefixes:
         """Logits `[place vocab]` for the token after each prefix and `written` `[place piece]` behind it."""
         if written.shape[1] == 0:
             tokens = self.encoded.tokens[:, : self.n_ctx]
-            return _logits_at(checkpoint, tokens, self.game[places], self.position[places])
+            everyone = np.arange(len(tokens))
+            return self._logits_at(checkpoint, tokens, everyone, self.game[places], self.position[places])
         here = np.arange(len(places))
         tokens = np.pad(self.encoded.tokens, ((0, 0), (0, self.n_ctx)))[self.game[places], : self.n_ctx]
         tokens = np.where(np.arange(self.n_ctx) <= self.position[places][:, None], tokens, PAD)
@@ -187,17 +214,19 @@ class _Prefixes:
         fits = end < self.n_ctx  # only the word of a square that is taken already can run out of room
         for piece in range(written.shape[1]):
             tokens[here[fits], self.position[places][fits] + 1 + piece] = written[places, piece][fits]
-        return _logits_at(checkpoint, tokens, here, np.minimum(end, self.n_ctx - 1))
+        return self._logits_at(checkpoint, tokens, self.game[places], here, np.minimum(end, self.n_ctx - 1))
 
-
-def _logits_at(checkpoint: Checkpoint, tokens: np.ndarray, row: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Logits float32 `[place vocab]` at (row, position) of tokens `[row pos]`; rows ascend."""
-    device = checkpoint.model.W_E.device
-    size = max(1, _CELLS // tokens.shape[1])
-    found = []
-    for first in range(0, len(tokens), size):
-        asked = slice(*np.searchsorted(row, [first, first + size]))
-        with torch.inference_mode():
-            logits = checkpoint.model(torch.from_numpy(tokens[first : first + size]).to(device).long())
-            found.append(logits[row[asked] - first, position[asked]].float().cpu().numpy())
-    return np.concatenate(found) if found else np.zeros((0, checkpoint.mothello.d_vocab), np.float32)
+    def _logits_at(
+        self, checkpoint: Checkpoint, tokens: np.ndarray, game: np.ndarray, row: np.ndarray, position: np.ndarray
+    ) -> np.ndarray:
+        """Logits float32 `[place vocab]` at (row, position) of tokens `[row pos]` of games `[row]`; rows ascend."""
+        device = checkpoint.model.W_E.device
+        size = max(1, _CELLS // tokens.shape[1])
+        found = []
+        for first in range(0, len(tokens), size):
+            asked = slice(*np.searchsorted(row, [first, first + size]))
+            part = torch.from_numpy(tokens[first : first + size]).to(device).long()
+            with torch.inference_mode():
+                logits = checkpoint.model(part) if self.run is None else self.run(part, game[first : first + size])
+                found.append(logits[row[asked] - first, position[asked]].float().cpu().numpy())
+        return np.concatenate(found) if found else np.zeros((0, checkpoint.mothello.d_vocab), np.float32)

@@ -41,6 +41,7 @@ from transformer_lens import HookedTransformer, HookedTransformerConfig
 
 from mothello_interp.models import Checkpoint, ModelSpec
 from mothello_interp.othello import Games, random_games, replay
+from mothello_interp.probes import Probes
 
 BOARD, SQUARES, MOVES, LAYERS = 4, 16, 5, 3
 TOKENS = 24  # padding aside, whose embedding is 0
@@ -75,6 +76,19 @@ def flip_direction(square: int, language: int = 0, *, shared: bool = True) -> to
     direction = torch.zeros(WIDTH)
     direction[mine[square]], direction[theirs[square]] = 1, -1
     return direction
+
+
+def exact_probes(*, shared: bool = True) -> Probes:
+    """Linear probes of both languages at layers 1 and 2 that read each language's code, and nothing else."""
+    weight = torch.zeros(2, 2, WIDTH, 3, SQUARES)
+    for language, square in product((0, 1), range(SQUARES)):
+        mine, theirs = board_code(language, shared=shared)
+        weight[language, :, theirs[square], 0, square] = 1
+        weight[language, :, mine[square], 2, square] = 1
+    bias = torch.zeros(2, 2, 3, SQUARES)
+    bias[:, :, 1] = 0.5  # empty, unless a disc is there
+    weights = {"weight": weight.flatten(3), "bias": bias.flatten(2)}
+    return Probes("linear", "relative", BOARD, (0, 1), (1, 2), weights, np.ones((MOVES, SQUARES), np.int8))
 
 
 def swap_codes() -> torch.Tensor:

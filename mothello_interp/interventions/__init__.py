@@ -5,6 +5,8 @@ with edited(checkpoint, edits, games, language=0) as model:
     logits = model(checkpoint.tokens(games, 0))
 """
 
+from mothello_interp.interventions.boards import BoardEdit, FlipSquares, SetBoard, along, random_like
+from mothello_interp.interventions.effect import EditedBoards, edit_effect, edited_boards, legal_errors
 from mothello_interp.interventions.hooks import NoEffectError, edited, fwd_hooks
 from mothello_interp.interventions.intervention import Apply, Context, Intervention, Reading
 from mothello_interp.interventions.values import Ablate, ProjectOut, Replace, Steer, SwapMeans, Transport
@@ -12,15 +14,24 @@ from mothello_interp.interventions.values import Ablate, ProjectOut, Replace, St
 __all__ = [
     "Ablate",
     "Apply",
+    "BoardEdit",
     "Context",
+    "EditedBoards",
+    "FlipSquares",
     "Intervention",
     "NoEffectError",
     "ProjectOut",
     "Reading",
     "Replace",
+    "SetBoard",
     "Steer",
     "SwapMeans",
     "Transport",
+    "along",
+    "edit_effect",
     "edited",
+    "edited_boards",
     "fwd_hooks",
+    "legal_errors",
+    "random_like",
 ]

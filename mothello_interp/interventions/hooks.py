@@ -70,7 +70,7 @@ def edited(
         yield checkpoint.model
     if not allow_no_effect:
         for hook in hooks:
-            hook.check(hook.effective or hook.changed)
+            hook.check(hook.effective or _acted(hook, hooks))
 
 
 class _Hook:
@@ -135,6 +135,13 @@ class _Hook:
         )
 
 
+def _acted(hook: _Hook, hooks: Sequence[_Hook]) -> bool:
+    """Whether it changed something in this run, or was called where another layer of its intervention had done so."""
+    if hook.changed or hook.intervention.every_layer:
+        return hook.changed
+    return hook.ran and any(other.changed for other in hooks if other.intervention is hook.intervention)
+
+
 def _hooks(reading: Reading, interventions: Sequence[Intervention], rows: np.ndarray | None) -> list[_Hook]:
     for intervention in interventions:
         if not isinstance(intervention, Intervention):
@@ -159,7 +166,8 @@ def _part(context: Context, kept: np.ndarray) -> Context:
 def _check_at_the_end(hooks: Sequence[_Hook]) -> Callable[..., None]:
     def check(activation: torch.Tensor, hook: Any) -> None:
         for item in hooks:
-            item.check(item.changed)
+            item.check(_acted(item, hooks))
+        for item in hooks:
             item.effective = True
             item.forget()
 

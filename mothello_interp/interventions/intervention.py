@@ -6,7 +6,7 @@ Glossary: a *row* is one activation vector, at one token of one game; `[row d_mo
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -90,6 +90,7 @@ class Intervention:
     tokens: Literal["last", "all"] = "last"
     hook: str = "resid_post"
     head: int | None = None
+    every_layer: ClassVar[bool] = True  # each layer must change something; else one of them is enough
 
     def __post_init__(self) -> None:
         if self.hook not in (*HOOKS, "z"):

@@ -6,6 +6,7 @@ from mothello_interp.othello.games import (
     IllegalGame,
     games_at,
     legal_prefixes,
+    legal_squares,
     random_games,
     replay,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "full_length",
     "games_at",
     "legal_prefixes",
+    "legal_squares",
     "perft",
     "random_games",
     "read_names",

@@ -323,6 +323,37 @@ def replay(games: Games, *, threads: int | None = None) -> Boards:
     return boards
 
 
+def legal_squares(state: np.ndarray, mover: np.ndarray) -> np.ndarray:
+    """Where a player may move on any boards, also on such as no game leads to.
+
+    Args:
+        state: int8 `[position square]`, -1 white, 0 empty, 1 black.
+        mover: int8 `[position]`, who is to move: 1 black, -1 white, 0 nobody.
+
+    Returns:
+        bool `[position square]`; all False for a player without a move (no pass is played).
+
+    Raises:
+        ValueError: for arrays of other shapes, values or sizes of the board.
+    """
+    state, mover = np.asarray(state), np.asarray(mover)
+    if state.ndim != 2 or mover.shape != state.shape[:1]:
+        raise ValueError(
+            f"state {state.shape}, mover {mover.shape}: expected [position square] and [position]; "
+            f"write state[None] for a single board"
+        )
+    board = check_side(round(state.shape[1] ** 0.5))
+    if state.shape[1] != board**2 or not np.isin(state, (-1, 0, 1)).all() or not np.isin(mover, (-1, 0, 1)).all():
+        raise ValueError(f"state and mover must hold -1, 0 and 1, and {state.shape[1]} squares a square number")
+    owns, opps = (
+        np.bitwise_or.reduce(np.where(discs, np.uint64(1) << bits(board), np.uint64(0)), axis=1, initial=0)
+        for discs in ((state == sign * mover[:, None]) & (mover[:, None] != 0) for sign in (1, -1))
+    )
+    legal = np.zeros(state.shape, np.bool_)
+    kernels.legal_of_each(owns, opps, playable(board), bits(board), legal)
+    return legal
+
+
 def legal_prefixes(games: Games) -> np.ndarray:
     """How many moves of each game are legal before the first that is not, int64 `[game]`.
 

@@ -204,6 +204,15 @@ def first_impossible(moves, start):
     return -1, -1
 
 
+@njit(cache=True)
+def legal_of_each(owns, opps, board_mask, bit_of_square, legal):
+    """Fill legal bool `[position square]` for positions given as uint64 `[position]` each."""
+    for index in range(owns.shape[0]):
+        options = legal_moves(owns[index], opps[index], board_mask)
+        for square in range(bit_of_square.shape[0]):
+            legal[index, square] = ((options >> bit_of_square[square]) & _ONE) != _ZERO
+
+
 @njit(nogil=True, cache=True)
 def replay_games(black, white, board_mask, bit_of_square, moves, state, legal, mover, status):
     """Replay `moves` int8 `[game move]` from (black, white) with black to move.
