@@ -11,7 +11,7 @@ from mothello_interp.similarity.findings import FOLDS, MEASURES, ONE_WIDTH, PAIR
 from mothello_interp.similarity.rows import paired
 
 MIN_BOARDS = 50  # moves with fewer distinct boards are left out: a handful of points says nothing about geometry
-_POOLED_PAIRS = 2000  # pooled rows of which all pairs are looked at
+POOLED_ROWS = 2000  # pooled, measures on all pairs of rows take no more: their cost grows with the square
 
 
 def compare(
@@ -66,7 +66,7 @@ def compare(
         raise ValueError("source and target rows come from different games: collect both on the same ones")
     chosen = _chosen(measures, source.values.shape[-1], target.values.shape[-1])
     kept, moves = _complete(source, max(source.values.shape[-1], target.values.shape[-1]))
-    few = min(_POOLED_PAIRS // len(moves), len(kept)) if pooled else len(kept)
+    few = min(POOLED_ROWS // len(moves), len(kept)) if pooled else len(kept)
     rows = []
     for layer in source.layers:
         x = _by_move(source, source_language, layer, kept, moves)

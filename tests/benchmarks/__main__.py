@@ -2,9 +2,9 @@
 
 import sys
 
-from tests.benchmarks import probes, training, words, world
+from tests.benchmarks import probes, similarity, training, words, world
 
-_ALL = {"world": world, "words": words, "training": training, "probes": probes}
+_ALL = {"world": world, "words": words, "training": training, "probes": probes, "similarity": similarity}
 
 unknown = sorted(set(sys.argv[1:]) - _ALL.keys())
 if unknown:

@@ -15,6 +15,7 @@ from mothello_interp.similarity import (
     SAME_COORDINATES,
     centred_cosine,
     compare,
+    comparison,
     fit_procrustes,
     linear_cka,
     mutual_knn,
@@ -331,18 +332,18 @@ def test_the_same_board_in_turned_coordinates() -> None:
 
 
 def test_every_measure_of_unrelated_rows_lies_within_its_null() -> None:
-    games = full_games(60)
-    found = []
+    """Those not drawn above; the data itself is one of the re-pairings, so p is 1/10 to 1 and each as likely."""
+    games, found = full_games(60), []
+    others = [name for name in EVERY if name not in {"cka", "retrieval", "cosine"}]
     for seed in range(6):
         x, y = (noise(60 * MOVES, D, seed=2 * seed + which).reshape(60, MOVES, D) for which in (0, 1))
         acts = parallel(games, x, y)
-        found.append(compare(acts, 0, acts, 1, measures=EVERY, permutations=19, seed=seed))
+        found.append(compare(acts, 0, acts, 1, measures=others, permutations=9, seed=seed))
     for name, rows in pd.concat(found).groupby("measure"):
-        assert rows["p"].max() > 0.4, name
-        assert 0.2 < rows["p"].mean() < 0.8, name
-        assert (rows["above"] <= 0).sum() >= 3, name
-        wide = 2.5 * (rows["null_high"] - rows["null"]).mean()
-        assert rows["value"].mean() == pytest.approx(rows["null"].mean(), abs=wide), name
+        assert 0.2 < rows["p"].mean() < 0.9, name
+        assert rows["p"].max() > 0.35, name
+        assert (rows["above"] <= 0).sum() >= 2, name
+        assert rows["above"].max() < 0.05, name
 
 
 def test_the_null_of_each_measure_is_that_of_its_function() -> None:
@@ -373,8 +374,9 @@ def test_principal_angles_have_a_null_of_their_own() -> None:
     assert found["retrieval"].p > 0.05
 
 
-def test_pooled_rows_look_alike_and_their_null_says_so() -> None:
+def test_pooled_rows_look_alike_and_their_null_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     """What depends on the move number alone: nothing within move, nearly all pooled, and as much with games re-paired."""
+    monkeypatch.setattr(comparison, "POOLED_ROWS", 500)
     games = full_games(60)
     place = 5 * noise(MOVES, D, seed=0)
     x, y = (place + noise(60 * MOVES, D, seed=seed).reshape(60, MOVES, D) for seed in (1, 2))
@@ -391,7 +393,10 @@ def test_pooled_rows_look_alike_and_their_null_says_so() -> None:
     assert {(row.games, row.moves) for row in within.values()} == {(60, within["cka"].moves)}
 
 
-def test_pooled_values_are_those_of_all_rows_at_once() -> None:
+def test_pooled_values_are_those_of_all_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 2,000 of them where all pairs are looked at, here 300."""
+    assert comparison.POOLED_ROWS == 2000
+    monkeypatch.setattr(comparison, "POOLED_ROWS", 300)
     games = full_games(90)
     x = board_rows(games, seed=0)
     y = x + 3 * noise(90 * MOVES, D, seed=2).reshape(x.shape)
@@ -399,7 +404,7 @@ def test_pooled_values_are_those_of_all_rows_at_once() -> None:
     found = by_measure(compare(acts, 0, acts, 1, measures=EVERY, permutations=2, pooled=True))
     moves = found["cka"].moves
     a, b = (rows[:, MOVES - moves :].astype(np.float32).reshape(-1, D) for rows in (x, y))
-    few = 2000 // moves
+    few = 300 // moves
     by_hand: dict[str, Any] = {
         "svcca": svcca,
         "pwcca": pwcca,
