@@ -92,6 +92,24 @@ def hook_name(layer: int, hook: str = "resid_post") -> str:
     return f"blocks.{layer}.attn.hook_z" if hook == "z" else f"blocks.{layer}.hook_{hook}"
 
 
+def other_game(game: np.ndarray, move: np.ndarray) -> np.ndarray:
+    """For each row a row of another game at its move number (its own if there is none): what re-pairs games at random.
+
+    Args:
+        game, move: int64 `[row]`, as in `Activations`.
+
+    Returns:
+        int64 `[row]`, a permutation of the rows.
+    """
+    order = np.lexsort((game, move))
+    following = np.empty_like(order)
+    following[order] = np.roll(order, -1)
+    last = np.append(np.flatnonzero(np.diff(move[order])), len(order) - 1)
+    first = np.append(0, last[:-1] + 1)
+    following[order[last]] = order[first]
+    return following
+
+
 def all_layers(checkpoint: Checkpoint) -> tuple[int, ...]:
     """Every layer of a model, the embeddings (-1) first."""
     return tuple(range(-1, checkpoint.spec.model.n_layers))

@@ -15,7 +15,7 @@ FLOORS = [
     {"corpus", "parquet"},
     {"models", "activations", "legality", "lens"},
     {"probes", "similarity", "interventions"},
-    {"alignment", "patching"},
+    {"alignment", "patching", "structure"},
     {"transfer"},
     {"explorer"},
 ]

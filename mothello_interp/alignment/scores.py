@@ -91,16 +91,6 @@ class Scores:
         """Share of squares where two images differ, `[row]`."""
         return (self.images[one] != self.images[other]).mean(axis=1)
 
-    def another_game(self) -> np.ndarray:
-        """For each row the row of another game at its move number (its own if there is none), `[row]`."""
-        order = np.lexsort((self.game, self.move))
-        following = np.empty_like(order)
-        following[order] = np.roll(order, -1)
-        last = np.append(np.flatnonzero(np.diff(self.move[order])), len(order) - 1)
-        first = np.append(0, last[:-1] + 1)
-        following[order[last]] = order[first]
-        return following
-
     def resamplings(self, resamples: int, seed: int) -> np.ndarray:
         """How often each bootstrap sample has each game, `[resample game]`."""
         n = len(self.sizes)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mothello_interp.activations import hook_name
+from mothello_interp.activations import hook_name, other_game
 from mothello_interp.alignment.scores import ALL_FOUR, Hits, Scores, at_layer
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games, Symmetry
@@ -119,7 +119,7 @@ def contest(
     """
     scores = at_layer(probes, checkpoint, games, layer, (first, second))
     predicted = scores.predict(layer, source, target)
-    elsewhere = predicted[scores.another_game()]
+    elsewhere = predicted[other_game(scores.game, scores.move)]
     one, other = scores.images
     differ = one != other
     reads = {"first": predicted == one, "second": predicted == other}

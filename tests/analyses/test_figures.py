@@ -35,6 +35,7 @@ SETTINGS: dict[str, dict[str, int]] = {
     "moves": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20},
     "patching": {"_PAIRS": 12},
     "seeds": {},
+    "structure": {"_FIT": 80, "_SCORE": 20},
     "symmetry": {"_FIT": 40, "_SCORE": 20, "_PAIRS": 12},
     "transfer": {},
 }

@@ -1,0 +1,132 @@
+"""What has to be taken away for two languages to align? Means, a subspace, a rotation
+
+Upper panels: how well a logistic regression reads the language from the state after a move (dots: chance). Lower panels:
+alignment, from floor (0) to ceiling (1), of a probe of one language in the other, with the states as they are (full), less
+each language's mean (dashes), without the subspace in which the means of languages differ (dots), and turned into each
+other by the best orthogonal map (black); both directions averaged. Everything is fitted on other games than it is scored
+on, and probes are fitted again on changed states. Where the black curve alone rises, both languages hold the same board in
+the same shape, but in coordinates of their own: alike, not shared.
+
+What could fool it: an orthogonal map has many free parameters (grey: fitted on games that are paired at random, move by
+move), and some board can be turned into any other (grey dashes: random weights, turned likewise: what the bag of moves alone
+gives).
+"""
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analyses._models import BUNDLED, LABELS, Zoo, over_models
+from mothello_interp import Checkpoint, random_games
+from mothello_interp.activations import Activations, collect
+from mothello_interp.alignment import align_on
+from mothello_interp.plots import COLOURS, add_curve, layer_name, panel_grid
+from mothello_interp.probes import fit_probes_on
+from mothello_interp.structure import fit_centring, fit_projection, fit_rotation, language_identity
+
+_FIT, _SCORE = 600, 200
+_STYLES = {
+    "as it is": ("solid", ""),
+    "less the means": ("dash", ""),
+    "without the language subspace": ("dot", ""),
+    "turned": ("solid", "ceiling"),
+    "turned, re-paired": ("solid", "zero"),
+    "turned, random weights": ("dash", "random weights"),
+}
+
+
+def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+    """The language probe ("identity") and alignment ("alignment") of the first two input languages, by layer and change."""
+    fit, score = _rows(checkpoint)
+    tables = [language_identity(fit, score).assign(part="identity", change="as it is")]
+    changes: dict[str, Any] = {"as it is": lambda rows: rows, "less the means": fit_centring(fit)}
+    changes["without the language subspace"] = fit_projection(fit)
+    for name, change in changes.items():
+        tables.append(_aligned(change(fit), change(score), name))
+    tables += [_turned(fit, score, "turned"), _turned(fit, score, "turned, re-paired", repaired=True)]
+    tables.append(_turned(*_rows(checkpoint.untrained()), "turned, random weights"))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _rows(checkpoint: Checkpoint) -> tuple[Activations, Activations]:
+    """Of games to fit on and of games to score on, in two languages."""
+    fit, score = (random_games(n, board=checkpoint.spec.board, seed=seed) for n, seed in ((_FIT, 91), (_SCORE, 92)))
+    languages = checkpoint.mothello.inputs[:2]
+    return collect(checkpoint, fit, languages=languages), collect(checkpoint, score, languages=languages)
+
+
+def _turned(fit: Activations, score: Activations, name: str, *, repaired: bool = False) -> pd.DataFrame:
+    """Each language turned into the other, and read by the other's probe."""
+    tables = []
+    for reference in fit.languages:
+        change = fit_rotation(fit, reference=reference, repaired=repaired)
+        table = _aligned(change(fit), change(score), name)
+        tables.append(table[table["source"] == reference])
+    return pd.concat(tables, ignore_index=True)
+
+
+def _aligned(fit: Activations, score: Activations, name: str) -> pd.DataFrame:
+    """Alignment of the two through the identity, by layer."""
+    table = align_on(fit_probes_on(fit, seed=0), score, resamples=200)
+    across = table[(table["source"] != table["target"]) & (table["symmetry"] == "identity")]
+    columns = [
+        "layer",
+        "source",
+        "target",
+        "accuracy",
+        "floor",
+        "ceiling",
+        "normalised",
+        "normalised_low",
+        "normalised_high",
+    ]
+    return across[columns].assign(part="alignment", change=name)
+
+
+def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
+    """The measure over the bundled models."""
+    return over_models("structure", measure, zoo=zoo)
+
+
+def figure(table: pd.DataFrame) -> go.Figure:
+    """A column a regime: the language probe above, alignment below."""
+    regimes = list(dict.fromkeys(table["regime"]))
+    titles = [[LABELS[regime] for regime in regimes], [""] * len(regimes)]
+    drawing = panel_grid(titles, x="layer", y=["language read", "alignment, floor to ceiling"])
+    for column, regime in enumerate(regimes, 1):
+        here = table[(table["regime"] == regime) & (table["seed"] == table["seed"].min())]
+        shared: dict[str, Any] = {"x": "layer", "column": column, "legend": column == 1}
+        identity = here[here["part"] == "identity"]
+        add_curve(
+            drawing,
+            identity,
+            y="accuracy",
+            name="language probe",
+            colour=COLOURS[regime],
+            band=("low", "high"),
+            **shared,
+        )
+        add_curve(drawing, identity, y="chance", name="chance", colour=COLOURS["zero"], dash="dot", width=1.5, **shared)
+        means = here[here["part"] == "alignment"].groupby(["change", "layer"], as_index=False)["normalised"].mean()
+        for change, (dash, colour) in _STYLES.items():
+            curve = means[means["change"] == change]
+            width = 2.5 if colour != "zero" else 1.5
+            add_curve(drawing, curve, y="normalised", name=change, colour=COLOURS[colour or regime], dash=dash, width=width,
+                      row=2, **shared)  # fmt: skip
+    layers = sorted(table["layer"].unique())
+    drawing.update_xaxes(tickvals=layers, ticktext=[layer_name(layer) for layer in layers])
+    drawing.update_yaxes(range=[0.4, 1.02], row=1)
+    return drawing.update_yaxes(range=[-0.1, 1.05], row=2)
+
+
+def headline(table: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the layers after the embeddings and both directions."""
+    inner = table[(table["layer"] >= 0) & (table["seed"] == table["seed"].min())]
+    rows = []
+    for regime, group in inner.groupby("regime", sort=False):
+        row = {"regime": LABELS[str(regime)], "language probe": group[group["part"] == "identity"]["accuracy"].mean()}
+        aligned = group[group["part"] == "alignment"]
+        row |= {change: aligned[aligned["change"] == change]["normalised"].mean() for change in _STYLES}
+        rows.append(row)
+    return pd.DataFrame(rows)
