@@ -158,8 +158,8 @@ def edit_effect(
             row |= _interval("", legal_errors(probabilities, boards.legal_edited), weights)
             row |= _interval("null_", null, weights)
             row["unedited"] = legal_errors(plain, boards.legal).mean()
-            row["mass"] = (probabilities * boards.legal_edited).sum(axis=1).mean()
-            row["null_mass"] = (plain * boards.legal_edited).sum(axis=1).mean()
+            row["mass"] = float((probabilities * boards.legal_edited).sum(axis=1).mean(dtype=float))
+            row["null_mass"] = float((plain * boards.legal_edited).sum(axis=1).mean(dtype=float))
             rows.append({**row, "length": length, "games": len(boards)})
     return pd.DataFrame(rows)
 
