@@ -301,6 +301,14 @@ class TestNullEdits:
         with pytest.raises(NoEffectError, match="changed none"):
             checkpoint.model.run_with_hooks(read, fwd_hooks=hooks)
 
+    def test_that_ran_before_and_is_passed_over_now(self, checkpoint: Checkpoint) -> None:
+        games, read = some_games(), checkpoint.tokens(some_games(), 0)
+        residual = checkpoint.model.run_with_cache(read)[1]["blocks.1.hook_resid_pre"]
+        with edited(checkpoint, [Apply(plus_one, layer=0)], games, 0) as model:
+            model(read)
+            with pytest.raises(NoEffectError, match="never ran"):
+                model(residual, start_at_layer=1)
+
 
 def test_rows_name_the_games_in_the_batch(checkpoint: Checkpoint) -> None:
     """In any order, some of them twice; values by game follow the games."""
