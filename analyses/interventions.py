@@ -14,8 +14,9 @@ Bands are 95% over games; both directions between the languages are averaged, an
 the frame "mine / empty / theirs" move the row to the mirror image of what they read and as far again (scale 2, chosen on
 other games). MLP probes are followed for 20 gradient steps. Boards whose legal moves stay the same (a third of those with
 one disc turned) are left out: they ask nothing. What could fool it: damage (a random step raises the errors above the
-null), one step longer than another (all are equal), a model that errs anyway (dots). An edit at the last layers comes
-too late, however well a probe reads the board there: it has been used before.
+null), one step longer than another (all are equal), a model that errs anyway (dots). An edit that begins at the
+last layers does less, however well a probe reads the board there: most of its use lies before (the steps are shorter
+there too; column length).
 """
 
 from typing import Any
@@ -75,14 +76,15 @@ def figure(table: pd.DataFrame) -> go.Figure:
     drawing = panel_grid(titles, x="layer at which the edit begins", y=labels)
     columns = ["errors", "low", "high", "null", "unedited", "mass", "null_mass", "length"]
     curves = table.groupby(["regime", "seed", "kind", "squares", "edit", "layer"], as_index=False)[columns].mean()
-    for column, regime in enumerate(regimes, 1):
-        for row, (kind, discs) in enumerate(_ROWS, 1):
-            here = curves[(curves["regime"] == regime) & (curves["kind"] == kind) & (curves["squares"] == discs)]
-            _panel(drawing, here, COLOURS[regime], row, column)
+    for row, (kind, discs) in enumerate(_ROWS, 1):
+        line = curves[(curves["kind"] == kind) & (curves["squares"] == discs)]
+        drawing.update_yaxes(range=[0, 1.03 * line[["errors", "null", "high"]].to_numpy().max()], row=row)
+        for column, regime in enumerate(regimes, 1):
+            _panel(drawing, line[line["regime"] == regime], COLOURS[regime], row, column)
     layers = sorted(table["layer"].unique())
     ticks = [layer_name(layer) for layer in layers]
     drawing.update_xaxes(tickvals=layers, ticktext=ticks, range=[layers[0] - 0.3, layers[-1] + 0.3])
-    return drawing.update_yaxes(rangemode="tozero").update_layout(margin_l=90)
+    return drawing.update_layout(margin_l=90)
 
 
 def _panel(drawing: go.Figure, here: pd.DataFrame, colour: str, row: int, column: int) -> None:
