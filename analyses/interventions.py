@@ -5,8 +5,8 @@ three) turned, at the layer given and at all later ones; then the k likeliest ne
 moves legal on the edited board, and those that are wrong or missing are counted (Li et al. 2023). Dashes: nothing edited,
 the null. Dots: the model's errors on the true board, what it gets wrong anyway; an edit cannot be expected to do better.
 Black: through the probe of the language that is being read, the ceiling. Thick: along the direction that the probe of the
-OTHER language gives (thin: other seeds). Grey: along a random direction, the zero. All steps are equally long, namely as
-long as the step of the language's own probe, so that only the direction differs. A thick curve on the black one: the
+OTHER language gives (thin: other seeds). Grey: along a random direction, the zero. At every layer all of
+them step as far as the language's own probe would there, so that only the direction differs. A thick curve on the black one: the
 direction that means "this disc is turned" in one language means it in the other, to the model and not only to a probe.
 On the grey one: it means nothing there.
 
