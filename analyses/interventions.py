@@ -24,7 +24,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import LABELS, over_models
+from analyses._models import BUNDLED, LABELS, Zoo, over_models
 from mothello_interp import Checkpoint, random_games
 from mothello_interp.activations import collect
 from mothello_interp.interventions import edit_effect, edited_boards
@@ -63,9 +63,9 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
     )
 
 
-def compute() -> pd.DataFrame:
+def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
     """The measure over the bundled models, and the stored rows of the other seeds."""
-    return over_models("interventions", measure)
+    return over_models("interventions", measure, zoo=zoo)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:

@@ -8,23 +8,31 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mothello_interp.activations import Activations, collect
-    from mothello_interp.alignment import align, align_by_move, align_up_to_symmetry
-    from mothello_interp.languages import Atomic, Compositional, Mothello, Split, register_language
+    from mothello_interp.alignment import align, align_by_move, align_on, align_up_to_symmetry, contest, group_test
+    from mothello_interp.languages import (
+        Atomic,
+        Compositional,
+        Image,
+        Mothello,
+        Split,
+        read_authors_config,
+        register_language,
+    )
     from mothello_interp.legality import legal_accuracy
     from mothello_interp.models import Checkpoint, ModelSpec, load
-    from mothello_interp.othello import SYMMETRIES, Games, random_games, replay
+    from mothello_interp.othello import SYMMETRIES, Games, random_games, read_wthor, replay, wthor_records
     from mothello_interp.patching import minimal_pairs, patch_grid, recovery
     from mothello_interp.probes import Probes, fit_probes
     from mothello_interp.similarity import compare, linear_cka
 
 _HOME = {
-    "othello": ("Games", "random_games", "replay", "SYMMETRIES"),
-    "languages": ("Atomic", "Compositional", "Mothello", "Split", "register_language"),
+    "othello": ("Games", "random_games", "read_wthor", "replay", "wthor_records", "SYMMETRIES"),
+    "languages": ("Atomic", "Compositional", "Image", "Mothello", "Split", "read_authors_config", "register_language"),
     "models": ("Checkpoint", "ModelSpec", "load"),
     "legality": ("legal_accuracy",),
     "activations": ("Activations", "collect"),
     "probes": ("Probes", "fit_probes"),
-    "alignment": ("align", "align_by_move", "align_up_to_symmetry"),
+    "alignment": ("align", "align_by_move", "align_on", "align_up_to_symmetry", "contest", "group_test"),
     "similarity": ("compare", "linear_cka"),
     "patching": ("minimal_pairs", "patch_grid", "recovery"),
     "transfer": ("transfer_state",),
@@ -38,26 +46,33 @@ __all__ = [
     "Checkpoint",
     "Compositional",
     "Games",
+    "Image",
     "ModelSpec",
     "Mothello",
     "Probes",
     "Split",
     "align",
     "align_by_move",
+    "align_on",
     "align_up_to_symmetry",
     "collect",
     "compare",
+    "contest",
     "fit_probes",
+    "group_test",
     "legal_accuracy",
     "linear_cka",
     "load",
     "minimal_pairs",
     "patch_grid",
     "random_games",
+    "read_authors_config",
+    "read_wthor",
     "recovery",
     "register_language",
     "replay",
     "transfer_state",
+    "wthor_records",
 ]
 
 

@@ -50,10 +50,14 @@ def add_curve(
     opacity: float = 1.0,
     band: tuple[str, str] | None = None,
     markers: bool = False,
+    symbol: str = "circle",
     legend: bool = True,
     hover: Sequence[str] = (),
 ) -> None:
-    """Draw one curve, with a band between two columns if asked for. Columns in `hover` are shown on hovering."""
+    """Draw one curve, with a band between two columns if asked for; markers alone if its width is 0.
+
+    Columns in `hover` are shown on hovering.
+    """
     table = table.sort_values(x)
     place = {"row": row, "col": column}
     if band is not None:
@@ -75,7 +79,8 @@ def add_curve(
             name=name,
             legendgroup=name,
             showlegend=legend,
-            mode="lines+markers" if markers else "lines",
+            mode=("lines+markers" if width else "markers") if markers else "lines",
+            marker={"color": colour, "symbol": symbol, "size": 8 if width else 10},
             line={"color": colour, "dash": dash, "width": width},
             opacity=opacity,
             customdata=table[list(hover)].round(3).to_numpy(),
