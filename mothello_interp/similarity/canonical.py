@@ -5,7 +5,7 @@ import torch
 from mothello_interp.similarity.rows import Rows, centred, paired
 
 VARIANCE = 0.99
-_ROUNDING = 1e-12  # of the largest variance: directions below this are the rounding of float32 activations
+_ROUNDING = 1e-12  # of the variance: directions that hold no more are the rounding of float32 activations
 
 
 def svcca(x: Rows, y: Rows, variance: float = VARIANCE) -> float:
@@ -65,9 +65,7 @@ def directions(variances: torch.Tensor, share: float, n: int) -> int:
     """The fewest leading directions with a share of the variance, largest first `[d]`, of n rows."""
     if not 0 < share <= 1:
         raise ValueError(f"variance={share}: expected a share above 0, at most 1, such as 0.99")
-    there = variances > _ROUNDING * variances[0]
-    enough = variances.cumsum(0) < share * variances.sum() * (1 - 1e-12)
-    k = min(int(there.sum()), int(enough.sum()) + 1)
+    k = 1 + int((variances.cumsum(0) < share * variances.sum() * (1 - _ROUNDING)).sum())
     if n <= k + 1:
         raise ValueError(
             f"{n} rows fill {k} directions, so that every correlation would be 1: pass more rows, or keep less variance"

@@ -86,6 +86,7 @@ def test_principal_angles_on_planted_subspaces() -> None:
     assert principal_angles(x, x @ inside.T @ elsewhere) == pytest.approx(0, abs=1e-10)
     half = np.vstack([inside[:2], elsewhere[:2]])
     assert principal_angles(x, noise(100, 4, seed=3) @ half, variance=1) == pytest.approx(0.5, abs=1e-10)
+    assert principal_angles(x, noise(100, 2, seed=3) @ inside[:2], variance=1) == pytest.approx(1, abs=1e-10)
     at_random = [principal_angles(x, x @ rotation(12, seed=seed), variance=1) for seed in range(40)]
     assert np.mean(at_random) == pytest.approx(4 / 12, abs=0.03)
 

@@ -146,6 +146,8 @@ def test_sums_that_cannot_be_compared(name: str) -> None:
         measure(Moments().add(x[:3], y[:3]))
     with pytest.raises(ValueError, match="all rows of y are equal: there is no variance"):
         measure(Moments().add(x[:9], np.full((9, 5), 0.1)).add(x[9:], np.full((11, 5), 0.1)))
+    few = np.repeat(x[:1], 5, axis=0), np.repeat(y[:1], 5, axis=0)
+    assert measure(Moments().add(x, y).add(*few)) == pytest.approx(measure(Moments().add(*few).add(x, y)), abs=1e-10)
 
 
 def test_as_few_rows_as_directions() -> None:

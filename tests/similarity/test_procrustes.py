@@ -71,6 +71,15 @@ def test_the_score_where_it_was_fitted_and_where_not() -> None:
     assert np.max(np.abs(elsewhere)) < 0.15
 
 
+def test_the_score_sees_a_shift_that_the_map_does_not_make() -> None:
+    """Means are those of the rows it was fitted on."""
+    x = noise(60, D, seed=0)
+    found = fit_procrustes(x, turned(x))
+    assert found.score(x[:30], turned(x)[:30]) == pytest.approx(1, abs=1e-12)
+    assert found.score(x[:30], turned(x)[:30] + 5) < 0.5
+    assert found.score(x[:30] + 5, turned(x)[:30]) < 0.5
+
+
 def test_a_noisy_copy_is_known_on_other_rows() -> None:
     """Noise of the same size: the cosine is the square root of 1/2, whatever the scale."""
     x, more = noise(4000, D, seed=0), noise(4000, D, seed=1)

@@ -1,0 +1,28 @@
+"""Each measure on grouped rows: its null is what the measure gives for rows that are really paired anew."""
+
+import pytest
+import torch
+
+from mothello_interp.similarity.findings import FOLDS, MEASURES, Paired
+from tests.similarity.planted import noise
+
+GROUPS, GAMES, D = 3, 80, 5
+
+
+def grouped(x: torch.Tensor, y: torch.Tensor, orders: list[torch.Tensor]) -> Paired:
+    game = torch.arange(GAMES)
+    others = [torch.nonzero(game % FOLDS != fold).flatten() for fold in range(FOLDS)]
+    return Paired(x, y, game, orders, others, seed=0)
+
+
+@pytest.mark.parametrize("name", sorted(MEASURES.keys() - {"principal_angles"}))
+def test_the_null_is_the_value_of_games_paired_anew(name: str) -> None:
+    x = torch.from_numpy(noise(GROUPS * GAMES, D, seed=0)).reshape(GROUPS, GAMES, D)
+    y = x + torch.from_numpy(noise(GROUPS * GAMES, D, seed=1)).reshape(x.shape)
+    orders = [torch.randperm(GAMES, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
+    found = MEASURES[name](grouped(x, y, orders))
+    assert found.error > 0
+    for order, null in zip(orders, found.null, strict=True):
+        expected = MEASURES[name](grouped(x, y[:, order], orders)).value
+        assert null == pytest.approx(expected, abs=1e-6)
+        assert abs(null - found.value) > 0.02
