@@ -161,6 +161,7 @@ def _draw_table_1(drawing: go.Figure, table: pd.DataFrame, kind: str, column: in
 
 
 def _in_the_papers_measure(table: pd.DataFrame) -> pd.DataFrame:
+    """Both directions, against the board itself, by the paper's probes."""
     across = (table["source"] != table["target"]) & (table["symmetry"] == "identity")
     return table[across & (table["kind"] == "mlp") & (table["weights"] == "trained")]
 

@@ -4,6 +4,7 @@ import ast
 import importlib
 import io
 import json
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,8 +18,9 @@ import pytest
 from analyses import _matrix, _models, _transfer
 from analyses._models import LABELS, REGIMES
 from analyses._runner import HERE, find
+from mothello_interp.activations import collect
 from mothello_interp.models import load
-from mothello_interp.othello import SYMMETRIES
+from mothello_interp.othello import SYMMETRIES, random_games
 from mothello_interp.plots import COLOURS, LANGUAGES
 from tests.conftest import tiny_checkpoint
 from train.finetune import finetune
@@ -52,6 +54,7 @@ RESULTS = {
     "moves": ["accuracy", "guess", "predicted", "floor", "ceiling"],
     "patching": ["recovery", "low", "high", "zero"],
     "seeds": ["accuracy", "floor", "guess"],
+    "structure": ["accuracy", "low", "high", "chance", "normalised"],
     "symmetry": [
         "accuracy",
         "normalised",
@@ -227,6 +230,8 @@ def test_drawing_leaves_the_table_as_it_is(name: str) -> None:
 def test_panels_are_titled_by_their_regime(name: str) -> None:
     """In the order of the table, which is that of the regimes."""
     titles = [note.text for note in module_of(name).figure(table_of(name)).layout.annotations]
+    if name == "anchors":
+        assert titles.pop() == "atomic + atomic"
     assert [title.split(", layer")[0] for title in titles] == [labels_of(name)[regime] for regime in REGIMES]
 
 
@@ -266,6 +271,28 @@ def test_anchors_draws_its_table() -> None:
     for band, regime in zip(bands, REGIMES, strict=True):
         main = means.xs((regime, 0, "trained", "identity"))
         equal(band.y, [*main["high"], *main["low"][::-1]])
+
+
+def test_table_1_is_drawn_beside_the_papers() -> None:
+    """Every direction and seed a dot, their mean a line; the paper's values where they belong."""
+    one = table_of("anchors").assign(regime="split, 2 anchors")
+    table = pd.concat([table_of("anchors"), one], ignore_index=True)
+    figure = module_of("anchors").figure(table)
+    mlp = table[(table["source"] != table["target"]) & (table["kind"] == "mlp") & (table["symmetry"] == "identity")]
+    expected = {4: {"naive": 0, "anchors": 4}, 5: {"split, 2 anchors": 2}}
+    paper = {4: [0.53, 0.82, 0.97, 0.97], 5: [0.47, 0.47, 0.73, 0.97]}
+    for panel, anchors in expected.items():
+        here = mlp[mlp["regime"].isin(anchors)].assign(anchors=lambda rows, names=anchors: rows["regime"].map(names))
+        means = here.groupby("anchors")[["accuracy", "floor", "guess", "ceiling"]].mean()
+        for name, column in (("ours", "accuracy"), ("floor", "floor"), ("guess", "guess"), ("ceiling", "ceiling")):
+            equal(curve(figure, name, panel=panel).x, list(anchors.values()))
+            equal(curve(figure, name, panel=panel).y, means[column])
+        dots = curve(figure, "each direction and seed", panel=panel)
+        equal(sorted(dots.y), sorted(here["accuracy"]))
+        assert dots.mode == "markers"
+        drawn = curve(figure, "the paper's", panel=panel)
+        equal(drawn.x, [0, 1, 2, 4])
+        equal(drawn.y, paper[panel])
 
 
 def test_the_headline_of_anchors() -> None:
@@ -527,6 +554,180 @@ def test_the_headline_of_transfer() -> None:
     assert row["alignment, end"] == last.loc["target", "alignment"]
     assert row["target, peak"] == here.loc[here["role"] == "target", "top1"].max()
     assert (row["paper: target, start"], row["paper: alignment, end"]) == (0.90, 0.94)
+
+
+def heatmap(figure: go.Figure, panel: int) -> Any:
+    """The one heat map of a panel, in reading order."""
+    axis = "x" if panel == 1 else f"x{panel}"
+    (found,) = [trace for trace in figure.data if trace.type == "heatmap" and trace.xaxis == axis]
+    return found
+
+
+def pairs_of(n: int, seed: int) -> pd.DataFrame:
+    """A table of random accuracies of all pairs of n languages under the four symmetries."""
+    rng = np.random.default_rng(seed)
+    keys = [(a, b, g) for a in range(n) for b in range(n) for g in SYMMETRIES]
+    table = pd.DataFrame(keys, columns=["source", "target", "symmetry"])
+    columns = ["accuracy", "predicted", "floor", "guess", "ceiling"]
+    return table.assign(**{name: rng.uniform(0.4, 0.9, len(table)) for name in columns}, seed=seed, origin="stored")
+
+
+def test_seeds_draws_its_table() -> None:
+    """Against the board, and against the best of its four images."""
+    table = pd.concat([pairs_of(3, seed).assign(regime="5 naive languages") for seed in (0, 4)], ignore_index=True)
+    figure = module_of("seeds").figure(table)
+    for column, seed in enumerate((0, 4), 1):
+        here = table[table["seed"] == seed]
+        plain = here[here["symmetry"] == "identity"].pivot(index="source", columns="target", values="accuracy")
+        equal(heatmap(figure, column).z, plain)
+        equal(heatmap(figure, column + 2).z, here.groupby(["source", "target"])["accuracy"].max().unstack())
+    row = module_of("seeds").headline(table).iloc[1]
+    across = table[(table["seed"] == 4) & (table["symmetry"] == "identity") & (table["source"] != table["target"])]
+    assert row["other language"] == f"{across['accuracy'].min():.2f} to {across['accuracy'].max():.2f}"
+
+
+def many() -> pd.DataFrame:
+    """Five languages in two clusters, related by the half turn: 0, 2 and 4 against 1 and 3."""
+    table = pairs_of(5, 1).assign(regime="20 naive languages")
+    best = np.where((table["source"] + table["target"]) % 2 == 0, "identity", "half_turn")
+    return table.assign(accuracy=np.where(table["symmetry"] == best, 0.95, table["accuracy"]))
+
+
+def test_many_languages_are_shown_in_clusters() -> None:
+    table = many()
+    figure = module_of("many_languages").figure(table)
+    order = [0, 2, 4, 1, 3]
+    assert list(figure.layout.xaxis.ticktext) == [str(language) for language in order]
+    plain = table[table["symmetry"] == "identity"].pivot(index="source", columns="target", values="accuracy")
+    equal(heatmap(figure, 1).z, plain.loc[order, order])
+    equal(heatmap(figure, 2).z, np.full((5, 5), 0.95))
+
+
+def test_the_headline_of_many_languages() -> None:
+    """By the map that relates a pair: seen against the board, and what the map predicts at home."""
+    table = many()
+    rows = module_of("many_languages").headline(table).set_index("related by")
+    assert set(rows.index) == {"identity", "half turn"}
+    assert set(rows["clusters"]) == {"3, 2"}
+    across = table[(table["source"] + table["target"]) % 2 == 1]
+    turned = rows.loc["half turn"]
+    assert turned["pairs"] == 12
+    assert turned["against the board"] == pytest.approx(across.query("symmetry == 'identity'")["accuracy"].mean())
+    assert turned["expected"] == pytest.approx(across.query("symmetry == 'half_turn'")["predicted"].mean())
+    assert (turned["through the map"], turned["paper"]) == (pytest.approx(0.95), 0.53)
+
+
+def test_cosine_draws_its_table() -> None:
+    table = table_of("cosine")
+    figure = module_of("cosine").figure(table)
+    here = table[(table["part"] == "game") & (table["seed"] == 0) & (table["regime"] == "anchors")]
+    for row, kind in ((2, "as it is"), (3, "less the mean")):
+        for column, layer in enumerate((-1, 0, 1), 1):
+            cells = here[(here["kind"] == kind) & (here["layer"] == layer)]
+            drawn = heatmap(figure, 3 * row + column)
+            equal(drawn.z, cells.pivot(index="move", columns="other_move", values="distance"))
+            assert (drawn.zmin, drawn.zmax) == (0, 1.2)
+
+
+def test_cosine_distances_by_hand() -> None:
+    """The first full game of the seed, row against row."""
+    checkpoint, table = tiny_checkpoint(), measured("cosine")
+    games = random_games(80, board=4, seed=81)
+    games = games[games.lengths == 12][:40]
+    rows = collect(checkpoint, games, layers=[1])
+    one, other = (rows.at(language, 1).numpy().reshape(40, 11, -1) for language in (0, 1))
+    expected = 1 - one[0, 3] @ other[0, 7] / np.linalg.norm(one[0, 3]) / np.linalg.norm(other[0, 7])
+    place = "part == 'game' and layer == 1 and move == 3 and other_move == 7"
+    (row,) = table.query(f"{place} and kind == 'as it is'").to_dict("records")
+    assert row["distance"] == pytest.approx(expected, abs=1e-5)
+    one, other = one - one.mean(axis=0), other - other.mean(axis=0)
+    expected = 1 - one[0, 3] @ other[0, 7] / np.linalg.norm(one[0, 3]) / np.linalg.norm(other[0, 7])
+    (row,) = table.query(f"{place} and kind == 'less the mean'").to_dict("records")
+    assert row["distance"] == pytest.approx(expected, abs=1e-5)
+    means = table.query("part == 'games' and layer == 1 and kind == 'as it is'").iloc[0]
+    assert means["low"] <= means["distance"] <= means["high"]
+
+
+def test_structure_draws_its_table() -> None:
+    """Both directions averaged, a curve a change; the language probe above."""
+    table, figure = table_of("structure"), module_of("structure").figure(table_of("structure"))
+    for column, regime in enumerate(REGIMES, 1):
+        here = table[(table["regime"] == regime) & (table["seed"] == 0)]
+        identity = here[here["part"] == "identity"].sort_values("layer")
+        equal(curve(figure, "language probe", panel=column).y, identity["accuracy"])
+        equal(curve(figure, "chance", panel=column).y, identity["chance"])
+        aligned = here[here["part"] == "alignment"]
+        assert aligned["change"].nunique() == 6
+        for change, rows in aligned.groupby("change"):
+            equal(curve(figure, str(change), panel=column + 3).y, rows.groupby("layer")["normalised"].mean())
+    row = module_of("structure").headline(table).set_index("regime").loc[LABELS["naive"]]
+    inner = table[(table["regime"] == "naive") & (table["seed"] == 0) & (table["layer"] >= 0)]
+    assert row["turned"] == pytest.approx(inner[inner["change"] == "turned"]["normalised"].mean())
+
+
+def maps_of(own: Sequence[str]) -> pd.DataFrame:
+    """All pairs of languages each of which sees the board through a symmetry of its own."""
+    g = [SYMMETRIES[name] for name in own]
+    rows = [(a, b, (g[a].inverse @ g[b]).name) for a in range(len(own)) for b in range(len(own))]
+    table = pd.DataFrame(rows, columns=["source", "target", "symmetry"])
+    facts: dict[str, Any] = {
+        "normalised": 0.5,
+        "margin": 0.3,
+        "margin_low": 0.2,
+        "margin_ceiling": 0.6,
+        "accuracy": 0.7,
+    }
+    facts |= {"floor": 0.5, "ceiling": 0.9, "layer": 0, "part": "pairs", "weights": "trained", "candidates": 4}
+    return table.assign(**facts, regime="5 naive languages", seed=0, origin="stored")
+
+
+def symmetric(pairs: pd.DataFrame) -> pd.DataFrame:
+    """With the parts that the figure and the headline need beside the pairs."""
+    moves = [{"part": "moves", "symmetry": name, "move": move} for name in SYMMETRIES for move in range(3)]
+    values: dict[str, Any] = {"accuracy": 0.6, "predicted": 0.7, "floor": 0.4, "regime": "5 naive languages", "seed": 0}
+    eight = pairs.assign(candidates=8, symmetry=pairs["symmetry"].replace({"half_turn": "quarter_turn"}))
+    effect: dict[str, Any] = {"part": "patching", "layer": 0, "target": 0, "regime": "5 naive languages", "seed": 0}
+    effects = [
+        {**effect, "source": source, "best": best, "recovery": value, "zero": 0.1}
+        for source, best, value in ((0, True, 0.8), (1, True, 0.6), (1, False, 0.2), (2, False, 0.3))
+    ]
+    return pd.concat([pairs, eight, pd.DataFrame(moves).assign(**values), pd.DataFrame(effects)], ignore_index=True)
+
+
+OWN = ("identity", "diagonal", "half_turn", "diagonal")
+
+
+def test_symmetry_draws_maps_in_clusters() -> None:
+    """Languages of one map side by side; a pair that is not raised in both directions is grey."""
+    pairs = maps_of(OWN)
+    weak = (pairs["source"] == 2) & (pairs["target"] == 0)
+    figure = module_of("symmetry").figure(symmetric(pairs.assign(normalised=np.where(weak, 0.1, 0.5))))
+    drawn = heatmap(figure, 1)
+    assert list(drawn.x) == list(drawn.y) == ["1", "3", "0", "2"]
+    assert [list(row) for row in drawn.customdata] == [
+        ["identity", "identity", "diagonal", "antidiagonal"],
+        ["identity", "identity", "diagonal", "antidiagonal"],
+        ["diagonal", "diagonal", "identity", "none"],
+        ["antidiagonal", "antidiagonal", "none", "identity"],
+    ]
+    assert [list(row) for row in drawn.z] == [[0, 0, 1, 2], [0, 0, 1, 2], [1, 1, 0, 4], [2, 2, 4, 0]]
+
+
+def test_the_headline_of_symmetry() -> None:
+    row = module_of("symmetry").headline(symmetric(maps_of(OWN))).iloc[0]
+    assert row["raised pairs"] == "6 of 6"
+    assert row["maps"] == "1 identity, 2 diagonal, 2 antidiagonal, 1 half turn"
+    assert row["triples that compose"] == "4 of 4"
+    assert row["chance that all do"] == 4.0**-3
+    assert row["p, random maps"] == pytest.approx(1 / 64, abs=0.006)
+    assert row["won by a control"] == "2 of 12"
+    effects = row[["recovery, best map", "other maps", "another game", "own language"]]
+    assert effects.tolist() == [0.6, 0.25, pytest.approx(0.1), 0.8]
+    broken = maps_of(OWN)
+    swapped = (broken["source"] == 0) & (broken["target"] == 2)
+    broken.loc[swapped, "symmetry"] = "identity"
+    row = module_of("symmetry").headline(symmetric(broken)).iloc[0]
+    assert (row["raised pairs"], row["triples that compose"]) == ("5 of 6", "2 of 4")
 
 
 def test_colours_and_labels_cover_the_regimes() -> None:
