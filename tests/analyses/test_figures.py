@@ -282,7 +282,8 @@ def test_table_1_is_drawn_beside_the_papers() -> None:
     expected = {4: {"naive": 0, "anchors": 4}, 5: {"split, 2 anchors": 2}}
     paper = {4: [0.53, 0.82, 0.97, 0.97], 5: [0.47, 0.47, 0.73, 0.97]}
     for panel, anchors in expected.items():
-        here = mlp[mlp["regime"].isin(anchors)].assign(anchors=lambda rows, names=anchors: rows["regime"].map(names))
+        here = mlp[mlp["regime"].isin(anchors)]
+        here = here.assign(anchors=here["regime"].map(anchors))
         means = here.groupby("anchors")[["accuracy", "floor", "guess", "ceiling"]].mean()
         for name, column in (("ours", "accuracy"), ("floor", "floor"), ("guess", "guess"), ("ceiling", "ceiling")):
             equal(curve(figure, name, panel=panel).x, list(anchors.values()))
