@@ -19,7 +19,7 @@ from analyses import _matrix, _models, _transfer
 from analyses._models import LABELS, REGIMES
 from analyses._runner import HERE, find
 from mothello_interp.activations import collect
-from mothello_interp.models import load
+from mothello_interp.models import load, save_checkpoint
 from mothello_interp.othello import SYMMETRIES, random_games
 from mothello_interp.plots import COLOURS, LANGUAGES
 from tests.conftest import tiny_checkpoint
@@ -31,6 +31,7 @@ SETTINGS: dict[str, dict[str, int]] = {
     "anchors": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20},
     "cka": {"_GAMES": 320, "_PERMUTATIONS": 3},
     "cosine": {"_GAMES": 40},
+    "emergence": {"_FIT": 40, "_SCORE": 20, "_SIMILAR": 320, "_PERMUTATIONS": 3},
     "four_languages": {},
     "interventions": {"_FIT": 30, "_BOARDS": 12},
     "legality": {"_GAMES": 40},
@@ -47,6 +48,7 @@ RESULTS = {
     "anchors": ["accuracy", "low", "high", "floor", "ceiling", "guess", "predicted", "normalised"],
     "cka": ["value", "low", "high", "null", "null_high"],
     "cosine": ["distance", "low", "high", "null"],
+    "emergence": ["legal", "normalised", "normalised_low", "normalised_high", "best", "cka", "retrieval"],
     "four_languages": TRANSFER,
     "interventions": ["errors", "low", "high", "null", "unedited"],
     "legality": ["top1", "legal_mass", "guess"],
@@ -77,6 +79,8 @@ def module_of(name: str) -> Any:
 
 def labels_of(name: str) -> dict[str, str]:
     """The regimes of an analysis, and how it calls them."""
+    if name == "emergence":
+        return {regime: LABELS.get(regime, regime) for regime in module_of(name)._MODELS.values()}
     if name in ("many_languages", "seeds", "symmetry"):
         return {regime: regime for regime in module_of(name)._MODELS.values()}
     return _transfer.NAMED if name in ("four_languages", "transfer") else LABELS
@@ -88,11 +92,25 @@ def measure(name: str) -> pd.DataFrame:
         return measured_matrix()
     if name in ("four_languages", "transfer"):
         return pd.concat([fine_tuned(schedule) for schedule in ("mini", "mini-rising")], ignore_index=True)
+    if name == "emergence":
+        return step_by_step()
     checkpoint = load(REGIMES["anchors"]) if name in ("patching", "symmetry") else tiny_checkpoint()
     with pytest.MonkeyPatch.context() as patch:
         for setting, value in SETTINGS[name].items():
             patch.setattr(module_of(name), setting, value)
         table: pd.DataFrame = module_of(name).measure(checkpoint)
+    return table
+
+
+def step_by_step() -> pd.DataFrame:
+    """Two steps of a run, the second with other weights."""
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        for setting, value in SETTINGS["emergence"].items():
+            patch.setattr(module_of("emergence"), setting, value)
+        save_checkpoint(Path(folder) / "steps" / "1000", tiny_checkpoint().untrained())
+        for place in ("steps/300", "checkpoint"):
+            save_checkpoint(Path(folder) / place, tiny_checkpoint())
+        table: pd.DataFrame = module_of("emergence").measure(load(Path(folder) / "checkpoint"))
     return table
 
 
@@ -664,6 +682,24 @@ def test_structure_draws_its_table() -> None:
     row = module_of("structure").headline(table).set_index("regime").loc[LABELS["naive"]]
     inner = table[(table["regime"] == "naive") & (table["seed"] == 0) & (table["layer"] >= 0)]
     assert row["turned"] == pytest.approx(inner[inner["change"] == "turned"]["normalised"].mean())
+
+
+def test_emergence_draws_its_table() -> None:
+    table, figure = table_of("emergence"), module_of("emergence").figure(table_of("emergence"))
+    curves = {"legal, top-1": "legal", "alignment": "normalised", "alignment, best symmetry": "best", "CKA": "cka"}
+    for panel, regime in enumerate(labels_of("emergence"), 1):
+        here = table[(table["regime"] == regime) & (table["seed"] == 0)]
+        for name, column in {**curves, "retrieval": "retrieval"}.items():
+            equal(curve(figure, name, panel=panel).x, [300, 1000])
+            equal(curve(figure, name, panel=panel).y, here[column])
+    assert figure.layout.xaxis.type == "log"
+    row = module_of("emergence").headline(table.assign(cka=np.where(table["games"] == 300, 0.4, 0.6))).iloc[0]
+    assert (row["cka passes 0.5 at"], row["cka, end"]) == (1000, 0.6)
+
+
+def test_emergence_of_a_model_without_steps() -> None:
+    with pytest.raises(ValueError, match=r"no checkpoints in .*steps; train with --keep 12"):
+        module_of("emergence").measure(load(REGIMES["naive"]))
 
 
 def maps_of(own: Sequence[str]) -> pd.DataFrame:
