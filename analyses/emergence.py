@@ -59,7 +59,7 @@ def _at(checkpoint: Checkpoint) -> dict[str, float]:
         random_games(n, board=board, seed=seed) for n, seed in ((_FIT, 101), (_SCORE, 102), (_SIMILAR, 103))
     )
     legality = legal_accuracy(checkpoint, score, languages=languages[:2], mass=False)
-    row = {"legal": float(np.average(legality["top1"], weights=legality["prefixes"]))}
+    row: dict[str, Any] = {"legal": float(np.average(legality["top1"], weights=legality["prefixes"]))}
     probes = fit_probes_on(collect(checkpoint, fit, layers=[_LAYER], languages=languages), seed=0)
     table = align_on(probes, collect(checkpoint, score, layers=[_LAYER], languages=languages), resamples=100)
     plain = table[(table["source"] != table["target"]) & (table["symmetry"] == "identity")]

@@ -102,9 +102,13 @@ def add_heatmap(
     column: int = 1,
     title: str = "",
     text: bool = True,
+    label: str | None = None,
     diverging: bool = True,
+    reverse: bool = False,
 ) -> None:
-    """Draw a heat map on a scale that all panels share, by default one that diverges from 0; cells are labelled if `text`.
+    """Draw a heat map on a scale that all panels share, by default one that diverges from 0.
+
+    Cells are labelled by their value if `text`, or by what a column `label` holds; `reverse` turns the scale round.
 
     The columns `x` and `y` are numbers: on axes of names plotly sorts cells and labels apart.
     """
@@ -118,9 +122,11 @@ def add_heatmap(
             zmax=limits[1],
             zmid=0 if diverging else None,
             colorscale=DIVERGING if diverging else SEQUENTIAL,
+            reversescale=reverse,
             colorbar={"title": {"text": z}, "thickness": 14},
             showscale=row == 1 and column == 1,
-            texttemplate="%{z:.2f}" if text else None,
+            text=table.pivot(index=y, columns=x, values=label).to_numpy() if label else None,
+            texttemplate=("%{text}" if label else "%{z:.2f}") if text else None,
             textfont={"size": 13},
             hovertemplate=f"{title}<br>{y}: %{{y}}<br>{x}: %{{x}}<br>{z}: %{{z:.3f}}<extra></extra>",
         ),

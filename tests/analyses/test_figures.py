@@ -22,6 +22,7 @@ from mothello_interp.activations import collect
 from mothello_interp.models import load, save_checkpoint
 from mothello_interp.othello import SYMMETRIES, random_games
 from mothello_interp.plots import COLOURS, LANGUAGES
+from mothello_interp.similarity import MEASURES, SAME_COORDINATES
 from tests.conftest import tiny_checkpoint
 from train.finetune import finetune
 from train.settings import Recipe, Training
@@ -36,9 +37,11 @@ SETTINGS: dict[str, dict[str, int]] = {
     "interventions": {"_FIT": 30, "_BOARDS": 12},
     "legality": {"_GAMES": 40},
     "many_languages": {},
+    "mixtures": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20, "_RESAMPLES": 9},
     "moves": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20},
     "patching": {"_PAIRS": 12},
     "seeds": {},
+    "similarity": {"_GAMES": 320, "_FIT": 40, "_SCORE": 20, "_PERMUTATIONS": 2},
     "structure": {"_FIT": 80, "_SCORE": 20},
     "symmetry": {"_FIT": 40, "_SCORE": 20, "_PAIRS": 12},
     "transfer": {},
@@ -55,6 +58,8 @@ RESULTS = {
     "many_languages": ["accuracy", "predicted", "floor", "guess"],
     "moves": ["accuracy", "guess", "predicted", "floor", "ceiling"],
     "patching": ["recovery", "low", "high", "zero"],
+    "mixtures": ["first", "second", "low", "high", "first_null", "agreed", "agreed_null", "margin"],
+    "similarity": ["value", "low", "high", "null_high", "transfer_own", "transfer_any"],
     "seeds": ["accuracy", "floor", "guess"],
     "structure": ["accuracy", "low", "high", "chance", "normalised"],
     "symmetry": [
@@ -79,9 +84,11 @@ def module_of(name: str) -> Any:
 
 def labels_of(name: str) -> dict[str, str]:
     """The regimes of an analysis, and how it calls them."""
+    if name == "similarity":
+        return LABELS | {regime: regime for regime in list(module_of(name)._TRANSFER.values())[:2]}
     if name == "emergence":
         return {regime: LABELS.get(regime, regime) for regime in module_of(name)._MODELS.values()}
-    if name in ("many_languages", "seeds", "symmetry"):
+    if name in ("many_languages", "mixtures", "seeds", "symmetry"):
         return {regime: regime for regime in module_of(name)._MODELS.values()}
     return _transfer.NAMED if name in ("four_languages", "transfer") else LABELS
 
@@ -190,7 +197,7 @@ def test_four_functions_are_public(name: str) -> None:
     assert {public for public in names if not public.startswith("_")} == {"measure", "compute", "figure", "headline"}
 
 
-@every_analysis
+@pytest.mark.parametrize("name", sorted(set(find()) - {"similarity"}))
 def test_compute_is_the_measure_over_the_models(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Under the analysis' own name, which the cache and the stored tables go by."""
     asked = []
@@ -211,7 +218,7 @@ def test_a_measure_is_the_same_twice(name: str) -> None:
     pd.testing.assert_frame_equal(measure(name), first)
     assert len(first) > 0
     assert not {"regime", "seed", "origin"} & set(first)
-    assert set(RESULTS[name]) <= set(first)
+    assert {column for column in RESULTS[name] if not column.startswith("transfer_")} <= set(first)
 
 
 @every_analysis
@@ -224,7 +231,8 @@ def test_a_figure_is_redrawn_from_its_csv(name: str, which: slice) -> None:
     assert content(module_of(name).figure(again)) == content(module_of(name).figure(table))
     headline = module_of(name).headline(table)
     pd.testing.assert_frame_equal(module_of(name).headline(again), headline)
-    assert {labels_of(name)[regime] for regime in regimes} == set(headline["regime"])
+    if "regime" in headline:  # similarity's is a row a measure
+        assert {labels_of(name)[regime] for regime in regimes} == set(headline["regime"])
 
 
 @every_analysis
@@ -682,6 +690,69 @@ def test_structure_draws_its_table() -> None:
     row = module_of("structure").headline(table).set_index("regime").loc[LABELS["naive"]]
     inner = table[(table["regime"] == "naive") & (table["seed"] == 0) & (table["layer"] >= 0)]
     assert row["turned"] == pytest.approx(inner[inner["change"] == "turned"]["normalised"].mean())
+
+
+def test_similarity_knows_what_fine_tuning_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The target's end beside the model that fine-tuning started from; nothing beside the others."""
+    stored = table_of("similarity").drop(columns=["transfer_own", "transfer_any"])
+    keys = ["regime", "role", "epoch", "top1", "top1_any"]
+    name = "mini/transfer-atomic-naive-mini-language0"
+    rows = [(name, "target", 0.0, 0.1, 0.2), (name, "target", 4.0, 0.3, 0.4), (name, "source", 4.0, 0.5, 0.6)]
+    ends = pd.DataFrame(rows, columns=keys)
+    monkeypatch.setattr(
+        module_of("similarity"),
+        "over_models",
+        lambda analysis, *rest, **settings: ends if analysis == "transfer" else stored.copy(),
+    )
+    table = module_of("similarity").compute()
+    known = table["regime"] == "atomic, naive (no anchors)"
+    assert known.any()
+    assert set(table[known]["transfer_own"]) == {0.3}
+    assert set(table[known]["transfer_any"]) == {0.4}
+    assert table[~known]["transfer_own"].isna().all()
+
+
+def test_similarity_draws_its_table() -> None:
+    """A row a measure, alignment first; in brackets what does not reach above its null."""
+    table = table_of("similarity")
+    figure = module_of("similarity").figure(table)
+    order = ["alignment", *SAME_COORDINATES, *(name for name in MEASURES if name not in SAME_COORDINATES)]
+    for panel, (regime, weights) in enumerate([*((name, "trained") for name in REGIMES), ("naive", "random")], 1):
+        here = table[(table["regime"] == regime) & (table["seed"] == 0) & (table["weights"] == weights)]
+        wide = here.pivot(index="measure", columns="layer", values="value")
+        drawn = heatmap(figure, panel)
+        equal(drawn.z, wide.loc[order])
+        one = here[(here["measure"] == "cka") & (here["layer"] == 0)].iloc[0]
+        label = f"{one['value']:.2f}" if one["value"] > one["null_high"] else f"({one['value']:.2f})"
+        assert drawn.text[order.index("cka")][list(drawn.x).index(0)] == label
+    row = module_of("similarity").headline(table).set_index("measure").loc["cka"]
+    rows = table[(table["measure"] == "cka") & (table["layer"] == 0) & (table["weights"] == "trained")]
+    assert row["models"] == len(rows)
+    assert row["in any words"] == pytest.approx(rows["value"].corr(rows["transfer_any"], method="spearman"))
+
+
+def test_mixtures_are_shown_from_the_middle_outwards() -> None:
+    """Boards, rows from the top: the pairs between two maps above, the clearest below."""
+    squares = [f"{letter}{number}" for number in (1, 2) for letter in "ab"]
+    rows = []
+    for target, margin in ((1, 0.4), (2, 0.0), (3, 0.2)):
+        for place, square in enumerate(squares):
+            low, high = (-0.1, 0.1) if place == 1 else (0.1, 0.3) if place < 3 else (-0.3, -0.1)
+            row = {"square": square, "fixed": place == 0, "cells": 9, "first": 0.5 + place / 10, "second": 0.4}
+            row |= {"low": low, "high": high, "first_null": 0.3, "agreed": 0.8, "agreed_null": 0.5, "margin": margin}
+            rows.append({**row, "source": 0, "target": target, "best": "identity", "runner_up": "half_turn"})
+    table = pd.DataFrame(rows).assign(regime="5 naive languages", seed=0)
+    figure = module_of("mixtures").figure(table)
+    titles = [note.text for note in figure.layout.annotations]
+    assert [title.split(":")[1] for title in titles] == [
+        " 0 to 2<br>identity, half turn",
+        " 0 to 1<br>identity, half turn",
+    ]
+    equal(heatmap(figure, 1).z, [[0.1, 0.2], [0.3, 0.4]])
+    assert [list(row) for row in heatmap(figure, 1).text] == [["x", "·"], ["", ""]]
+    headline = module_of("mixtures").headline(table)
+    assert headline["margin"].tolist() == [0.0, 0.2, 0.4]
+    assert headline[["best squares", "runner-up squares", "of"]].iloc[0].tolist() == [2, 1, 4]
 
 
 def test_emergence_draws_its_table() -> None:
