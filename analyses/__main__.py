@@ -2,6 +2,7 @@
 
 import time
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,12 +19,16 @@ class Scale(StrEnum):
     """Which presets the models come from."""
 
     MINI = "mini"
+    MIDI = "midi"
     PAPER = "paper"
 
 
 Out = Annotated[Path, typer.Option(help="folder to write to")]
-Size = Annotated[Scale, typer.Option(help="size of the models; paper: give your own with --runs")]
+Size = Annotated[
+    Scale, typer.Option(help="size of the models; of midi one is bundled, of paper give your own with --runs")
+]
 Runs = Annotated[Path | None, typer.Option(help="measure the finished runs in this folder as well, RUNS/PRESET-seedS")]
+Wthor = Annotated[Path | None, typer.Option(help="folder of real games, the .wtb files of the WTHOR database")]
 Device = Annotated[str, typer.Option(help="where models are put, such as cuda")]
 
 
@@ -39,15 +44,22 @@ def _list(context: typer.Context) -> None:
 
 
 @app.command("all")
-def run_all(out: Out = Path("figures"), scale: Size = Scale.MINI, runs: Runs = None, device: Device = "cpu") -> None:
+def run_all(
+    out: Out = Path("figures"),
+    scale: Size = Scale.MINI,
+    runs: Runs = None,
+    device: Device = "cpu",
+    wthor: Wthor = None,
+) -> None:
     """Run every analysis and write the report, `index.html`."""
-    _run(list(_runner.find()), out, scale=scale.value, runs=runs, device=device)
+    _run(list(_runner.find()), out, {"wthor": wthor}, scale=scale.value, runs=runs, device=device)
 
 
 @app.command("record")
 def record(
     name: Annotated[str, typer.Argument(help="an analysis")],
     folders: Annotated[list[Path], typer.Argument(help="checkpoints, or folders of finished runs")],
+    wthor: Wthor = None,
 ) -> None:
     """Keep an analysis' rows for models that are not bundled, with provenance, in analyses/tables/."""
     from analyses._models import record as keep
@@ -55,16 +67,22 @@ def record(
     found = _runner.find()
     if name not in found:
         raise SystemExit(f"error: no analysis {name!r}; there are: {', '.join(found)}")
+    takes, measure = found[name].takes, found[name].module().measure
+    if wthor is not None and "wthor" not in takes:
+        raise SystemExit(f"error: {name} measures no real games; leave out --wthor")
+    if "wthor" in takes:
+        measure = partial(measure, wthor=wthor)
     inside = [folder / "checkpoint" if (folder / "checkpoint").exists() else folder for folder in folders]
     try:
-        typer.echo(keep(name, found[name].module().measure, inside))
+        typer.echo(keep(name, measure, inside))
     except ValueError as error:
         raise SystemExit(f"error: {error}") from None
 
 
-def _run(names: list[str], out: Path, **zoo: Any) -> None:
-    from analyses._models import NoModels, Zoo
+def _run(names: list[str], out: Path, inputs: dict[str, Any], **zoo: Any) -> None:
+    from analyses._models import NoInput, NoModels, Zoo
     from analyses._report import write_report
+    from mothello_interp.othello import IllegalGame
 
     console = Console()
     found = _runner.find()
@@ -75,7 +93,9 @@ def _run(names: list[str], out: Path, **zoo: Any) -> None:
     for name in names:
         began = time.perf_counter()
         try:
-            _runner.run(found[name], out, console, **zoo)
+            _runner.run(found[name], out, console, inputs, **zoo)
+        except (IllegalGame, NoInput) as error:
+            raise SystemExit(f"error: {error}") from None
         except NoModels as error:
             if len(names) == 1:
                 raise SystemExit(f"error: {error}") from None
@@ -88,11 +108,22 @@ def _run(names: list[str], out: Path, **zoo: Any) -> None:
 
 
 def _add(analysis: _runner.Analysis) -> None:
-    @app.command(analysis.name, help=f"{analysis.title}\n\n{analysis.text}")
     def command(
         out: Out = Path("figures"), scale: Size = Scale.MINI, runs: Runs = None, device: Device = "cpu"
     ) -> None:
-        _run([analysis.name], out, scale=scale.value, runs=runs, device=device)
+        _run([analysis.name], out, {}, scale=scale.value, runs=runs, device=device)
+
+    def with_games(
+        out: Out = Path("figures"),
+        scale: Size = Scale.MINI,
+        runs: Runs = None,
+        device: Device = "cpu",
+        wthor: Wthor = None,
+    ) -> None:
+        _run([analysis.name], out, {"wthor": wthor}, scale=scale.value, runs=runs, device=device)
+
+    register = app.command(analysis.name, help=f"{analysis.title}\n\n{analysis.text}")
+    register(with_games if "wthor" in analysis.takes else command)
 
 
 for _analysis in _runner.find().values():

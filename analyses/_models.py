@@ -34,7 +34,7 @@ class Zoo:
     """Which checkpoints are measured: the bundled ones, and those of finished runs.
 
     Attributes:
-        scale: "mini" or "paper": the folder of presets that the models come from.
+        scale: "mini", "midi" or "paper": the folder of presets that the models come from.
         runs: folder of finished runs, `RUNS/PRESET-seedSEED`; none are looked for without it.
         device: where models are put.
     """
@@ -60,8 +60,18 @@ class NoModels(ValueError):
     """There is nothing to show: no checkpoint and no stored rows."""
 
 
+class NoInput(ValueError):
+    """A file or folder that an analysis was told to read cannot be what it reads."""
+
+
 def over_models(
-    analysis: str, measure: Measure, models: Models = MODELS, *, zoo: Zoo = BUNDLED, compute: bool = True
+    analysis: str,
+    measure: Measure,
+    models: Models = MODELS,
+    *,
+    zoo: Zoo = BUNDLED,
+    compute: bool = True,
+    inputs: Sequence[Path] = (),
 ) -> pd.DataFrame:
     """What `measure` finds in the checkpoints of these models, and the stored rows of other models and seeds.
 
@@ -73,6 +83,7 @@ def over_models(
         models: presets at the scale mini, and the regime under which the table lists them.
         zoo: which checkpoints are measured, and at which scale.
         compute: False for a measure that the bundled checkpoints have nothing for.
+        inputs: other files that the measure reads: a result is cached for these bytes.
 
     Returns:
         The tables below each other, with columns regime, seed and origin ("computed" or "stored") in front.
@@ -87,7 +98,7 @@ def over_models(
     tables = []
     for place, (folder, preset) in enumerate(folders.items(), 1):
         with Console(stderr=True).status(f"{analysis}: measuring {preset} ({place} of {len(folders)})"):
-            tables.append(_computed(analysis, measure, folder, preset, zoo.device))
+            tables.append(_computed(analysis, measure, folder, preset, zoo.device, inputs))
     known = {(model, seed) for table in tables for model, seed in zip(table["model"], table["seed"], strict=True)}
     stored = TABLES / f"{analysis}.csv"
     if stored.exists():
@@ -155,9 +166,11 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
     return target
 
 
-def _computed(analysis: str, measure: Measure, folder: Path, preset: str, device: str) -> pd.DataFrame:
+def _computed(
+    analysis: str, measure: Measure, folder: Path, preset: str, device: str, inputs: Sequence[Path]
+) -> pd.DataFrame:
     """A checkpoint's table, from the cache if it is there."""
-    cached = CACHE / f"{analysis}-{Path(preset).name}-{_key(analysis, folder)}.csv"
+    cached = CACHE / f"{analysis}-{Path(preset).name}-{_key(analysis, folder, inputs)}.csv"
     if cached.exists():
         table = pd.read_csv(cached)
     else:
@@ -170,11 +183,11 @@ def _computed(analysis: str, measure: Measure, folder: Path, preset: str, device
     return table.assign(origin="computed")
 
 
-def _key(analysis: str, folder: Path) -> str:
-    """A hash of everything that a result depends on: the weights, the library, the analysis."""
+def _key(analysis: str, folder: Path, inputs: Sequence[Path]) -> str:
+    """A hash of everything that a result depends on: the weights, the library, the analysis, other files it reads."""
     library = Path(__file__).parent.parent / "mothello_interp"
     own = [Path(__file__), Path(__file__).parent / f"{analysis}.py"]
-    files = [*(folder / part for part in (WEIGHTS, SPEC, PROVENANCE)), *sorted(library.rglob("*.py")), *own]
+    files = [*(folder / part for part in (WEIGHTS, SPEC, PROVENANCE)), *sorted(library.rglob("*.py")), *own, *inputs]
     return hashlib.sha256("".join(_sha256(file) for file in files).encode()).hexdigest()[:16]
 
 

@@ -2,9 +2,10 @@
 
 import ast
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 from rich.console import Console
@@ -15,11 +16,13 @@ _STATIC_WIDTH, _SCALE = 1100, 2
 
 @dataclass(frozen=True)
 class Analysis:
-    """One file of this folder. Its docstring is the figure's title (first line) and how to read it (the rest)."""
+    """One file of this folder. Its docstring is the figure's title (first line) and how to read it (the rest); `takes`
+    are the inputs that its `compute` has parameters for, beside the models."""
 
     name: str
     title: str
     text: str
+    takes: tuple[str, ...] = ()
 
     def module(self) -> ModuleType:
         """The module, with `measure`, `compute`, `figure` and `headline`."""
@@ -30,17 +33,25 @@ def find() -> dict[str, Analysis]:
     """Every analysis by name, read from the sources without importing them."""
     found = {}
     for path in sorted(HERE.glob("[!_]*.py")):
-        title, _, text = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").partition("\n")
-        found[path.stem] = Analysis(path.stem, title, text.strip())
+        source = ast.parse(path.read_text(encoding="utf-8"))
+        title, _, text = (ast.get_docstring(source) or "").partition("\n")
+        computes = [part for part in source.body if isinstance(part, ast.FunctionDef) and part.name == "compute"]
+        takes = tuple(argument.arg for part in computes for argument in part.args.args[1:])
+        found[path.stem] = Analysis(path.stem, title, text.strip(), takes)
     return found
 
 
-def run(analysis: Analysis, out: Path, console: Console, **settings: Any) -> None:
-    """Compute (or take from the cache) the table, and write it and its figure; settings: of `_models.Zoo`."""
+def run(
+    analysis: Analysis, out: Path, console: Console, inputs: Mapping[str, Any] = MappingProxyType({}), **settings: Any
+) -> None:
+    """Compute (or take from the cache) the table, and write it and its figure.
+
+    Inputs: by the names in `takes`, None what is not given; settings: of `_models.Zoo`.
+    """
     from analyses._models import Zoo
 
     module = analysis.module()
-    table = module.compute(Zoo(**settings))
+    table = module.compute(Zoo(**settings), **{name: inputs.get(name) for name in analysis.takes})
     figure = module.figure(table)
     out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / f"{analysis.name}.csv", index=False, float_format="%.6g")

@@ -19,8 +19,8 @@ from analyses import _matrix, _models, _transfer
 from analyses._models import LABELS, REGIMES
 from analyses._runner import HERE, find
 from mothello_interp.activations import collect
-from mothello_interp.models import load, save_checkpoint
-from mothello_interp.othello import SYMMETRIES, random_games
+from mothello_interp.models import Checkpoint, ModelSpec, build_model, load, save_checkpoint
+from mothello_interp.othello import SYMMETRIES, random_games, write_wthor
 from mothello_interp.plots import COLOURS, LANGUAGES
 from mothello_interp.similarity import MEASURES, SAME_COORDINATES
 from tests.conftest import tiny_checkpoint
@@ -40,6 +40,7 @@ SETTINGS: dict[str, dict[str, int]] = {
     "mixtures": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20, "_RESAMPLES": 9},
     "moves": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20},
     "patching": {"_PAIRS": 12},
+    "realgames": {"_GAMES": 20, "_CHOOSE": 10},
     "seeds": {},
     "similarity": {"_GAMES": 320, "_FIT": 40, "_SCORE": 20, "_PERMUTATIONS": 2},
     "structure": {"_FIT": 80, "_SCORE": 20},
@@ -59,6 +60,7 @@ RESULTS = {
     "moves": ["accuracy", "guess", "predicted", "floor", "ceiling"],
     "patching": ["recovery", "low", "high", "zero"],
     "mixtures": ["first", "second", "low", "high", "first_null", "agreed", "agreed_null", "margin"],
+    "realgames": ["top1", "accuracy", "floor", "ceiling"],
     "similarity": ["value", "low", "high", "null_high", "transfer_own", "transfer_any"],
     "seeds": ["accuracy", "floor", "guess"],
     "structure": ["accuracy", "low", "high", "chance", "normalised"],
@@ -101,6 +103,8 @@ def measure(name: str) -> pd.DataFrame:
         return pd.concat([fine_tuned(schedule) for schedule in ("mini", "mini-rising")], ignore_index=True)
     if name == "emergence":
         return step_by_step()
+    if name == "realgames":
+        return on_real_games()
     checkpoint = load(REGIMES["anchors"]) if name in ("patching", "symmetry") else tiny_checkpoint()
     with pytest.MonkeyPatch.context() as patch:
         for setting, value in SETTINGS[name].items():
@@ -118,6 +122,21 @@ def step_by_step() -> pd.DataFrame:
         for place in ("steps/300", "checkpoint"):
             save_checkpoint(Path(folder) / place, tiny_checkpoint())
         table: pd.DataFrame = module_of("emergence").measure(load(Path(folder) / "checkpoint"))
+    return table
+
+
+def on_real_games() -> pd.DataFrame:
+    """An untrained model of the real board; half of the games of one file stand in the other as well."""
+    games = random_games(60, board=8, seed=9)
+    sizes = {"n_layers": 2, "d_model": 16, "n_heads": 2}
+    spec = ModelSpec.read({"world": {"board": 8, "languages": ["atomic", "atomic"]}, "model": sizes}, "untrained")
+    untrained = Checkpoint(build_model(spec, seed=0).eval(), spec, {"seed": 0}, "untrained")
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        for setting, value in SETTINGS["realgames"].items():
+            patch.setattr(module_of("realgames"), setting, value)
+        write_wthor(Path(folder) / "WTH_1977.wtb", games[:40])
+        write_wthor(Path(folder) / "WTH_2018.wtb", games[20:])
+        table: pd.DataFrame = module_of("realgames").measure(untrained, Path(folder))
     return table
 
 
@@ -842,3 +861,33 @@ def test_colours_and_labels_cover_the_regimes() -> None:
     assert set(REGIMES) == set(LABELS) <= set(COLOURS)
     for name in REGIMES.values():
         assert (Path(_models.BUNDLE) / name).is_dir()
+
+
+def test_real_games_meet_no_copy_of_themselves() -> None:
+    """Sixty different games in two files that share twenty."""
+    games = random_games(60, board=8, seed=9)
+    with TemporaryDirectory() as folder:
+        write_wthor(Path(folder) / "b.WTB", games[20:])
+        write_wthor(Path(folder) / "a.wtb", games[:40])
+        (Path(folder) / "WTHOR.JOU").write_bytes(b"")
+        assert module_of("realgames")._real_games(Path(folder)) == games
+
+
+def test_curves_of_real_games() -> None:
+    """Illegal share; home, abroad and floor of a probe of random games; the way up with either probe."""
+    table = table_of("realgames").query("regime == 'anchors' and seed == 0")
+    drawing = module_of("realgames").figure(table)
+    for play in ("championship", "random"):
+        kind = table[table["play"] == play]
+        legality = kind[kind["fitted"].isna()].groupby("move")["top1"].mean()
+        (drawn,) = traces(drawing, play, panel=1)
+        equal(drawn.y, 1 - legality)
+        abroad = kind[kind["fitted"].notna() & (kind["source"] != kind["target"])].groupby(["fitted", "move"])
+        means = abroad[["ceiling", "accuracy", "floor"]].mean()
+        for drawn, column in zip(traces(drawing, play, panel=2), means, strict=True):
+            equal(drawn.y, means[column].xs("random"))
+        for fitted in ("random", "championship"):
+            here = means.xs(fitted)
+            room = here["ceiling"] - here["floor"]
+            expected = ((here["accuracy"] - here["floor"]) / room).where(room >= 0.1)
+            equal(curve(drawing, f"{play}, fitted on {fitted}", panel=3).y, expected)

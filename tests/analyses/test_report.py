@@ -69,7 +69,7 @@ def run(names: list[str], out: Path) -> None:
         analysis = _runner.find()[name]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(_runner, "has_browser", lambda: False)
-            patch.setattr(analysis.module(), "compute", lambda zoo, name=name: table_of(name))
+            patch.setattr(analysis.module(), "compute", lambda zoo, name=name, **inputs: table_of(name))
             _runner.run(analysis, out, Console(quiet=True))
 
 
@@ -103,7 +103,7 @@ def test_plotly_is_there_once(out: Path, page: Page) -> None:
     text = (out / "index.html").read_text(encoding="utf-8")
     assert text.count(get_plotlyjs()) == 1
     assert text.index(get_plotlyjs()) < text.index("Plotly.newPlot(")
-    assert len(text) < len(get_plotlyjs()) + 500_000
+    assert len(text) < len(get_plotlyjs()) + 50_000 * len(_runner.find())
 
 
 def test_nothing_is_loaded_from_elsewhere(out: Path, page: Page) -> None:
@@ -143,7 +143,7 @@ def test_headlines_are_shown(out: Path, page: Page) -> None:
         headline = pd.read_csv(out / f"{name}-headline.csv")
         for column in headline:
             assert str(column) in section
-        for label in headline["regime"]:
+        for label in headline["regime"] if "regime" in headline else ():  # similarity's columns are the regimes
             assert label in section
         number = float(headline.select_dtypes("float").to_numpy()[0, 0])
         assert f"{number:.3f}" in section

@@ -20,6 +20,7 @@ from analyses import _models, _report, _runner
 from analyses.__main__ import app
 from mothello_interp.models import Checkpoint, build_model, load, save_checkpoint
 from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS
+from mothello_interp.models.zoo import BUNDLE
 from tests.conftest import tiny_spec
 
 ROOT = Path(_runner.HERE).parent
@@ -115,8 +116,8 @@ def test_commands_run_analyses_and_write_the_report(
 ) -> None:
     run: list[tuple[Any, ...]] = []
 
-    def note(analysis: _runner.Analysis, out: Path, console: Console, **zoo: Any) -> None:
-        run.append((analysis.name, out, *zoo.values()))
+    def note(analysis: _runner.Analysis, out: Path, console: Console, inputs: dict[str, Any], **zoo: Any) -> None:
+        run.append((analysis.name, out, *zoo.values(), *(value for value in inputs.values() if value is not None)))
 
     monkeypatch.setattr(_runner, "run", note)
     monkeypatch.setattr(_runner, "has_browser", lambda: browser)
@@ -130,6 +131,40 @@ def test_commands_run_analyses_and_write_the_report(
     chosen = ("--scale", "paper", "--runs", "mine", "--device", "cuda")
     assert invoke("cka", "--out", str(tmp_path), *chosen).exit_code == 0
     assert run == [("cka", tmp_path, "paper", Path("mine"), "cuda")]
+    run.clear()
+    assert invoke("realgames", "--out", str(tmp_path), "--wthor", "games").exit_code == 0
+    assert invoke("cka", "--out", str(tmp_path), "--wthor", "games").exit_code == 2
+    assert invoke("all", "--out", str(tmp_path), "--wthor", "games").exit_code == 0
+    assert run == [(name, tmp_path, "mini", None, "cpu", Path("games")) for name in ("realgames", *_runner.find())]
+
+
+def test_an_analysis_gets_the_inputs_that_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """None where they are not given; others get none."""
+    assert {name: analysis.takes for name, analysis in _runner.find().items() if analysis.takes} == {
+        "realgames": ("wthor",)
+    }
+    monkeypatch.setattr(_runner, "has_browser", lambda: False)
+    for name, expected in (("realgames", [{"wthor": None}, {"wthor": Path("games")}]), ("moves", [{}, {}])):
+        analysis = made(monkeypatch, name)
+        got: list[dict[str, Any]] = []
+        monkeypatch.setattr(analysis.module(), "compute", lambda zoo, got=got, **inputs: got.append(inputs) or TABLE)
+        _runner.run(analysis, tmp_path, Console(quiet=True))
+        _runner.run(analysis, tmp_path, Console(quiet=True), {"wthor": Path("games")})
+        assert got == expected
+
+
+def test_games_that_cannot_be_read(tmp_path: Path) -> None:
+    """A folder without any, a broken file, and none where some are needed."""
+    given = ("--wthor", str(tmp_path), "--out", str(tmp_path / "figures"))
+    assert "holds no .wtb file" in invoke("realgames", *given).output
+    bundled = str(BUNDLE / "mini" / "atomic-atomic-anchors4")
+    assert "name the folder of their .wtb files with --wthor" in invoke("record", "realgames", bundled).output
+    refused = invoke("record", "moves", bundled, "--wthor", str(tmp_path))
+    assert (refused.exit_code, refused.output) == (1, "error: moves measures no real games; leave out --wthor\n")
+    (tmp_path / "a.wtb").write_bytes(bytes(16 + 67))
+    refused = invoke("record", "realgames", bundled, "--wthor", str(tmp_path))
+    assert refused.exit_code == 1
+    assert "6x6" in refused.output
 
 
 def test_an_out_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,6 +316,18 @@ def test_what_makes_a_result_old(what: str, house: House) -> None:
     change(house)
     house.over_models()
     assert house.calls == again
+
+
+def test_another_input_makes_a_result_old(house: House) -> None:
+    house.write("games.wtb", "one")
+    inputs = [house.folder / "games.wtb"]
+    house.over_models(inputs=inputs)
+    assert house.calls == list(WORLD_OF)
+    house.over_models(inputs=inputs)
+    assert house.calls == []
+    house.write("games.wtb", "two")
+    house.over_models(inputs=inputs)
+    assert house.calls == list(WORLD_OF)
 
 
 def test_another_spec_makes_a_result_old(house: House) -> None:
@@ -475,7 +522,7 @@ def test_a_scale_without_models(tmp_path: Path) -> None:
     assert together.exit_code == 0, together.output
     assert "anchors: left out, for there is no model of it" in together.output
     assert "known by stored rows alone" in (tmp_path / "b" / "index.html").read_text(encoding="utf-8")
-    assert CliRunner().invoke(app, ["anchors", "--scale", "midi"]).exit_code == 2
+    assert CliRunner().invoke(app, ["anchors", "--scale", "maxi"]).exit_code == 2
 
 
 TABLE = pd.DataFrame({"regime": "naive", "origin": "computed", "layer": [0, 1], "value": [1 / 3, 2e-7]})
@@ -485,7 +532,7 @@ def made(monkeypatch: pytest.MonkeyPatch, name: str = "moves") -> _runner.Analys
     """An analysis whose functions give what a test can foretell."""
     analysis = _runner.find()[name]
     module = analysis.module()
-    monkeypatch.setattr(module, "compute", lambda zoo: TABLE)
+    monkeypatch.setattr(module, "compute", lambda zoo, **inputs: TABLE)
     monkeypatch.setattr(module, "figure", lambda table: go.Figure(go.Scatter(x=table["layer"], y=table["value"])))
     monkeypatch.setattr(module, "headline", lambda table: table.groupby("regime", as_index=False)["value"].mean())
     return analysis
