@@ -29,7 +29,7 @@ from analyses._models import BUNDLED, LABELS, Zoo, over_models
 from mothello_interp import Checkpoint, random_games
 from mothello_interp.activations import Activations, collect, paper_layer
 from mothello_interp.alignment import align, best_layer
-from mothello_interp.plots import COLOURS, add_curve, layer_name, panel_grid
+from mothello_interp.plots import COLOURS, add_curve, layer_axis, panel_grid
 from mothello_interp.probes import fit_probes_on
 
 _FIT, _CHOOSE, _SCORE = 1000, 200, 500
@@ -129,11 +129,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
             name = f"through the {str(symmetry).replace('_', ' ')}"
             add_curve(drawing, curve, y="accuracy", name=name, colour=COLOURS[str(symmetry)], dash="dash", width=1.5,
                       **shared)  # fmt: skip
-    layers = sorted(table["layer"].unique())
-    ticks = [layer_name(layer) for layer in layers]
-    drawing.update_xaxes(
-        tickvals=layers, ticktext=ticks, range=[layers[0] - 0.3, layers[-1] + 0.3], title="layer", row=1
-    )
+    layer_axis(drawing, table["layer"], row=1).update_xaxes(title="layer", row=1)
     for column, kind in enumerate(kinds, 1):
         _draw_table_1(drawing, table, kind, column)
     drawing.update_xaxes(tickvals=[0, 1, 2, 4], range=[-0.4, 4.4], title="number of anchors", row=2)

@@ -22,7 +22,7 @@ import plotly.graph_objects as go
 from analyses._models import BUNDLED, LABELS, Zoo, over_models
 from mothello_interp import Checkpoint, load, random_games
 from mothello_interp.activations import collect
-from mothello_interp.plots import COLOURS, add_curve, layer_name, panel_grid
+from mothello_interp.plots import COLOURS, add_curve, layer_axis, panel_grid
 from mothello_interp.similarity import compare
 
 _GAMES, _PERMUTATIONS = 700, 20
@@ -76,9 +76,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
                 legend=column == 1,
                 hover=("low", "high", "null", "null_high", "p", "games", "moves"),
             )
-    layers = sorted(table["layer"].unique())
-    ticks = [layer_name(layer) for layer in layers]
-    drawing.update_xaxes(tickvals=layers, ticktext=ticks, range=[layers[0] - 0.3, layers[-1] + 0.3])
+    layer_axis(drawing, table["layer"])
     return drawing.update_yaxes(range=[-0.05, 1.05])
 
 

@@ -28,7 +28,7 @@ from analyses._models import BUNDLED, LABELS, Zoo, over_models
 from mothello_interp import Checkpoint, random_games
 from mothello_interp.activations import collect
 from mothello_interp.interventions import edit_effect, edited_boards
-from mothello_interp.plots import COLOURS, add_curve, layer_name, panel_grid
+from mothello_interp.plots import COLOURS, add_curve, layer_axis, panel_grid
 from mothello_interp.probes import fit_probes_on
 
 _FIT, _BOARDS = 400, 150
@@ -81,9 +81,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
         drawing.update_yaxes(range=[0, 1.03 * line[["errors", "null", "high"]].to_numpy().max()], row=row)
         for column, regime in enumerate(regimes, 1):
             _panel(drawing, line[line["regime"] == regime], COLOURS[regime], row, column)
-    layers = sorted(table["layer"].unique())
-    ticks = [layer_name(layer) for layer in layers]
-    drawing.update_xaxes(tickvals=layers, ticktext=ticks, range=[layers[0] - 0.3, layers[-1] + 0.3])
+    layer_axis(drawing, table["layer"])
     return drawing.update_layout(margin_l=90)
 
 

@@ -1,6 +1,19 @@
-"""Tables in, plotly figures out: one theme, and the few kinds of panel that the analyses share."""
+"""Tables in, plotly figures out: one theme, the few kinds of panel that the analyses share, and boards."""
 
-from mothello_interp.plots.panels import add_categories, add_curve, add_heatmap, panel_grid
+from mothello_interp.plots.board import add_board, draw_boards
+from mothello_interp.plots.panels import add_categories, add_curve, add_heatmap, layer_axis, panel_grid
 from mothello_interp.plots.theme import COLOURS, LANGUAGES, layer_name, themed
 
-__all__ = ["COLOURS", "LANGUAGES", "add_categories", "add_curve", "add_heatmap", "layer_name", "panel_grid", "themed"]
+__all__ = [
+    "COLOURS",
+    "LANGUAGES",
+    "add_board",
+    "add_categories",
+    "add_curve",
+    "add_heatmap",
+    "draw_boards",
+    "layer_axis",
+    "layer_name",
+    "panel_grid",
+    "themed",
+]

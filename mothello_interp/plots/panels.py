@@ -1,12 +1,12 @@
 """Panels side by side: curves with bands, and heat maps. Tables in, plotly figures out; nothing is computed here."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mothello_interp.plots.theme import DIVERGING, SEQUENTIAL, faded, themed
+from mothello_interp.plots.theme import DIVERGING, SEQUENTIAL, faded, layer_name, themed
 
 
 def panel_grid(titles: Sequence[Sequence[str]], *, x: str, y: str | Sequence[str], shared: bool = True) -> go.Figure:
@@ -33,6 +33,13 @@ def panel_grid(titles: Sequence[Sequence[str]], *, x: str, y: str | Sequence[str
     for row in range(1, rows + 1):
         figure.update_yaxes(title_text=y if isinstance(y, str) else y[row - 1], row=row, col=1)
     return themed(figure, rows=rows)
+
+
+def layer_axis(figure: go.Figure, layers: Iterable[int], **place: int) -> go.Figure:
+    """Name the layers on the x axes (of one panel: `row`, `col`), with some room beside the first and the last."""
+    known = sorted(set(layers))
+    ticks = [layer_name(layer) for layer in known]
+    return figure.update_xaxes(tickvals=known, ticktext=ticks, range=[known[0] - 0.3, known[-1] + 0.3], **place)
 
 
 def add_curve(

@@ -22,6 +22,7 @@ COLOURS = {
 LANGUAGES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#555555")
 DIVERGING = "RdBu_r"  # with zmid=0
 SEQUENTIAL = "Viridis"
+FELT, LIT, RING = "#5B9A6F", "#F7F0B0", "#D55E00"  # an empty square, one with a high value, one pointed at
 PANEL_HEIGHT = 330
 
 _TEMPLATE = go.layout.Template(

@@ -10,7 +10,16 @@ import plotly.graph_objects as go
 import plotly.io as pio
 import pytest
 
-from mothello_interp.plots import COLOURS, LANGUAGES, add_curve, add_heatmap, layer_name, panel_grid, themed
+from mothello_interp.plots import (
+    COLOURS,
+    LANGUAGES,
+    add_curve,
+    add_heatmap,
+    layer_axis,
+    layer_name,
+    panel_grid,
+    themed,
+)
 
 CURVE: dict[str, Any] = {"x": "layer", "y": "value", "name": "curve", "colour": COLOURS["naive"]}
 HEATMAP: dict[str, Any] = {"x": "offset", "y": "layer", "z": "recovery", "limits": (-1, 1)}
@@ -233,3 +242,15 @@ def test_the_theme_is_in_the_figure() -> None:
 
 def test_layers_by_name() -> None:
     assert [layer_name(layer) for layer in (-1, 0, 7)] == ["emb", "0", "7"]
+
+
+def test_an_axis_of_layers() -> None:
+    """Named once each and in order, in all panels or in one."""
+    figure = layer_axis(panel_grid([["a", "b"]], x="layer", y="share"), [2, -1, 0, 2])
+    for column in (1, 2):
+        axis = figure.get_subplot(1, column).xaxis
+        assert (axis.tickvals, axis.ticktext) == ((-1, 0, 2), ("emb", "0", "2"))
+        assert axis.range[0] < -1 < 2 < axis.range[1]
+    one = layer_axis(panel_grid([["a", "b"]], x="layer", y="share"), [0, 1], row=1, col=2)
+    assert one.get_subplot(1, 1).xaxis.tickvals is None
+    assert one.get_subplot(1, 2).xaxis.tickvals == (0, 1)
