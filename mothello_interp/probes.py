@@ -63,6 +63,30 @@ class Probes:
             likeliest = (second > first).to(torch.int8)
             return likeliest.masked_fill_(third > torch.maximum(first, second), 2).numpy()
 
+    def boards(
+        self, activations: Activations, language: int, layer: int, *, source: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The boards that are read in a language's rows, as discs whatever the frame.
+
+        Args:
+            source: the language whose probe reads, `language` itself by default.
+
+        Returns:
+            (discs, certainty): int8 `[row square]`, -1 white, 0 empty, 1 black, and the probability of each, float32
+            `[row square]`. In the relative frame a game that is over has nobody to be "mine": 0 and 0 in these rows.
+
+        Raises:
+            ValueError: for a language or layer without rows or without a probe.
+        """
+        with torch.inference_mode():
+            logits = self.logits(activations.at(language, layer), language if source is None else source, layer)
+            chance, likeliest = logits.softmax(-1).max(-1)
+        discs, certainty = likeliest.numpy().astype(np.int8) - np.int8(1), chance.numpy()
+        if self.frame == "relative":
+            mover = activations.boards.mover[activations.game, activations.move + 1][:, None]
+            return discs * mover, certainty * (mover != 0)
+        return discs, certainty
+
     def directions(self, language: int, layer: int) -> torch.Tensor:
         """What a linear probe looks along: `[square 3 d_model]`, in the coordinates of the residual stream.
 

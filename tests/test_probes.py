@@ -212,6 +212,39 @@ def test_directions_are_the_linear_probe() -> None:
     assert along.min() > 0.9
 
 
+@both_frames
+def test_the_boards_that_are_read_are_the_boards_that_are(frame: Frame) -> None:
+    """Discs in black and white from either frame; where the game is over "mine" means nobody's."""
+
+    def rows(games: int, seed: int) -> Activations:
+        state = random_boards(games, seed=seed)
+        mover = np.random.default_rng(seed).choice([-1, 1, 0], len(state), p=[0.45, 0.45, 0.1]).astype(np.int8)
+        sign = np.where(mover == 0, 1, mover)[:, None] if frame == "relative" else 1
+        return planted(state * sign @ directions(seed=1), state, mover)
+
+    probes = fit_probes_on(rows(300, seed=1), frame=frame, batch=64, epochs=24, seed=0)
+    test = rows(50, seed=2)
+    discs, certainty = probes.boards(test, 0, 0)
+    goes_on = (test.boards.mover[:, 1:].ravel() != 0) | (frame == "absolute")
+    assert 0 < (~goes_on).sum() < 100 or frame == "absolute"
+    np.testing.assert_array_equal(discs[goes_on], test.boards.state.reshape(-1, SQUARES)[goes_on])
+    assert certainty[goes_on].min() > 1 / 3
+    assert not discs[~goes_on].any()
+    assert not certainty[~goes_on].any()
+    np.testing.assert_allclose(
+        certainty[goes_on], probes.logits(test.at(0, 0), 0, 0).softmax(-1).amax(-1).numpy()[goes_on]
+    )
+
+
+def test_boards_may_be_read_with_the_probe_of_another_language() -> None:
+    test = four_sites(50, seed=2)
+    probes = fit_probes_on(four_sites(200, seed=1), frame="absolute", batch=64, seed=0)
+    own, other = (probes.boards(test, 1, 0, source=source)[0] for source in (1, 0))
+    np.testing.assert_array_equal(own, probes.boards(test, 1, 0)[0])
+    np.testing.assert_array_equal(other, probes.predict(test.at(1, 0), 0, 0) - 1)
+    assert (own == other).mean() < 0.8
+
+
 def test_an_mlp_has_no_directions() -> None:
     probes = fit_probes_on(four_sites(4, seed=1), kind="mlp", epochs=1, seed=0)
     with pytest.raises(ValueError, match="mlp probes have no directions: fit kind='linear'"):
