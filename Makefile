@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup figures test test-slow check bench clean
+.PHONY: setup figures lab test test-slow check bench clean
 setup: $(READY)
 
 $(READY): requirements.lock pyproject.toml
@@ -16,6 +16,9 @@ $(READY): requirements.lock pyproject.toml
 
 figures: $(READY)  ## every figure and table, from the bundled checkpoints, into figures/
 	$(BIN)/python -m analyses all
+
+lab: $(READY)  ## JupyterLab on the notebooks
+	$(BIN)/python -m jupyterlab notebooks
 
 test: $(READY)  ## the quick tests
 	$(BIN)/python -m pytest
