@@ -120,6 +120,7 @@ def sweep(
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="processor cores of one run")] = 1,
     device: Annotated[str, typer.Option(help="cpu, or cuda")] = "cpu",
+    keep: Keep = 0,
     dask: Annotated[str | None, typer.Option(help="train on the cluster of this scheduler, tcp://HOST:PORT")] = None,
 ) -> None:
     """Train many presets and seeds, several at once. The same command skips what is done and goes on with the rest."""
@@ -129,7 +130,7 @@ def sweep(
     from train.sweep import sweep as run
 
     try:
-        planned = plan(presets, parse_seeds(seeds), out)
+        planned = plan(presets, parse_seeds(seeds), out, keep=keep)
         results = {}
         for job, result in run(planned, at_once=jobs, threads=threads, device=device, dask=dask):
             results[job.folder] = result

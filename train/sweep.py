@@ -4,7 +4,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +31,12 @@ class SweepError(ValueError):
 
 @dataclass(frozen=True)
 class Job:
-    """One run: what to train, and where."""
+    """One run: what to train, where, and how many checkpoints to keep on the way."""
 
     preset: Preset
     seed: int
     folder: Path
+    keep: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def plan(presets: Sequence[Path], seeds: Sequence[int], out: Path) -> list[Job]:
+def plan(presets: Sequence[Path], seeds: Sequence[int], out: Path, *, keep: int = 0) -> list[Job]:
     """Every preset with every seed, in the order given; a folder stands for its presets, those without a leading `_`.
 
     Raises:
@@ -109,7 +110,7 @@ def plan(presets: Sequence[Path], seeds: Sequence[int], out: Path) -> list[Job]:
         loaded[preset.name], origin[preset.name] = preset, path
     if problems:
         raise SweepError("\n".join(problems))
-    return [Job(preset, seed, out / f"{name}-seed{seed}") for name, preset in loaded.items() for seed in seeds]
+    return [Job(preset, seed, out / f"{name}-seed{seed}", keep) for name, preset in loaded.items() for seed in seeds]
 
 
 def sweep(
@@ -125,7 +126,7 @@ def sweep(
         SweepError: if the cluster cannot be used. An error within a job is its result, and the others go on.
     """
     named = {job.folder.absolute(): job for job in jobs}
-    todo = [Job(job.preset, job.seed, folder) for folder, job in named.items()]
+    todo = [replace(job, folder=folder) for folder, job in named.items()]
     with ExitStack() as stack:
         if dask is None:
             done = _here(todo, at_once or 1, threads, device)
@@ -180,7 +181,8 @@ def _train(job: Job, threads: int, device: str) -> tuple[Path, Result]:
             if not there:
                 note("goes on" if (job.folder / STATE).exists() else "begins")
             try:
-                run = pretrain(job.preset, job.folder, seed=job.seed, threads=threads, device=device, quiet=True)
+                how = {"threads": threads, "device": device, "quiet": True, "keep": job.keep}
+                run = pretrain(job.preset, job.folder, seed=job.seed, **how)
             except Exception:
                 note(traceback.format_exc())
                 raise

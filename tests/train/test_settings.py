@@ -136,7 +136,7 @@ def test_a_preset_whose_parts_do_not_fit(tmp_path: Path, case: str) -> None:
         preset(tmp_path, mine=text)
 
 
-ours = sorted(PRESETS.glob("mini/[!_]*.toml")) + sorted(PRESETS.glob("paper/[!_]*.toml"))
+ours = [path for scale in ("mini", "midi", "paper", "sharing") for path in sorted(PRESETS.glob(f"{scale}/[!_]*.toml"))]
 recipes = sorted(PRESETS.glob("finetune/*.toml"))
 
 
@@ -155,6 +155,30 @@ def test_there_are_presets() -> None:
     assert names["mini"] == names["paper"]
     assert len(names["mini"]) >= 29
     assert {"mini.toml", "paper.toml"} <= {path.name for path in recipes}
+
+
+def test_presets_of_sharing_differ_from_one_another_in_what_they_ask() -> None:
+    """The scale of the initial weights and the anchors; or one thing alone."""
+    sharing = {path.stem: Preset.load(path) for path in ours if path.parent.name == "sharing"}
+    base = sharing["init-0.02-anchors4"].model_dump(exclude={"name"}, mode="json")
+
+    def flat(tables: dict[str, Any], inside: str = "") -> dict[str, Any]:
+        return {
+            place: value
+            for key, item in tables.items()
+            for place, value in (
+                flat(item, f"{inside}{key}.") if isinstance(item, dict) else {f"{inside}{key}": item}
+            ).items()
+        }
+
+    for name, preset in sharing.items():
+        found = flat(preset.model_dump(exclude={"name"}, mode="json"))
+        changed = {key.rpartition(".")[2] for key, value in found.items() if flat(base)[key] != value}
+        if name.startswith("init-"):
+            assert changed <= {"initializer_range", "anchors"}, name
+        else:
+            assert len(changed - {"corpus_games", "d_mlp"}) == 1, name
+    assert len([name for name in sharing if name.startswith("init-")]) == 9
 
 
 def test_our_anchors_are_nested() -> None:

@@ -102,6 +102,13 @@ def test_a_sweep_trains_what_pretrain_trains(presets: Path, runs: Path, tmp_path
         assert notes(job.folder) == ["begins", "ends"]
 
 
+def test_it_keeps_checkpoints_on_the_way(presets: Path, runs: Path) -> None:
+    result = invoke(presets / "one.toml", "--out", runs, "--keep", "2")
+    assert result.exit_code == 0, result.output
+    (folder,) = runs.rglob("one-seed0")
+    assert len(list((folder / "steps").iterdir())) == 2
+
+
 def test_its_table(presets: Path, runs: Path) -> None:
     """One row a job, in the order of the plan, also on the terminal."""
     shown = invoke(presets / "two.toml", presets / "one.toml", "--seeds", "3,1", "--out", runs)
