@@ -184,9 +184,10 @@ def _computed(
 
 
 def _key(analysis: str, folder: Path, inputs: Sequence[Path]) -> str:
-    """A hash of everything that a result depends on: the weights, the library, the analysis, other files it reads."""
+    """A hash of everything that a result depends on: the weights, the library, the analysis and what it shares, other files it reads."""
     library = Path(__file__).parent.parent / "mothello_interp"
-    own = [Path(__file__), Path(__file__).parent / f"{analysis}.py"]
+    here = Path(__file__).parent
+    own = [*sorted(here.glob("_*.py")), here / f"{analysis}.py"]
     files = [*(folder / part for part in (WEIGHTS, SPEC, PROVENANCE)), *sorted(library.rglob("*.py")), *own, *inputs]
     return hashlib.sha256("".join(_sha256(file) for file in files).encode()).hexdigest()[:16]
 

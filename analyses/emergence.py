@@ -11,7 +11,6 @@ step; blank while these are closer than 0.1), CKA of states that know the last m
 shared, and at random weights; retrieval is not), the best of four maps (chosen on half of the games).
 """
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,17 +18,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analyses._models import BUNDLED, LABELS, Zoo, over_models
-from mothello_interp import Checkpoint, load, random_games
+from analyses._steps import LAYER, alignment, legality, over_steps
+from mothello_interp import Checkpoint, random_games
 from mothello_interp.activations import collect
-from mothello_interp.alignment import align_on, align_up_to_symmetry
-from mothello_interp.legality import legal_accuracy
 from mothello_interp.plots import COLOURS, add_curve, panel_grid
-from mothello_interp.probes import fit_probes_on
 from mothello_interp.similarity import compare
 
-_LAYER = 1  # named beforehand
-_LANGUAGES = 5  # at most, of many
-_FIT, _SCORE, _SIMILAR, _PERMUTATIONS = 600, 300, 650, 10
+_SIMILAR, _PERMUTATIONS = 650, 10
 _MODELS = {
     "mini/atomic-atomic-anchors0": "naive",
     "mini/atomic-atomic-anchors4": "anchors",
@@ -43,34 +38,16 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
     Raises:
         ValueError: for a checkpoint without such a folder beside it.
     """
-    folder = Path(checkpoint.name).parent / "steps"
-    steps = sorted((path for path in folder.glob("*") if path.name.isdigit()), key=lambda path: int(path.name))
-    if not steps:
-        raise ValueError(
-            f"{checkpoint.name}: no checkpoints in {folder}; train with --keep 12 and give the run's folder"
-        )
-    return pd.DataFrame([{"games": int(path.name), **_at(load(path))} for path in steps])
+    return over_steps(checkpoint, lambda step: {"legal": legality(step), **alignment(step), **_similarity(step)})
 
 
-def _at(checkpoint: Checkpoint) -> dict[str, float]:
-    """Everything at one step, at the named layer."""
-    board, languages = checkpoint.spec.board, checkpoint.mothello.inputs[:_LANGUAGES]
-    fit, score, similar = (
-        random_games(n, board=board, seed=seed) for n, seed in ((_FIT, 101), (_SCORE, 102), (_SIMILAR, 103))
-    )
-    legality = legal_accuracy(checkpoint, score, languages=languages[:2], mass=False)
-    row: dict[str, Any] = {"legal": float(np.average(legality["top1"], weights=legality["prefixes"]))}
-    probes = fit_probes_on(collect(checkpoint, fit, layers=[_LAYER], languages=languages), seed=0)
-    table = align_on(probes, collect(checkpoint, score, layers=[_LAYER], languages=languages), resamples=100)
-    plain = table[(table["source"] != table["target"]) & (table["symmetry"] == "identity")]
-    for name in ("accuracy", "floor", "ceiling", "normalised", "normalised_low", "normalised_high"):
-        row[name] = plain[name].mean()
-    best = align_up_to_symmetry(probes, checkpoint, score, layer=_LAYER, resamples=2)
-    best = best[best["source"] != best["target"]]
-    row |= {"best": best["normalised"].where(best["ceiling"] - best["floor"] >= 0.1).mean()}
-    row["not_identity"] = float((best["symmetry"] != "identity").mean())
-    rows = collect(checkpoint, similar, layers=[_LAYER], languages=languages[:2])
-    found = compare(rows, languages[0], rows, languages[1], permutations=_PERMUTATIONS).set_index("measure")
+def _similarity(checkpoint: Checkpoint) -> dict[str, Any]:
+    """CKA and retrieval between the first two languages, each with the 95% quantile of its null."""
+    first, second = checkpoint.mothello.inputs[:2]
+    games = random_games(_SIMILAR, board=checkpoint.spec.board, seed=103)
+    rows = collect(checkpoint, games, layers=[LAYER], languages=(first, second))
+    found = compare(rows, first, rows, second, permutations=_PERMUTATIONS).set_index("measure")
+    row: dict[str, Any] = {}
     for name in ("cka", "retrieval"):
         row |= {name: found.loc[name, "value"], f"{name}_null": found.loc[name, "null_high"]}
     return row

@@ -15,7 +15,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from analyses import _matrix, _models, _transfer
+from analyses import _matrix, _models, _steps, _transfer
 from analyses._models import LABELS, REGIMES
 from analyses._runner import HERE, find
 from mothello_interp.activations import collect
@@ -32,7 +32,7 @@ SETTINGS: dict[str, dict[str, int]] = {
     "anchors": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20},
     "cka": {"_GAMES": 320, "_PERMUTATIONS": 3},
     "cosine": {"_GAMES": 40},
-    "emergence": {"_FIT": 40, "_SCORE": 20, "_SIMILAR": 320, "_PERMUTATIONS": 3},
+    "emergence": {"_SIMILAR": 320, "_PERMUTATIONS": 3},
     "four_languages": {},
     "interventions": {"_FIT": 30, "_BOARDS": 12},
     "legality": {"_GAMES": 40},
@@ -42,6 +42,7 @@ SETTINGS: dict[str, dict[str, int]] = {
     "patching": {"_PAIRS": 12},
     "realgames": {"_GAMES": 20, "_CHOOSE": 10},
     "seeds": {},
+    "sharing": {"_NEAR": 0},
     "similarity": {"_GAMES": 320, "_FIT": 40, "_SCORE": 20, "_PERMUTATIONS": 2},
     "structure": {"_FIT": 80, "_SCORE": 20},
     "symmetry": {"_FIT": 40, "_SCORE": 20, "_PAIRS": 12},
@@ -61,6 +62,7 @@ RESULTS = {
     "patching": ["recovery", "low", "high", "zero"],
     "mixtures": ["first", "second", "low", "high", "first_null", "agreed", "agreed_null", "margin"],
     "realgames": ["top1", "accuracy", "floor", "ceiling"],
+    "sharing": ["best", "normalised", "not_identity"],
     "similarity": ["value", "low", "high", "null_high", "transfer_own", "transfer_any"],
     "seeds": ["accuracy", "floor", "guess"],
     "structure": ["accuracy", "low", "high", "chance", "normalised"],
@@ -88,6 +90,8 @@ def labels_of(name: str) -> dict[str, str]:
     """The regimes of an analysis, and how it calls them."""
     if name == "similarity":
         return LABELS | {regime: regime for regime in list(module_of(name)._TRANSFER.values())[:2]}
+    if name == "sharing":
+        return {regime: regime for regime in list(module_of(name)._MODELS.values())}
     if name == "emergence":
         return {regime: LABELS.get(regime, regime) for regime in module_of(name)._MODELS.values()}
     if name in ("many_languages", "mixtures", "seeds", "symmetry"):
@@ -101,8 +105,8 @@ def measure(name: str) -> pd.DataFrame:
         return measured_matrix()
     if name in ("four_languages", "transfer"):
         return pd.concat([fine_tuned(schedule) for schedule in ("mini", "mini-rising")], ignore_index=True)
-    if name == "emergence":
-        return step_by_step()
+    if name in ("emergence", "sharing"):
+        return step_by_step(name)
     if name == "realgames":
         return on_real_games()
     checkpoint = load(REGIMES["anchors"]) if name in ("patching", "symmetry") else tiny_checkpoint()
@@ -113,15 +117,17 @@ def measure(name: str) -> pd.DataFrame:
     return table
 
 
-def step_by_step() -> pd.DataFrame:
+def step_by_step(name: str) -> pd.DataFrame:
     """Two steps of a run, the second with other weights."""
     with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        for setting, value in SETTINGS["emergence"].items():
-            patch.setattr(module_of("emergence"), setting, value)
+        patch.setattr(_steps, "FIT", 40)
+        patch.setattr(_steps, "SCORE", 20)
+        for setting, value in SETTINGS[name].items():
+            patch.setattr(module_of(name), setting, value)
         save_checkpoint(Path(folder) / "steps" / "1000", tiny_checkpoint().untrained())
         for place in ("steps/300", "checkpoint"):
             save_checkpoint(Path(folder) / place, tiny_checkpoint())
-        table: pd.DataFrame = module_of("emergence").measure(load(Path(folder) / "checkpoint"))
+        table: pd.DataFrame = module_of(name).measure(load(Path(folder) / "checkpoint"))
     return table
 
 
@@ -790,6 +796,23 @@ def test_emergence_draws_its_table() -> None:
 def test_emergence_of_a_model_without_steps() -> None:
     with pytest.raises(ValueError, match=r"no checkpoints in .*steps; train with --keep 12"):
         module_of("emergence").measure(load(REGIMES["naive"]))
+
+
+def test_sharing_compares_where_models_are_equally_good() -> None:
+    """Half-way between the steps around the level; at the first step if that is beyond; nowhere if it is never reached."""
+    base = {"games": [100, 200], "best": [0.2, 0.6], "normalised": [0.1, 0.2], "not_identity": [0.0, 1.0]}
+    tables = [
+        pd.DataFrame({"regime": "init 0.02, 4 anchors", "seed": seed, "legal": legal, **base})
+        for seed, legal in enumerate(([0.88, 0.92], [0.93, 0.95], [0.8, 0.89]))
+    ]
+    table = pd.concat(tables).assign(origin="stored")
+    headline = module_of("sharing").headline(table).iloc[0]
+    assert headline[["seeds", "reached"]].tolist() == [3, 2]
+    equal(headline[["alignment", "least", "most", "identity", "games"]], [0.3, 0.2, 0.4, 0.125, 125])
+    drawing = module_of("sharing").figure(table)
+    dots = [trace for trace in drawing.data if trace.mode == "markers" and trace.x is not None and len(trace.x)]
+    equal(dots[0].y, [0.4, 0.2, np.nan])
+    equal(dots[-1].x, [0.4, 0.2, np.nan])
 
 
 def maps_of(own: Sequence[str]) -> pd.DataFrame:

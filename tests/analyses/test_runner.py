@@ -301,6 +301,7 @@ CHANGES: dict[str, tuple[Callable[[House], Any], list[str]]] = {
     "the analysis": (lambda house: house.write("analyses/fake.py", "# better"), list(WORLD_OF)),
     "another analysis": (lambda house: house.write("analyses/other.py", "# better"), []),
     "how models are measured": (lambda house: house.write("analyses/_models.py", "# better"), list(WORLD_OF)),
+    "what analyses share": (lambda house: house.write("analyses/_steps.py", "# new"), list(WORLD_OF)),
     "the library": (lambda house: house.write("mothello_interp/part.py", "# better"), list(WORLD_OF)),
     "a file deep in the library": (lambda house: house.write("mothello_interp/deep/er.py", "# better"), list(WORLD_OF)),
     "a new file": (lambda house: house.write("mothello_interp/new.py", "# new"), list(WORLD_OF)),

@@ -1,0 +1,121 @@
+"""What makes languages share? Alignment by the scale of the initial weights and the number of anchors
+
+Small models of two atomic languages, trained alike but for one thing, and compared where each is equally good at the
+game: alignment at layer 1, from floor (0) to ceiling (1), through the symmetry that suits each direction best (chosen on
+other games), interpolated along the run to the moment when its top-1 legal accuracy passes 0.9. Left: the standard
+deviation of the initial weights (logarithmic; 0.07 is HookedTransformer's default), a colour a number of anchors; a dot a
+seed, the line their mean. Right: one change each to the model of 4 anchors and 0.02, whose seeds are the first row.
+
+What could fool it: a model that merely lags behind (equal legal accuracy; one that never reaches it is missing, and the
+summary counts it), an alignment that is there but through a reflection (the best of four symmetries; through the identity
+alone on hovering), luck (seeds), the optimiser (Muon; one row is AdamW).
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from analyses._models import BUNDLED, Zoo, over_models
+from analyses._steps import alignment, legality, over_steps
+from mothello_interp import Checkpoint
+from mothello_interp.plots import LANGUAGES, panel_grid
+
+_LEGAL = 0.9  # where models are compared
+_NEAR = 0.8  # below this no alignment is measured
+_INITS, _ANCHORS = ("0.002", "0.02", "0.07"), (0, 1, 4)
+_BASE = ("0.02", 4)  # what is changed one by one
+_ALONE = {
+    "adamw": "AdamW",
+    "sampled": "sampled targets",
+    "weight-decay-0": "weight decay 0",
+    "weight-decay-1": "weight decay 1",
+    "width-64": "width 64",
+    "width-192": "width 192",
+    "weights-90-10": "languages 90 : 10",
+    "parallel": "51,200 games, parallel",
+    "disjoint": "51,200 games, disjoint",
+}
+_MAP = {(init, n): f"init {init}, {n} anchor{'s' * (n != 1)}" for init in _INITS for n in _ANCHORS}
+_MODELS = {f"sharing/init-{init}-anchors{n}": label for (init, n), label in _MAP.items()} | {
+    f"sharing/{name}": label for name, label in _ALONE.items()
+}
+
+
+def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+    """Legal accuracy and alignment at each kept checkpoint of a run that is near the level or beyond it.
+
+    Raises:
+        ValueError: for a checkpoint without a folder `steps` beside it.
+    """
+
+    def at(step: Checkpoint) -> dict[str, Any]:
+        legal = legality(step)
+        return {"legal": legal, **(alignment(step) if legal >= _NEAR else {})}
+
+    table = over_steps(checkpoint, at)
+    return table[table["legal"] >= _NEAR] if (table["legal"] >= _NEAR).any() else table.tail(1)
+
+
+def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
+    """The stored rows: these models are not bundled."""
+    return over_models("sharing", measure, _MODELS, zoo=zoo, compute=False)
+
+
+def figure(table: pd.DataFrame) -> go.Figure:
+    """Two panels: by initial weights and anchors; one change at a time."""
+    found = _at_level(table)
+    drawing = panel_grid([["initial weights and anchors", "one change each"]], x="", y="", shared=False)
+    for n, colour in zip(_ANCHORS, LANGUAGES, strict=False):
+        names = {_MAP[init, n]: float(init) for init in _INITS}
+        here = found[found["regime"].isin(names)]
+        here = here.assign(init=here["regime"].map(names)).sort_values("init")
+        _add_dots(drawing, here, x="init", y="best", name=f"{n} anchor{'s' * (n != 1)}", colour=colour, column=1)
+        means = here.groupby("init", as_index=False)["best"].mean()
+        drawing.add_scatter(x=means["init"], y=means["best"], mode="lines", line={"color": colour}, showlegend=False,
+                            hoverinfo="skip", row=1, col=1)  # fmt: skip
+    rows = [_MAP[_BASE], *_ALONE.values()]
+    _add_dots(drawing, found[found["regime"].isin(rows)], x="best", y="regime", name="", colour="#333333", column=2)
+    drawing.update_xaxes(type="log", tickvals=[float(init) for init in _INITS], ticktext=list(_INITS),
+                         title="standard deviation of the initial weights", row=1, col=1)  # fmt: skip
+    drawing.update_yaxes(title=f"alignment at {_LEGAL:g} legal", range=[-0.05, 1.05], row=1, col=1)
+    drawing.update_xaxes(title=f"alignment at {_LEGAL:g} legal", range=[-0.05, 1.05], row=1, col=2)
+    return drawing.update_yaxes(categoryorder="array", categoryarray=rows[::-1], showticklabels=True, row=1, col=2)
+
+
+def headline(table: pd.DataFrame) -> pd.DataFrame:
+    """By model: seeds, how many pass the level, games until then, alignment there (mean, least, most), and the identity's."""
+    groups = _at_level(table).groupby("regime", sort=False)
+    found = groups["best"].agg(["size", "count", "mean", "min", "max"]).reset_index()
+    found.columns = pd.Index(["regime", "seeds", "reached", "alignment", "least", "most"])
+    return found.assign(identity=groups["normalised"].mean().to_numpy(), games=groups["games"].mean().to_numpy())
+
+
+def _at_level(table: pd.DataFrame) -> pd.DataFrame:
+    """One row a run: all columns where its legal accuracy first passes the level, between two steps; NaN if it never does."""
+    rows = []
+    for (regime, seed), run in table.groupby(["regime", "seed"], sort=False):
+        run = run.sort_values("games")
+        columns = ["games", "best", "normalised", "not_identity"]
+        beyond = np.flatnonzero(run["legal"] >= _LEGAL)
+        row = dict.fromkeys(columns, np.nan)
+        if len(beyond):
+            after, before = run.iloc[beyond[0]], run.iloc[max(beyond[0] - 1, 0)]
+            way = (
+                (_LEGAL - before["legal"]) / (after["legal"] - before["legal"])
+                if after["legal"] > before["legal"]
+                else 1
+            )
+            row = {name: before[name] + min(max(way, 0), 1) * (after[name] - before[name]) for name in columns}
+        rows.append({"regime": regime, "seed": seed, **row})
+    return pd.DataFrame(rows)
+
+
+def _add_dots(figure: go.Figure, table: pd.DataFrame, *, x: str, y: str, name: str, colour: str, column: int) -> None:
+    """A dot a run."""
+    about = table[["seed", "normalised", "not_identity", "games"]].to_numpy()
+    hover = "seed %{customdata[0]}<br>identity %{customdata[1]:.2f}<br>through another map %{customdata[2]:.1f}"
+    figure.add_scatter(x=table[x], y=table[y], mode="markers", marker={"color": colour, "size": 9, "opacity": 0.8},
+                       name=name, showlegend=bool(name), customdata=about, row=1, col=column,
+                       hovertemplate=hover + "<br>after %{customdata[3]:,.0f} games<extra></extra>")  # fmt: skip
