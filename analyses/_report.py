@@ -3,70 +3,41 @@
 import html
 from pathlib import Path
 
-import pandas as pd
-import plotly.io as pio
 from plotly.offline import get_plotlyjs
 
 from analyses._models import BUNDLED, REGIMES, Zoo
-from analyses._runner import Analysis, find
+from analyses._page import PAGE, section
+from analyses._runner import find
+from analyses._story import TITLE as STORY
+from analyses._story import write_story
 from mothello_interp.models import load
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>mothello-interp: figures</title>
-<style>
-:root {{ color-scheme: light dark; --text: #222; --back: #fff; --soft: #666; --line: #ddd; --code: #f4f4f4; }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --text: #e6e6e6; --back: #16181c; --soft: #a0a0a0; --line: #3a3d44; --code: #23262c; }}
-}}
-body {{ font: 17px/1.55 Helvetica, Arial, sans-serif; color: var(--text); background: var(--back); max-width: 1180px;
-  margin: 0 auto; padding: 1.5rem; }}
-section {{ border-top: 1px solid var(--line); margin-top: 2.5rem; padding-top: .5rem; }}
-p {{ max-width: 52rem; }}
-.figure {{ background: #fff; border-radius: 6px; padding: .3rem; overflow-x: auto; }}
-.figure > div {{ min-width: 760px; }}
-.files, .note {{ color: var(--soft); font-size: .9rem; }}
-.table {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-size: .9rem; margin: 1rem 0; }}
-th, td {{ text-align: right; padding: .25rem .7rem; border-bottom: 1px solid var(--line); }}
-th:first-child, td:first-child {{ text-align: left; }}
-code {{ background: var(--code); padding: .1rem .3rem; border-radius: 3px; }}
-a {{ color: inherit; }}
-</style>
-<script>{plotly}</script>
-<h1>Multilingual Othello: where do languages meet?</h1>
-<p>A game of Othello is the meaning; a language is a way to write its moves as tokens; a small GPT reads games in several
+_OPENING = """<p>A game of Othello is the meaning; a language is a way to write its moves as tokens; a small GPT reads games in several
 languages. These figures ask when its representation becomes independent of the language, in three regimes: languages
 with nothing in common (<b>naive</b>), languages that write four moves alike (<b>4 anchor tokens</b>), and languages
-are all continued in one output language (<b>unified output</b>).</p>
+that are all continued in one output language (<b>unified output</b>).</p>
 <p class="note">Models: {models}. The paper's values (Hua, Yun and
 Pavlick 2024, arXiv 2404.12444) are for 8x8 boards and larger models, so magnitudes differ; what is compared is the pattern.</p>
-<ol>{contents}</ol>
-{sections}
-</html>
+{story}<ol>{contents}</ol>
 """
-_SECTION = """<section id="{name}">
-<h2>{title}</h2>
-{text}
-<div class="figure"><div id="figure-{name}"></div></div>
-<script>(function () {{ const f = {figure};
-Plotly.newPlot("figure-{name}", f.data, f.layout, {{responsive: true, displaylogo: false}}); }})();</script>
-<div class="table">{headline}</div>
-<p class="files">Regenerate: <code>python -m analyses {name}</code>. Files: {files}.{stored}</p>
-</section>"""
-_KINDS = ("csv", "html", "png", "svg")
 
 
 def write_report(out: Path, zoo: Zoo = BUNDLED) -> Path:
-    """Write `index.html` from what the analyses left in `out`; analyses that were not run yet are left out."""
+    """Write `index.html`, and the story of the symmetries, from what the analyses left in `out`; those that were not run yet
+    are left out."""
     ready = [analysis for analysis in find().values() if (out / f"{analysis.name}.json").exists()]
     contents = "".join(f'<li><a href="#{item.name}">{html.escape(item.title)}</a></li>' for item in ready)
-    sections = "\n".join(_section(analysis, out) for analysis in ready)
+    story = write_story(out)
+    link = f'<p>Told from the beginning: <a href="{story.name}">{html.escape(STORY)}</a></p>' if story else ""
     page = out / "index.html"
     page.write_text(
-        _PAGE.format(plotly=get_plotlyjs(), models=_models_in_words(zoo), contents=contents, sections=sections),
+        PAGE.format(
+            title="mothello-interp: figures",
+            plotly=f"<script>{get_plotlyjs()}</script>",
+            heading="Multilingual Othello: where do languages meet?",
+            opening=_OPENING.format(models=_models_in_words(zoo), contents=contents, story=link),
+            sections="\n".join(section(analysis, out) for analysis in ready),
+        ),
         encoding="utf-8",
     )
     return page
@@ -82,24 +53,3 @@ def _models_in_words(zoo: Zoo) -> str:
         for spec in [checkpoint.spec]
     }
     return "; ".join(sorted(said)) or "known by stored rows alone"
-
-
-def _section(analysis: Analysis, out: Path) -> str:
-    paragraphs = "".join(f"<p>{html.escape(part)}</p>" for part in analysis.text.split("\n\n"))
-    files = [f"{analysis.name}.{kind}" for kind in _KINDS if (out / f"{analysis.name}.{kind}").exists()]
-    table = pd.read_csv(out / f"{analysis.name}.csv")
-    stored = sorted(table[table["origin"] == "stored"]["seed"].unique())
-    note = (
-        f" Seeds {', '.join(map(str, stored))} come from stored tables, with provenance beside them." if stored else ""
-    )
-    headline = pd.read_csv(out / f"{analysis.name}-headline.csv")
-    figure = pio.read_json(out / f"{analysis.name}.json").update_layout(autosize=True)
-    return _SECTION.format(
-        name=analysis.name,
-        title=html.escape(analysis.title),
-        text=paragraphs,
-        figure=figure.to_json().replace("</", "<\\/"),
-        headline=headline.to_html(index=False, border=0, float_format="{:.3f}".format, na_rep="-"),
-        files=", ".join(f'<a href="{file}">{file}</a>' for file in files),
-        stored=note,
-    )

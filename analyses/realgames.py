@@ -94,12 +94,10 @@ def figure(table: pd.DataFrame) -> go.Figure:
     """A row of three panels a regime: illegal moves; probe accuracy at home and abroad; share of the way to the ceiling."""
     regimes = list(dict.fromkeys(table["regime"]))
     titles = [
-        ["illegal next moves", f"{LABELS[regime]}: probe accuracy", "the other language, normalised"]
+        ["share of illegal next moves", f"{LABELS[regime]}: probe accuracy", "alignment, floor (0) to ceiling (1)"]
         for regime in regimes
     ]
-    drawing = panel_grid(
-        titles, x="move (from 0)", y=["share of predictions", "accuracy", "floor to ceiling"], shared=False
-    )
+    drawing = panel_grid(titles, x="move (from 0)", y="", shared=False)
     for row, regime in enumerate(regimes, 1):
         here = table[(table["regime"] == regime) & (table["seed"] == table["seed"].min())]
         for play, colour in _PLAY.items():
@@ -118,6 +116,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
                 way = way.assign(normalised=_normalised(way))
                 add_curve(drawing, way, y="normalised", name=f"{play}, fitted on {fitted}", dash=dash, width=2, column=3,
                           legend=row == 1, hover=["games"], **curve)  # fmt: skip
+        drawing.update_yaxes(range=[-0.05, 1.1], row=row, col=3)
     return drawing
 
 

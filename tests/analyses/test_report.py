@@ -15,6 +15,7 @@ from rich.console import Console
 
 from analyses import _report, _runner
 from analyses._report import write_report
+from analyses._story import _verdict
 from tests.analyses.test_figures import table_of
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -122,6 +123,7 @@ def test_contents_and_files_lead_somewhere(out: Path, page: Page) -> None:
     for link in inside:
         assert page.ids.count(link[1:]) == 1
     files = [link for link in page.links if not link.startswith("#")]
+    assert files.pop(0) == "symmetries.html"
     assert files == [f"{name}.{kind}" for name in _runner.find() for kind in ("csv", "html")]
     for file in files:
         assert (out / file).is_file()
@@ -210,3 +212,28 @@ def test_figures_on_a_page_are_figures(out: Path) -> None:
         figure = pio.read_json(out / f"{name}.json")
         assert len(figure.data) > 3
         assert figure.layout.template.layout.paper_bgcolor == "white"
+
+
+def test_the_story_of_the_symmetries(out: Path, tmp_path: Path) -> None:
+    """It needs four figures, loads plotly from beside it, and says what the tables say."""
+    page = Page(out / "symmetries.html")
+    assert page.sources == ["plotly.min.js"]
+    assert set(page.figures) == {"many_languages", "seeds", "symmetry", "mixtures"}
+    text = (out / "symmetries.html").read_text(encoding="utf-8")
+    found = pd.read_csv(out / "symmetry-headline.csv").query("weights == 'trained'")
+    for _, row in found[found["regime"].str.contains("naive")].iterrows():
+        assert f"{row['regime']}, seed {row['seed']}: {row['raised pairs']} pairs" in text
+        assert f"{row['recovery, best map']:.2f}" in text
+    assert 'href="symmetries.html"' in (out / "index.html").read_text(encoding="utf-8")
+    run(["moves", "symmetry"], tmp_path)
+    write_report(tmp_path)
+    assert not (tmp_path / "symmetries.html").exists()
+    assert "symmetries.html" not in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_story_counts_triples_where_there_are_some() -> None:
+    row = {"regime": "5 naive languages", "seed": 3, "raised pairs": "9 of 10"}
+    assert _verdict(pd.Series(row)) == "5 naive languages, seed 3: 9 of 10 pairs"
+    row |= {"triples that compose": "7 of 10", "p, random maps": 0.25, "p, shuffled": 0.5}
+    expected = "5 naive languages, seed 3: 9 of 10 pairs, 7 of 10 triples (p = 0.2500 and 0.5000)"
+    assert _verdict(pd.Series(row)) == expected
