@@ -31,7 +31,7 @@ def draw_boards(titles: Sequence[str], discs: np.ndarray, **each: np.ndarray | N
     for place, board in enumerate(discs):
         given = {name: values[place] for name, values in each.items() if values is not None}
         add_board(figure, board, column=place + 1, **given)
-    return figure
+    return figure.update_layout(height=130 + round(290 * min(1.0, 3 / max(1, len(titles)))))  # narrow boards are low
 
 
 def add_board(
@@ -95,7 +95,7 @@ def add_board(
     figure.update_xaxes(**axis, ticktext=[name[0] for name in names[:side]], **place)
     figure.update_yaxes(**{**axis, "range": [side - 0.5, -0.5]}, ticktext=[str(tick + 1) for tick in ticks], **place)
     x_axis = next(figure.select_xaxes(**place)).plotly_name.replace("axis", "")
-    figure.update_yaxes(scaleanchor=x_axis, **place)
+    figure.update_yaxes(scaleanchor=x_axis, constraintoward="top", **place)
 
 
 def _add_markers(
