@@ -20,8 +20,9 @@ language's state, patched into another, makes the moves legal that the map predi
 What could fool it: choosing the best of four (other games, and the squares where two images differ), a map that is common
 for another reason (the found maps dealt anew to the pairs: p shuffled), early boards that equal their images (curves by
 move), any map fitting anything (quarter turns and flips, which Othello does not have, may be chosen: `won by a control`;
-random weights), one lucky seed (all are shown). Anchors are the control that fixes the answer beforehand: one off the
-diagonals leaves the identity alone, one on a diagonal leaves the reflection in it open.
+random weights), one lucky seed (all are shown). Anchors are the control with an answer foretold: one on a diagonal
+leaves the reflection in it open, one off the diagonals should leave the identity alone, and in most pairs it does; where it
+does not, one language keeps to a reflection.
 """
 
 from dataclasses import asdict
