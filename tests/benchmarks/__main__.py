@@ -2,9 +2,16 @@
 
 import sys
 
-from tests.benchmarks import probes, similarity, training, words, world
+from tests.benchmarks import probes, probing_loop, similarity, training, words, world
 
-_ALL = {"world": world, "words": words, "training": training, "probes": probes, "similarity": similarity}
+_ALL = {
+    "world": world,
+    "words": words,
+    "training": training,
+    "probes": probes,
+    "probing_loop": probing_loop,
+    "similarity": similarity,
+}
 
 unknown = sorted(set(sys.argv[1:]) - _ALL.keys())
 if unknown:
