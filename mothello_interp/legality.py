@@ -13,6 +13,7 @@ from mothello_interp.othello import Games, replay
 Run = Callable[[torch.Tensor, np.ndarray], torch.Tensor]
 _APART = ("top1_known", "top1_own")
 _CELLS = 40_000  # tokens in one forward pass
+_ROWS = 128  # a pass of words begun: more would leave the cache of the processor
 
 
 def legal_accuracy(
@@ -103,7 +104,7 @@ def next_moves(
         unfinished = ~(matches & (lengths <= piece)).any(axis=1)
         if not unfinished.any():
             break
-        logits = places.logits(checkpoint, written[:, :piece], np.flatnonzero(unfinished))
+        logits = places.logits(checkpoint, written[unfinished, :piece], np.flatnonzero(unfinished))
         written[unfinished, piece] = logits.argmax(axis=1)
         matches &= ~unfinished[:, None] | (words[None, :, piece] == written[:, piece, None])
     found = np.where(matches.any(axis=1), matches.argmax(axis=1) % squares, -1)
@@ -144,23 +145,30 @@ def continuation_probabilities(
 def _square_probabilities(checkpoint: Checkpoint, places: "_Prefixes", language: int) -> np.ndarray:
     """Probabilities of the squares as next moves, float32 `[place square]`."""
     words = checkpoint.mothello.words[checkpoint.mothello.output_of(language)]
+    lengths = (words != PAD).sum(axis=1)
     result = np.zeros((len(places), len(words)), np.float32)
-    everywhere = np.arange(len(places))
-    beginnings = sorted({tuple(word[:n]) for word in words for n in range(int((word != PAD).sum()))}, key=len)
-    reached = {(): np.ones(len(places), np.float32)}
-    for beginning in beginnings:
-        written = np.broadcast_to(np.array(beginning, np.int32), (len(places), len(beginning)))
-        probabilities = torch.from_numpy(places.logits(checkpoint, written, everywhere)).softmax(1).numpy()
-        here = reached.pop(beginning)
-        for square, word in enumerate(words):
-            length = int((word != PAD).sum())
-            if length > len(beginning) and tuple(word[: len(beginning)]) == beginning:
-                share = here * probabilities[:, word[len(beginning)]]
-                if length == len(beginning) + 1:
-                    result[:, square] = share
-                else:
-                    reached[tuple(word[: len(beginning) + 1])] = share
+    reached: dict[tuple[int, ...], np.ndarray] = {(): np.ones(len(places), np.float32)}
+    at_once = max(1, _ROWS // max(1, len(places)))  # beginnings of words
+    for length in range(int(lengths.max())):
+        beginnings = list(reached)
+        for first in range(0, len(beginnings), at_once):
+            several = beginnings[first : first + at_once]
+            for beginning, probabilities in zip(several, _after(checkpoint, places, several), strict=True):
+                here = reached.pop(beginning)
+                for square in np.flatnonzero((words[:, :length] == beginning).all(axis=1) & (lengths > length)):
+                    share = here * probabilities[:, words[square, length]]
+                    if lengths[square] == length + 1:
+                        result[:, square] = share
+                    else:
+                        reached[tuple(words[square, : length + 1].tolist())] = share
     return result
+
+
+def _after(checkpoint: Checkpoint, places: "_Prefixes", beginnings: list[tuple[int, ...]]) -> np.ndarray:
+    """Probabilities of the next token, `[beginning place vocab]`, with each of these beginnings of a word written."""
+    written = np.array(beginnings, np.int32).repeat(len(places), axis=0)
+    logits = places.logits(checkpoint, written, np.tile(np.arange(len(places)), len(beginnings)))
+    return torch.from_numpy(logits).softmax(1).numpy().reshape(len(beginnings), len(places), logits.shape[1])
 
 
 def answer_masses(checkpoint: Checkpoint, games: Games, language: int) -> np.ndarray:
@@ -202,9 +210,9 @@ class _Prefixes:
         return result
 
     def logits(self, checkpoint: Checkpoint, written: np.ndarray, places: np.ndarray) -> np.ndarray:
-        """Logits `[place vocab]` for the token after each prefix and `written` `[place piece]` behind it."""
+        """Logits `[row vocab]` for the token after each of `places` `[row]` and what is `written` `[row piece]` behind it."""
         if written.shape[1] == 0:
-            tokens = self.encoded.tokens[:, : self.n_ctx]
+            tokens = self.encoded.tokens[:, : self.position[places].max(initial=0) + 1]
             everyone = np.arange(len(tokens))
             return self._logits_at(checkpoint, tokens, everyone, self.game[places], self.position[places])
         here = np.arange(len(places))
@@ -213,8 +221,9 @@ class _Prefixes:
         end = self.position[places] + written.shape[1]
         fits = end < self.n_ctx  # only the word of a square that is taken already can run out of room
         for piece in range(written.shape[1]):
-            tokens[here[fits], self.position[places][fits] + 1 + piece] = written[places, piece][fits]
-        return self._logits_at(checkpoint, tokens, self.game[places], here, np.minimum(end, self.n_ctx - 1))
+            tokens[here[fits], self.position[places][fits] + 1 + piece] = written[fits, piece]
+        end = np.minimum(end, self.n_ctx - 1)
+        return self._logits_at(checkpoint, tokens[:, : end.max(initial=0) + 1], self.game[places], here, end)
 
     def _logits_at(
         self, checkpoint: Checkpoint, tokens: np.ndarray, game: np.ndarray, row: np.ndarray, position: np.ndarray
