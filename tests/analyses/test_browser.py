@@ -1,6 +1,5 @@
 """The report in a real browser, from a bundled checkpoint to the curves on the page."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-BROWSER = next((path for name in ("chromium", "google-chrome", "chrome") if (path := shutil.which(name))), None)
+from tests.browser import BROWSER, needs_browser
+
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -19,7 +19,7 @@ FLAGS = [
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(BROWSER is None, reason="no Chromium or Chrome installed")
+@needs_browser
 def test_an_analysis_ends_on_a_page_that_draws(tmp_path: Path) -> None:
     """`python -m analyses legality` in an empty folder: its table, its images, and the figure drawn offline."""
     root = Path(__file__).parents[2]

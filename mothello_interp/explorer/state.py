@@ -1,0 +1,180 @@
+"""What the explorer is looking at, as one frozen value, and the steps from one to the next."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mothello_interp.activations import all_layers, paper_layer
+from mothello_interp.explorer.edits import Edit, Flip, Patch
+from mothello_interp.interventions import Intervention
+from mothello_interp.models import Checkpoint
+from mothello_interp.othello import Games, full_length, replay, square_index, square_name
+
+OPENED_AT = 8  # how many moves of a new game are on the board: before the first one nothing is predicted
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """One position of a game, as a model reads it in a language.
+
+    Attributes:
+        checkpoint: the model.
+        games: the games at hand.
+        game: which of them is shown.
+        move: how many of its moves are on the board.
+        language: in which the model reads it.
+        layer: at which the board is read from the residual stream.
+        second: another language to show beside it, unedited, or None.
+        edits: what is done to the run in `language`, in this order.
+
+    Raises:
+        ValueError: for any of these that the checkpoint or the games do not have, naming what there is.
+        IllegalGame: if the game shown breaks the rules.
+    """
+
+    checkpoint: Checkpoint
+    games: Games
+    game: int = 0
+    move: int = 0
+    language: int = 0
+    layer: int = 0
+    second: int | None = None
+    edits: tuple[Edit, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "edits", tuple(self.edits))
+        if self.games.board != self.board:
+            raise ValueError(f"games on a board of side {self.games.board}: {self.name} plays on side {self.board}")
+        if not 0 <= self.game < len(self.games):
+            raise ValueError(f"game {self.game}: there are games 0 to {len(self.games) - 1}")
+        replay(self.games[self.game : self.game + 1])
+        if not 0 <= self.move <= len(self.moves):
+            raise ValueError(f"move {self.move}: game {self.game} has {len(self.moves)} moves, so show 0 to as many")
+        self._check_language(self.language)
+        if self.second is not None:
+            self._check_language(self.second)
+            if self.second == self.language:
+                raise ValueError(f"language {self.second} is shown already: choose another one as the second, or None")
+        self._check_layer(self.layer)
+        for edit in self.edits:
+            self._check_edit(edit)
+
+    @classmethod
+    def opening(cls, checkpoint: Checkpoint, games: Games) -> "State":
+        """Where one starts: the first game, some moves in, in the first language, at the layer that the paper reads."""
+        if len(games) == 0:
+            raise ValueError("no games: give at least one, which may be empty")
+        move = min(OPENED_AT, int(games.lengths[0]))
+        layer = paper_layer(checkpoint.spec.model.n_layers)
+        return cls(checkpoint, games, move=move, language=checkpoint.mothello.inputs[0], layer=layer)
+
+    @property
+    def board(self) -> int:
+        """Side of the board."""
+        return self.checkpoint.spec.board
+
+    @property
+    def name(self) -> str:
+        """What the checkpoint is called."""
+        return self.checkpoint.name or "this model"
+
+    @property
+    def moves(self) -> tuple[int, ...]:
+        """All moves of the game shown, as squares, also those behind the position."""
+        moves = self.games.moves[self.game]
+        return tuple(moves[moves >= 0].tolist())
+
+    @property
+    def shown(self) -> Games:
+        """The game shown, alone and cut at the position."""
+        return _one_game(self.moves[: self.move], self.board)
+
+    def at(self, move: int) -> "State":
+        """The same game with that many moves on the board; too many or too few give its end or start."""
+        return replace(self, move=min(max(move, 0), len(self.moves)))
+
+    def play(self, square: str | int) -> "State":
+        """One move further: along the game if it goes there, else along a new one, which joins the games.
+
+        Raises:
+            IllegalGame: for a square that is not legal, naming those that are.
+        """
+        index = square_index(square, self.board) if isinstance(square, str) else square
+        before, after = self.moves[: self.move], self.moves[self.move :]
+        if after[:1] == (index,):
+            return self.at(self.move + 1)
+        played = _one_game((*before, index), self.board)
+        replay(played)
+        if after:
+            return self._with_games(np.concatenate([self.games.moves, played.moves]), len(self.games), self.move + 1)
+        moves = self.games.moves.copy()
+        moves[self.game] = played.moves[0]
+        return self._with_games(moves, self.game, self.move + 1)
+
+    def joined_by(self, games: Games) -> "State":
+        """With more games at hand, the first of which is shown."""
+        move = min(OPENED_AT, int(games.lengths[0]))
+        return self._with_games(np.concatenate([self.games.moves, games.moves]), len(self.games), move)
+
+    def reading(self, language: int) -> "State":
+        """Read in a language; if it stands beside already, the two change places."""
+        return replace(self, language=language, second=self.language if language == self.second else self.second)
+
+    def toggled(self, edit: Edit) -> "State":
+        """With an edit, or without it if it is there; a square is flipped at one place at a time."""
+        if isinstance(edit, Flip):
+            same = [old for old in self.edits if isinstance(old, Flip) and old.square == edit.square]
+            if same:
+                return replace(self, edits=tuple(old for old in self.edits if old not in same))
+        if edit in self.edits:
+            return replace(self, edits=tuple(old for old in self.edits if old != edit))
+        return replace(self, edits=(*self.edits, edit))
+
+    def read_by(self, checkpoint: Checkpoint) -> "State":
+        """The same games read by another model of the same board: language and layer stay if it has them, edits go."""
+        fresh = State.opening(checkpoint, self.games)
+        language = self.language if self.language in checkpoint.mothello.inputs else fresh.language
+        second = self.second if self.second in checkpoint.mothello.inputs and self.second != language else None
+        layer = self.layer if self.layer in all_layers(checkpoint) else fresh.layer
+        return replace(fresh, game=self.game, move=self.move, language=language, second=second, layer=layer)
+
+    def _with_games(self, moves: np.ndarray, game: int, move: int) -> "State":
+        return replace(self, games=Games(moves, self.board), game=game, move=move)
+
+    def _check_language(self, language: int) -> None:
+        inputs = list(self.checkpoint.mothello.inputs)
+        if language not in inputs:
+            raise ValueError(f"language {language}: {self.name} reads languages {inputs}")
+
+    def _check_layer(self, layer: int) -> None:
+        layers = list(all_layers(self.checkpoint))
+        if layer not in layers:
+            raise ValueError(f"layer {layer}: {self.name} has layers {layers} (-1: the embeddings)")
+
+    def _check_edit(self, edit: Edit) -> None:
+        if isinstance(edit, Flip):
+            square_index(edit.square, self.board)
+            self._check_layer(edit.layer)
+        elif isinstance(edit, Patch):
+            self._check_layer(edit.layer)
+            self._check_language(edit.source)
+            if not 0 <= edit.move < full_length(self.board):
+                raise ValueError(f"{edit}: moves are numbered 0 to {full_length(self.board) - 1}")
+        elif not isinstance(edit, Intervention):
+            raise ValueError(
+                f'{edit!r} is no edit: give Flip("c3", layer=2), Patch(layer=2, move=5, source=1) or any Intervention'
+            )
+
+
+def language_name(checkpoint: Checkpoint, language: int) -> str:
+    """How a language is called on screen: `1: split`."""
+    return f"{language}: {type(checkpoint.mothello.languages[language]).__name__.lower()}"
+
+
+def square_names(board: int) -> list[str]:
+    """The names of all squares, row-major."""
+    return [square_name(square, board) for square in range(board * board)]
+
+
+def _one_game(moves: tuple[int, ...], board: int) -> Games:
+    return Games.from_lists([moves], board)

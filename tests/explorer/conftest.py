@@ -1,0 +1,31 @@
+"""A tiny model on a 4x4 board, with probes, and a game to look at."""
+
+import pytest
+
+from mothello_interp.explorer import Reader, State
+from mothello_interp.othello import random_games
+from mothello_interp.probes import fit_probes
+from tests.conftest import tiny_checkpoint
+
+
+@pytest.fixture(scope="session")
+def readers() -> dict[str, Reader]:
+    """One of each tiny world, with probes as the explorer would fit them, but on fewer games."""
+    found = {}
+    for world in ("atomic", "compositional", "split", "unified"):
+        checkpoint = tiny_checkpoint(world)
+        found[world] = Reader(checkpoint, fit_probes(checkpoint, random_games(20, board=4, seed=3), epochs=2, seed=0))
+    return found
+
+
+@pytest.fixture
+def reader(readers: dict[str, Reader]) -> Reader:
+    """Of two atomic languages."""
+    return readers["atomic"]
+
+
+@pytest.fixture
+def state(reader: Reader) -> State:
+    """Five moves into the second of three games."""
+    games = random_games(3, board=4, seed=0)
+    return State(reader.checkpoint, games, game=1, move=5, language=0, layer=1)

@@ -1,0 +1,187 @@
+"""The widget without a browser: messages in, views out, and all of it to read and set from Python."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mothello_interp.explorer import Explorer, Flip, Patch, Reader, view
+from mothello_interp.explorer.reader import FIT
+from mothello_interp.explorer.widget import _ACTIONS
+from mothello_interp.interventions import Apply
+from mothello_interp.othello import Games, random_games, square_name
+from tests.conftest import tiny_checkpoint
+
+Say = Callable[..., None]
+
+
+@pytest.fixture
+def explorer(monkeypatch: pytest.MonkeyPatch) -> Explorer:
+    """Of a tiny model, whose probes are fitted in no time."""
+    monkeypatch.setitem(FIT, "games", 5)
+    monkeypatch.setitem(FIT, "epochs", 1)
+    return Explorer(tiny_checkpoint(), random_games(2, board=4, seed=0), move=4)
+
+
+@pytest.fixture
+def say(explorer: Explorer) -> Say:
+    """What the page would send."""
+    return lambda *what: explorer._handle_custom_msg({"do": list(what)}, [])
+
+
+def disc(explorer: Explorer) -> str:
+    """A square with a disc on it."""
+    return square_name(int(np.flatnonzero(explorer.view["position"]["discs"])[0]), 4)
+
+
+def test_it_opens_on_a_random_game_of_a_bundled_model() -> None:
+    explorer = Explorer(seed=3)
+    assert explorer.checkpoint.name == "mini/atomic-atomic-anchors4"
+    assert explorer.games == random_games(1, board=6, seed=3)
+    assert (explorer.language, explorer.second, explorer.layer, explorer.move) == (0, None, 2, 8)
+    assert "mini/atomic-atomic-unified" in explorer.checkpoints
+
+
+def test_probes_wait_until_they_are_needed(explorer: Explorer, say: Say) -> None:
+    assert "being fitted" in explorer.view["columns"][0]["belief"]["problem"]
+    notices = []
+    explorer.observe(lambda change: notices.append(change["new"]), "busy")
+    say("opened")
+    assert "discs" in explorer.view["columns"][0]["belief"]
+    assert notices == ["Fitting board probes, once for this checkpoint ...", ""]
+    fitted = explorer.probes
+    say("opened")
+    assert explorer.probes is fitted
+    assert len(notices) == 2
+
+
+def test_probes_can_be_had_without_a_page(explorer: Explorer) -> None:
+    assert explorer.probes.board == 4
+    assert "discs" in explorer.view["columns"][0]["belief"]
+
+
+def test_given_probes_are_taken(readers: dict[str, Reader]) -> None:
+    explorer = Explorer(readers["atomic"].checkpoint, probes=readers["atomic"].probes)
+    assert explorer.probes is readers["atomic"].probes
+    with pytest.raises(ValueError, match="probes of board 4"):
+        Explorer(probes=readers["atomic"].probes)
+
+
+def test_a_session_of_clicks(explorer: Explorer, say: Say) -> None:
+    """Each as the view of the state that Python would make."""
+    say("opened")
+    for square in explorer.games.moves[0, 4:7]:
+        say("play", square_name(int(square), 4))
+    assert explorer.move == 7
+    say("set", "layer", 0)
+    say("set", "second", 1)
+    square = disc(explorer)
+    say("flip", square, False)
+    say("patch", 2, 1)
+    assert explorer.edits == (Flip(square, 0, onward=False), Patch(0, 2, 1))
+    assert explorer.view == view(explorer.state, Reader(explorer.checkpoint, explorer.probes)) | {"code": explorer.code}
+    say("set", "language", 1)
+    assert (explorer.language, explorer.second) == (1, 0)
+    say("drop", 0)
+    assert explorer.edits == (Patch(0, 2, 1),)
+    say("clear")
+    assert explorer.edits == ()
+    say("new game")
+    assert (len(explorer.games), explorer.game) == (3, 2)
+    say("set", "game", 1)
+    say("set", "move", 0)
+    assert "Nothing is written yet" in explorer.view["message"]
+    assert explorer.problem == ""
+
+
+def test_all_of_it_can_be_set(explorer: Explorer) -> None:
+    explorer.games = random_games(4, board=4, seed=8)
+    explorer.game, explorer.move, explorer.layer, explorer.second, explorer.language = 3, 5, 0, 1, 1
+    assert (explorer.game, explorer.move, explorer.layer, explorer.second, explorer.language) == (3, 5, 0, 0, 1)
+    explorer.edits = [Patch(0, 1, 0), Apply(lambda rows, context: 2 * rows, layer=1)]
+    assert [item["problem"] for item in explorer.view["edits"]] == ["", ""]
+    before = explorer.state
+    explorer.edits = ()
+    explorer.state = before
+    assert len(explorer.view["edits"]) == 2
+    assert explorer.code == explorer.view["code"]
+
+
+def test_another_checkpoint_keeps_the_game(explorer: Explorer) -> None:
+    explorer.edits = (Patch(0, 1, 1),)
+    probes = explorer.probes
+    explorer.checkpoint = tiny_checkpoint("split")
+    assert (explorer.move, explorer.edits, explorer.view["checkpoint"]) == (4, (), "tiny/split")
+    explorer.checkpoint = "tiny/atomic"
+    assert explorer.probes is probes
+    explorer.checkpoint = "mini/atomic-atomic-unified"
+    assert (explorer.games.board, explorer.language) == (6, 1)
+    assert {"tiny/atomic", "tiny/split"} < set(explorer.checkpoints)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("language", 9, "language 9: tiny/atomic reads languages"),
+        ("second", 0, "language 0 is shown already"),
+        ("layer", 9, "layer 9: tiny/atomic has layers"),
+        ("move", 99, "move 99"),
+        ("game", 2, "game 2: there are games 0 to 1"),
+        ("checkpoint", "mini/nonsense", "no checkpoint 'mini/nonsense'"),
+        ("games", Games.from_lists([["a1"]], 4), "a1 is not legal"),
+        ("edits", [Flip("z9", 0)], "'z9' is no square"),
+        ("edits", [Patch(0, 11, 1)], "only 4 moves are on the board"),
+    ],
+)
+def test_what_does_not_fit_changes_nothing(explorer: Explorer, name: str, value: Any, message: str) -> None:
+    shown, state = explorer.view, explorer.state
+    with pytest.raises(ValueError, match=message):
+        setattr(explorer, name, value)
+    assert (explorer.view, explorer.state, explorer.busy) == (shown, state, "")
+
+
+def test_unknown_options_are_refused() -> None:
+    with pytest.raises(TypeError, match="langauge"):
+        Explorer(tiny_checkpoint(), langauge=1)
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        (("play", "b2"), "b2 is a start square"),
+        (("set", "layer", 9), "layer 9"),
+        (("set", "probes", 9), "the page cannot set 'probes'"),
+        (("dance",), "dance"),
+        (("flip", "z9", True), "'z9' is no square"),
+    ],
+)
+def test_the_page_is_told_what_went_wrong(explorer: Explorer, say: Say, what: tuple[Any, ...], message: str) -> None:
+    shown = explorer.view
+    say(*what)
+    assert message in explorer.problem
+    assert explorer.view is shown
+    say("set", "layer", 0)
+    assert explorer.problem == ""
+
+
+def test_a_users_own_edit_that_breaks_leaves_the_page_whole(explorer: Explorer, say: Say) -> None:
+    """It works where it is set, and fails two moves on."""
+
+    def fragile(rows: Any, context: Any) -> Any:
+        if context.reading.games.lengths[0] > 5:
+            raise RuntimeError("too long a game for me")
+        return 2 * rows
+
+    explorer.edits = [Apply(fragile, layer=0)]
+    shown = explorer.view
+    say("set", "move", 6)
+    assert explorer.problem == "too long a game for me"
+    assert explorer.view is shown
+
+
+def test_the_page_asks_for_what_there_is() -> None:
+    """Every message in the JavaScript has somebody who answers it, and the other way round."""
+    page = str(Explorer._esm)
+    assert set(re.findall(r'ask\("([\w ]+)"', page)) == set(_ACTIONS)
