@@ -108,7 +108,7 @@ function predictions(view, column, tools) {
         if (now >= 0.005 || was >= 0.005) parts.push(h("span", { class: "share", "aria-hidden": "true" }, percent(now)));
         if (edited?.[index]) parts.push(mark("◇", "also"));
         if (column.after && Math.abs(now - was) >= 0.01) parts.push(mark(now > was ? "▲" : "▼", "moved"));
-        marks.push(!legal[index] && "stray", column.after && "compared");
+        marks.push(!legal[index] && "stray", column.after && was >= 0.005 && "compared");
       }
       return {
         label: `${name}: ${words.join(", ")}`,
@@ -202,8 +202,8 @@ function language(view, column, tools) {
             h("figcaption", {}, `Belief at layer ${view.layer}: ${read.right} of ${view.board ** 2} right`),
             belief(view, column, tools),
           ),
+      lens(view, column, tools.ask),
     ),
-    lens(view, column, tools.ask),
   );
 }
 

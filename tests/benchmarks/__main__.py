@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.benchmarks import probes, probing_loop, similarity, training, words, world
+from tests.benchmarks import explorer, probes, probing_loop, similarity, training, words, world
 
 _ALL = {
     "world": world,
@@ -11,6 +11,7 @@ _ALL = {
     "probes": probes,
     "probing_loop": probing_loop,
     "similarity": similarity,
+    "explorer": explorer,
 }
 
 unknown = sorted(set(sys.argv[1:]) - _ALL.keys())

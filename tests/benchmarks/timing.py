@@ -8,7 +8,7 @@ from collections.abc import Callable
 def seconds(work: Callable[[], object], repeats: int = 3) -> float:
     """Median seconds of a call, after one that does not count."""
     work()
-    return statistics.median(_time(work) for _ in range(repeats))
+    return statistics.median(once(work) for _ in range(repeats))
 
 
 def side_by_side(
@@ -16,12 +16,13 @@ def side_by_side(
 ) -> tuple[float, float, float]:
     """Median seconds of both, and the median of the ratios other / ours, taken pair by pair."""
     ours(), other()
-    pairs = [(_time(ours), _time(other)) for _ in range(repeats)]
+    pairs = [(once(ours), once(other)) for _ in range(repeats)]
     ratio = statistics.median(theirs / mine for mine, theirs in pairs)
     return statistics.median(mine for mine, _ in pairs), statistics.median(theirs for _, theirs in pairs), ratio
 
 
-def _time(work: Callable[[], object]) -> float:
+def once(work: Callable[[], object]) -> float:
+    """Seconds of a call."""
     began = time.perf_counter()
     work()
     return time.perf_counter() - began
