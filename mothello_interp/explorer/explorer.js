@@ -192,7 +192,7 @@ function language(view, column, tools) {
         {},
         h("figcaption", {}, `Board and next move: ${arrow(mass.true)} on legal moves`),
         predictions(view, column, tools),
-        mass.edited && h("p", { class: "note" }, `Legal on the edited board (◇): ${arrow(mass.edited)}`),
+        h("p", { class: "note" }, mass.edited && `Legal on the edited board (◇): ${arrow(mass.edited)}`),
       ),
       read.problem
         ? h("p", { class: "note" }, read.problem)
@@ -279,7 +279,7 @@ const LEGEND = [
   [{ marks: "compared", before: 0.6 }, "line: before the edits; ▲ ▼ moved by them"],
   [{ marks: "", signs: [mark("◇", "also")] }, "legal on the edited board"],
   [{ marks: "wrong", signs: [mark("≠", "differs"), disc(1, "truth")] }, "the probe differs from the board; small: the truth"],
-  [{ marks: "", signs: [disc(1, "unsure")] }, "the probe is less than 90% sure"],
+  [{ marks: "", signs: [disc(1, "unsure")] }, "small: the probe is less than 90% sure"],
   [{ marks: "flipped", signs: [mark("↻", "turned")] }, "flipped by you"],
 ];
 

@@ -24,7 +24,7 @@ def run() -> list[str]:
     for name in bundled():
         explorer = Explorer(name, seed=1)
         first, second = explorer.checkpoint.mothello.inputs[-2:]
-        fitting = once(lambda explorer=explorer: explorer.probes)
+        fitting = once(partial(getattr, explorer, "probes"))
         took = {kind: _milliseconds(kind, explorer, first, second) for kind in _CLICKS}
         words = [f"{kind} {clock:.0f} ({processor:.0f})" for kind, (clock, processor) in took.items()]
         late = [kind for kind, (clock, _) in took.items() if clock > LIMIT]

@@ -62,6 +62,11 @@ def test_probes_can_be_had_without_a_page(explorer: Explorer) -> None:
     assert "discs" in explorer.view["columns"][0]["belief"]
 
 
+def test_a_flip_needs_them(explorer: Explorer) -> None:
+    explorer.flip(disc(explorer), onward=False)
+    assert explorer.view["edits"] == [{"text": f"flip {disc(explorer)} at layer 0", "problem": "", "left_out": False}]
+
+
 def test_given_probes_are_taken(readers: dict[str, Reader]) -> None:
     explorer = Explorer(readers["atomic"].checkpoint, probes=readers["atomic"].probes)
     assert explorer.probes is readers["atomic"].probes
