@@ -190,8 +190,13 @@ def set_theme(page: Any, name: str) -> None:
 
 
 def contrast(explorer: Any) -> float:
-    """The WCAG contrast of the text and the ground of the explorer."""
-    colours = explorer.evaluate(
+    """The WCAG contrast of text and ground, the lower of the page's and a square's."""
+    square = explorer.get_by_role("gridcell").first
+    return min(_contrast(explorer), _contrast(square))
+
+
+def _contrast(element: Any) -> float:
+    colours = element.evaluate(
         "root => ['color', 'backgroundColor'].map(name => {"
         "  const pen = new OffscreenCanvas(1, 1).getContext('2d');"
         "  pen.fillStyle = getComputedStyle(root)[name]; pen.fillRect(0, 0, 1, 1);"
