@@ -29,13 +29,12 @@ with edited(checkpoint, edits, game, language, allow_no_effect=True):
     acts = collect(checkpoint, game, languages=[language])"""
 _PLAIN = """prediction = continuation_probabilities(checkpoint, game, language)[0]  # [square]
 acts = collect(checkpoint, game, languages=[language])"""
-_CLASSES = {"absolute": "white, empty, black", "relative": "theirs, empty, mine (who moves next)"}
 
 
 def code(state: State, reader: Reader, problems: Sequence[Exception | None] = ()) -> str:
     """Python lines that give what is on screen.
 
-    They end with `prediction` `[square]`, `by_layer` (the lens) and `belief` `[square]`, where there is a probe; with
+    They end with `prediction` `[square]`, `by_layer` (the lens) and `belief` and `sure` `[square]`, where there is a probe; with
     `before` `[square]` where there are edits; and the same of a second language, as `second_prediction` and so on.
 
     Args:
@@ -68,8 +67,10 @@ def _readings(state: State, reader: Reader, language: int, name: str, prefix: st
     lines = [f"{prefix}by_layer = lens(checkpoint, {prefix}acts.values[0, :, -1], {name}, legal)"]
     probes = reader.probes
     if probes is not None and language in probes.languages and state.layer in probes.layers:
-        rows = f"{prefix}acts.at({name}, layer)[-1:]"
-        lines.append(f"{prefix}belief = probes.predict({rows}, {name}, layer)[0]  # [square]: {_CLASSES[probes.frame]}")
+        read = f"probes.boards({prefix}acts, {name}, layer)"
+        lines.append(
+            f"{prefix}belief, {prefix}sure = (values[-1] for values in {read})  # [square], discs as in replay"
+        )
     return lines
 
 
