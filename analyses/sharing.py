@@ -85,11 +85,14 @@ def figure(table: pd.DataFrame) -> go.Figure:
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """By model: seeds, how many pass the level, games until then, alignment there (mean, least, most), and the identity's."""
+    """By model: seeds, how many pass the level, games until then, alignment there (mean, least, most), and the identity's; and
+    the means of alignment and legal accuracy where training ends."""
+    last = table.sort_values("games").groupby(["regime", "seed"], sort=False).tail(1).groupby("regime")
     groups = _at_level(table).groupby("regime", sort=False)
     found = groups["best"].agg(["size", "count", "mean", "min", "max"]).reset_index()
     found.columns = pd.Index(["regime", "seeds", "reached", "alignment", "least", "most"])
-    return found.assign(identity=groups["normalised"].mean().to_numpy(), games=groups["games"].mean().to_numpy())
+    found = found.assign(identity=groups["normalised"].mean().to_numpy(), games=groups["games"].mean().to_numpy())
+    return found.assign(**{f"{name}, end": found["regime"].map(last[name].mean()) for name in ("best", "legal")})
 
 
 def _at_level(table: pd.DataFrame) -> pd.DataFrame:
