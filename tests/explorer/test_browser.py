@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import numpy as np
 import pytest
 from PIL import Image
@@ -178,6 +179,30 @@ def test_light_and_dark(explorer: Any, tmp_path: Path) -> None:
     assert contrast(explorer) >= 4.5
     set_theme(page, "Light")
     np.testing.assert_array_equal(picture(explorer, tmp_path / "light.png"), light)
+
+
+def test_the_quickstart_notebook(tmp_path: Path) -> None:
+    """Run from the menu, without an error; three moves in the explorer at its end."""
+    written = nbformat.read(ROOT / "notebooks" / "01_quickstart.ipynb", as_version=4)
+    cells = [cell.source for cell in written.cells if cell.cell_type == "code"]
+    with notebook(tmp_path, cells) as address, sync_api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1500, "height": 1500})
+        page.goto(address)
+        page.get_by_text("| Idle").wait_for(timeout=_STARTING)
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.locator(".lm-Menu-itemLabel").get_by_text("Run All Cells", exact=True).click()
+        explorer = page.locator(".mothello-explorer")
+        explorer.get_by_role("grid", name="Belief of language 0: atomic").wait_for(timeout=2 * _STARTING)
+        for _ in range(3):
+            legal = explorer.get_by_role("grid", name="Board").first.get_by_role("gridcell", name=": legal").first
+            name = legal.get_attribute("aria-label")[:2]
+            legal.click()
+            played = square(explorer, "Board", name)
+            sync_api.expect(played).to_have_attribute("aria-label", re.compile("played last"), timeout=10_000)
+        assert page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
+        page.screenshot(path=tmp_path / "quickstart.png")
+        browser.close()
 
 
 def set_theme(page: Any, name: str) -> None:
