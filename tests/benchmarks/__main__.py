@@ -2,10 +2,11 @@
 
 import sys
 
-from tests.benchmarks import explorer, probes, probing_loop, similarity, training, words, world
+from tests.benchmarks import engines, explorer, probes, probing_loop, similarity, training, words, world
 
 _ALL = {
     "world": world,
+    "engines": engines,
     "words": words,
     "training": training,
     "probes": probes,
