@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: setup figures lab test test-slow check bench clean
+.PHONY: setup figures lab docs test test-slow check bench clean
 setup: $(READY)
 
 $(READY): requirements.lock pyproject.toml
@@ -20,6 +20,11 @@ figures: $(READY)  ## every figure and table, from the bundled checkpoints, into
 lab: $(READY)  ## JupyterLab on the notebooks
 	$(BIN)/python -m jupyterlab notebooks
 
+docs: $(READY)  ## the documentation, into site/; open site/index.html
+	$(BIN)/python -m docs.write_pages build/docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file docs/mkdocs.yml
+	@echo Open site/index.html
+
 test: $(READY)  ## the quick tests
 	$(BIN)/python -m pytest
 
@@ -34,5 +39,5 @@ check: $(READY)  ## lint, format and types
 bench: $(READY)  ## speeds, as ratios measured side by side
 	$(BIN)/python -m tests.benchmarks
 
-clean:  ## forget figures and caches, keep .venv
-	rm -rf figures .pytest_cache .mypy_cache .ruff_cache
+clean:  ## forget figures, site and caches, keep .venv
+	rm -rf figures site build .pytest_cache .mypy_cache .ruff_cache

@@ -21,8 +21,9 @@ class Image:
         language: the language, or its description as `language_from` takes it.
         symmetry: the name of a symmetry of the square, or the symmetry.
 
-    >>> Image("atomic", "flip_rows").words(4)[0]
-    ('a4',)
+    Examples:
+        >>> Image("atomic", "flip_rows").words(4)[0]
+        ('a4',)
 
     Raises:
         ValueError: for a symmetry that does not exist, or as `language_from`.

@@ -29,8 +29,9 @@ class Language(Protocol):
 class Atomic:
     """Every move is one token of its own.
 
-    >>> Atomic().words(6)[0]
-    ('a1',)
+    Examples:
+        >>> Atomic().words(6)[0]
+        ('a1',)
     """
 
     def words(self, board: int) -> list[Word]:
@@ -79,8 +80,9 @@ class Split:
 class Compositional:
     """Every move is two tokens, its row and then its column, which moves of one row or column share.
 
-    >>> Compositional().words(6)[0:2]
-    [('1', 'a'), ('1', 'b')]
+    Examples:
+        >>> Compositional().words(6)[0:2]
+        [('1', 'a'), ('1', 'b')]
     """
 
     def words(self, board: int) -> list[Word]:

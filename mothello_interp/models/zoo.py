@@ -40,8 +40,9 @@ def load(
             downloaded; or if a downloaded file is not what its manifest says.
         SpecError: if its spec is not valid.
 
-    >>> load("mini/atomic-atomic-anchors4").mothello.anchors
-    ('c1', 'f2', 'a4', 'd6')
+    Examples:
+        >>> load("mini/atomic-atomic-anchors4").mothello.anchors
+        ('c1', 'f2', 'a4', 'd6')
     """
     name = str(name_or_path)
     for folder in (BUNDLE / name, Path(name_or_path)):

@@ -257,8 +257,9 @@ def random_games(
     Returns:
         Games with moves `[n full_length]`; games in which both players are stuck early end in -1.
 
-    >>> random_games(2, board=4, seed=0, start=5) == random_games(7, board=4, seed=0)[5:]
-    True
+    Examples:
+        >>> random_games(2, board=4, seed=0, start=5) == random_games(7, board=4, seed=0)[5:]
+        True
 
     Raises:
         ValueError: for a bad board or count, or an illegal opening.
@@ -278,8 +279,9 @@ def games_at(
 ) -> Games:
     """The games of a stream at any indices, int `[game]`: `random_games` in an order of one's own.
 
-    >>> games_at(np.array([6, 5]), board=4, seed=0) == random_games(2, board=4, seed=0, start=5)[::-1]
-    True
+    Examples:
+        >>> games_at(np.array([6, 5]), board=4, seed=0) == random_games(2, board=4, seed=0, start=5)[::-1]
+        True
     """
     board = check_side(board)
     n = len(index)
@@ -358,8 +360,9 @@ def legal_squares(state: np.ndarray, mover: np.ndarray) -> np.ndarray:
 def legal_prefixes(games: Games) -> np.ndarray:
     """How many moves of each game are legal before the first that is not, int64 `[game]`.
 
-    >>> legal_prefixes(Games.from_lists([["d3", "c3", "a1"]]))
-    array([2])
+    Examples:
+        >>> legal_prefixes(Games.from_lists([["d3", "c3", "a1"]]))
+        array([2])
     """
     return _replay(games, None)[1][:, 1]
 

@@ -90,8 +90,9 @@ def perft(depth: int, *, board: int = 8) -> int:
 
     A forced pass is a ply; games that ended earlier are not counted.
 
-    >>> [perft(depth) for depth in range(1, 6)]
-    [4, 12, 56, 244, 1396]
+    Examples:
+        >>> [perft(depth) for depth in range(1, 6)]
+        [4, 12, 56, 244, 1396]
 
     Raises:
         ValueError: for a negative depth or an unknown board.

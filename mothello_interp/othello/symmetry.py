@@ -79,10 +79,12 @@ SYMMETRIES = _named(
     antidiagonal=((0, -1), (-1, 0)),
     half_turn=((-1, 0), (0, -1)),
 )
+"""The four that keep the start position, by name: through any of them random play looks the same."""
 CONTROLS = _named(
     quarter_turn=((0, 1), (-1, 0)),
     three_quarter_turn=((0, -1), (1, 0)),
     flip_rows=((-1, 0), (0, 1)),
     flip_columns=((1, 0), (0, -1)),
 )
+"""The other four of the square, which Othello does not have: negative controls."""
 ALL = SYMMETRIES | CONTROLS

@@ -1,0 +1,1 @@
+"""The documentation: pages, and what fills them in (`make docs`)."""

@@ -1,0 +1,76 @@
+"""The science page: of every analysis the question, the figure, the headline table and what could fool it."""
+
+import ast
+import csv
+import html
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from analyses._runner import HERE, Analysis, find
+
+FOOLED = "What could fool it: "
+LONG = 12  # rows; a longer table is folded
+
+
+def science(figures: Path, copies: Path, *, order: Sequence[str]) -> str:
+    """A section for every analysis, of its docstring and of what `make figures` left.
+
+    Args:
+        figures: the folder it wrote to; an analysis that left nothing there gets a line that says how to make it.
+        copies: folder beside the page, called figures, for what the page shows and links.
+        order: names of the analyses.
+    """
+    copies.mkdir()
+    found = find()
+    for name in [f"{name}{end}" for name in found for end in (".png", ".html", ".csv")] + ["plotly.min.js"]:
+        if (figures / name).exists():
+            shutil.copy(figures / name, copies)
+    return "\n\n".join(_section(found[name], figures) for name in order) + "\n"
+
+
+def _section(analysis: Analysis, figures: Path) -> str:
+    """One analysis, with what there is of it in the folder of figures."""
+    words, _, rest = analysis.text.partition(FOOLED)
+    fooled, _, further = rest.partition("\n\n")
+    parts = [f"## {analysis.title} {{ #{analysis.name} }}", words.strip(), further.strip()]
+    parts.append(_figure(analysis, figures))
+    if (table := figures / f"{analysis.name}-headline.csv").exists():
+        parts.append(_numbers(analysis, table))
+    if fooled:
+        parts.append(box('!!! warning "What could fool it"', fooled[0].upper() + fooled[1:]))
+    return "\n\n".join(filter(None, parts))
+
+
+def _figure(analysis: Analysis, figures: Path) -> str:
+    name, command = analysis.name, f"`.venv/bin/python -m analyses {analysis.name}`"
+    if not (figures / f"{name}.html").exists():
+        return box('!!! info "No figure yet"', f"`make figures` draws all, {command} this one. Then `make docs` again.")
+    links = f"[Interactive figure](figures/{name}.html), [all rows](figures/{name}.csv), made by {command}"
+    if (figures / f"{name}.png").exists():
+        return f"[![{analysis.title}](figures/{name}.png)](figures/{name}.html)\n\n{links}."
+    return f"{links}. (It stands here as a picture where a Chrome or Chromium was installed then.)"
+
+
+def _numbers(analysis: Analysis, table: Path) -> str:
+    """The headline table under what its function says of it, folded if it is long."""
+    source = ast.parse((HERE / f"{analysis.name}.py").read_text(encoding="utf-8"))
+    made_by = next(part for part in source.body if isinstance(part, ast.FunctionDef) and part.name == "headline")
+    with table.open(encoding="utf-8", newline="") as file:
+        head, *rows = ([_short(cell) for cell in row] for row in csv.reader(file))
+    lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
+    names = "".join(f"<th>{name}</th>" for name in head)
+    markup = f'<div class="numbers"><table><thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table></div>'
+    mark = "???" if len(rows) > LONG else "???+"
+    return box(f'{mark} abstract "The numbers: {len(rows)} rows"', f"{ast.get_docstring(made_by) or ''}\n\n{markup}")
+
+
+def _short(cell: str) -> str:
+    """A number to three digits behind the point; other text as it is, and "-" for none."""
+    return f"{float(cell):.3f}" if re.fullmatch(r"-?\d*\.\d+(e[-+]\d+)?", cell) else html.escape(cell) or "-"
+
+
+def box(head: str, text: str) -> str:
+    """An admonition."""
+    return f"{head}\n" + "\n".join(f"    {line}".rstrip() for line in text.strip().splitlines())

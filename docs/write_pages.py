@@ -1,0 +1,128 @@
+"""`python -m docs.write_pages FOLDER`: the pages of the site as Markdown, with all that is written elsewhere filled in.
+
+Pages come from docs/pages. Where one says `<!-- README: Heading -->` stands that section of the README, and for
+`<!-- SCIENCE -->` the analyses' docstrings with what `make figures` left. Added are a page for every notebook and, for the
+reference, one for every module of the library.
+"""
+
+import ast
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+import mothello_interp
+from docs.science import science
+
+ROOT = Path(__file__).parent.parent
+PAGES = ROOT / "docs" / "pages"
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def write_pages(folder: Path, *, figures: Path) -> None:
+    """Write every page of the site to a folder, which must be empty or new.
+
+    Args:
+        figures: where `make figures` wrote; what is not there is left out, and the page says how to make it.
+
+    Raises:
+        ValueError: if a page names a section that the README does not have.
+    """
+    shutil.copytree(PAGES, folder)
+    shutil.copy(ROOT / "docs" / "anchors.png", folder)
+    _write(folder / "notebooks" / "index.md", readme_section("Notebooks", Path("notebooks")).removeprefix("#"))
+    for path in NOTEBOOKS:
+        _write(folder / "notebooks" / f"{path.stem}.md", notebook_page(path))
+        shutil.copy(path, folder / "notebooks")
+    for name, module in modules().items():
+        _write(folder / "reference" / f"{name}.md", f"---\ntitle: {name}\n---\n# {module}\n\n::: {module}\n")
+    _write(folder / "reference" / "index.md", front_door())
+    for page in folder.rglob("*.md"):
+        _fill_in(page, page.parent.relative_to(folder), figures)
+
+
+def _fill_in(page: Path, where: Path, figures: Path) -> None:
+    """Put in place what a page names."""
+    text = page.read_text(encoding="utf-8")
+    if "<!-- SCIENCE -->" in text:
+        text = text.replace("<!-- SCIENCE -->", science(figures, page.parent / "figures", order=analyses_in_order()))
+    _write(page, re.sub(r"<!-- README: ?(.*?) ?-->", lambda found: readme_section(found[1], where), text))
+
+
+def readme() -> str:
+    return (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def analyses_in_order() -> list[str]:
+    """The analyses in the order in which the README tells of them."""
+    return re.findall(r"`python -m analyses (\w+)` \|", readme())
+
+
+def readme_section(heading: str, where: Path = Path()) -> str:
+    """A section of the README with its heading, its links as a page in folder `where` needs them; "" is what stands first.
+
+    Raises:
+        ValueError: if the README has no such heading.
+    """
+    parts = re.split(r"^(?=## )", readme(), flags=re.MULTILINE)
+    sections = {"": parts[0]} | {part.partition("\n")[0].removeprefix("## "): part for part in parts[1:]}
+    if heading not in sections:
+        raise ValueError(f"the README has no section {heading!r}; it has: {', '.join(filter(None, sections))}")
+
+    def moved(link: re.Match[str]) -> str:
+        target = link[1].removeprefix("docs/").replace(".ipynb", ".md")
+        return f"]({os.path.relpath(target, where)})"
+
+    return re.sub(r"\]\((?!https?:|#)([^)]+)\)", moved, sections[heading])
+
+
+def notebook_page(path: Path) -> str:
+    """A notebook's words and code; its figures are drawn by whoever runs it."""
+    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+    parts = [
+        "".join(cell["source"]) if cell["cell_type"] == "markdown" else f"```python\n{''.join(cell['source'])}\n```"
+        for cell in cells
+    ]
+    title, _, rest = parts[0].partition("\n")
+    note = f"""!!! note "A notebook to be run"
+    `make lab` opens it in JupyterLab, as [{path.name}]({path.name}); it then draws the figures that are not shown here."""
+    text = "\n\n".join([rest.strip(), *parts[1:]])
+    others = "|".join(other.stem for other in NOTEBOOKS)
+    return f"{title}\n\n{note}\n\n" + re.sub(rf"\]\(({others})\.ipynb\)", r"](\1.md)", text)
+
+
+def modules() -> dict[str, str]:
+    """Short and full name of every public module and package right below `mothello_interp`."""
+    library = ROOT / "mothello_interp"
+    names = [path.stem for path in library.glob("[!_]*.py")] + [
+        path.parent.name for path in library.glob("*/__init__.py")
+    ]
+    return {name: f"{library.name}.{name}" for name in sorted(names)}
+
+
+def front_door() -> str:
+    """The modules in a line each, and which names `mothello_interp` itself has of them."""
+    rows = [f"# Reference\n\n{mothello_interp.__doc__}"]
+    for name, module in modules().items():
+        folder = ROOT / "mothello_interp" / name
+        source = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
+        said = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").partition("\n")[0]
+        exported = mothello_interp._HOME.get(name, ())
+        links = ", ".join(f"[`{export}`][{module}.{export}]" for export in exported)
+        rows.append(
+            f"**[`{name}`]({name}.md)**: {said}" + (f"  \n`from mothello_interp import` {links}" if links else "")
+        )
+    return "\n\n".join(rows) + "\n"
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    target = Path(sys.argv[1])
+    shutil.rmtree(target, ignore_errors=True)
+    write_pages(target, figures=ROOT / "figures")

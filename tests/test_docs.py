@@ -1,0 +1,191 @@
+"""The documentation is true: what it shows runs, and the site stands alone."""
+
+import html.parser
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from docs.science import science
+from docs.write_pages import NOTEBOOKS, PAGES, modules, notebook_page, readme_section, write_pages
+from mothello_interp.languages import language
+
+ROOT = Path(__file__).parent.parent
+FENCE = re.compile(r'^```(\w+)(?: title="(.+?)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
+QUICK = ["how-to/intervention.md", "how-to/measure.md"]
+SLOW = ["index.md", "how-to/analysis.md", "how-to/language.md", "how-to/training.md"]
+
+
+def follow(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do what a page says, from the top: write its titled blocks to files, run its shell and Python blocks."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(language, "_TYPES", dict(language._TYPES))
+    paths = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    names: dict[str, Any] = {"__name__": Path(page).stem}
+    for kind, title, text in FENCE.findall((PAGES / page).read_text(encoding="utf-8")):
+        if title:
+            Path(title).write_text(text, encoding="utf-8")
+        elif kind == "sh":
+            done = subprocess.run(
+                ["bash", "-ec", text], capture_output=True, text=True, env=os.environ | paths, check=False
+            )
+            assert done.returncode == 0, done.stderr
+        else:
+            assert kind == "python", f"{page} has a block of {kind} that nothing runs"
+            exec(compile(text, page, "exec"), names)
+
+
+def test_every_page_with_code_is_followed() -> None:
+    with_code = {
+        page.relative_to(PAGES).as_posix() for page in PAGES.rglob("*.md") if FENCE.search(page.read_text("utf-8"))
+    }
+    assert with_code == {*QUICK, *SLOW}
+
+
+@pytest.mark.parametrize("page", [*QUICK, *(pytest.param(page, marks=pytest.mark.slow) for page in SLOW)])
+def test_a_page_does_what_it_says(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(ROOT / "analyses", tmp_path / "analyses", ignore=shutil.ignore_patterns("tables", "__pycache__"))
+    follow(page, tmp_path, monkeypatch)
+    if page == "how-to/analysis.md":
+        assert {"strength.csv", "strength.html"} <= {path.name for path in (tmp_path / "figures").iterdir()}
+        assert 'id="strength"' in (tmp_path / "figures" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_page_that_lies_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A block that fails, in either language."""
+    for block, error in (("```python\n1 / 0\n```", ZeroDivisionError), ("```sh\nfalse\n```", AssertionError)):
+        (tmp_path / "page.md").write_text(block, encoding="utf-8")
+        with pytest.raises(error):
+            follow(str(tmp_path / "page.md"), tmp_path, monkeypatch)
+
+
+def test_a_section_of_the_readme_is_taken_whole(tmp_path: Path) -> None:
+    section = readme_section("Notebooks", Path("notebooks"))
+    assert section.startswith("## Notebooks\n")
+    assert section.count("\n## ") == 0
+    assert re.findall(r"\]\((.*?)\)", section) == [f"{path.stem}.md" for path in NOTEBOOKS]
+    assert "](anchors.png)" in readme_section("")
+    assert readme_section("").startswith("# mothello-interp\n")
+    with pytest.raises(ValueError, match="has no section 'Notbooks'; it has: Two commands, "):
+        readme_section("Notbooks")
+
+
+def test_a_notebook_becomes_a_page() -> None:
+    page = notebook_page(NOTEBOOKS[0])
+    assert page.startswith("# 1. ")
+    assert f"[{NOTEBOOKS[0].name}]({NOTEBOOKS[0].name})" in page
+    assert page.count("```python\n") >= 3
+
+
+def test_the_science_page_says_what_there_is_and_what_is_missing(tmp_path: Path) -> None:
+    """One analysis with a figure, one without a picture, one with nothing."""
+    figures = tmp_path / "figures"
+    figures.mkdir()
+    for name in ("cka.html", "cka.png", "cka.csv", "legality.html", "plotly.min.js"):
+        (figures / name).write_text(name)
+    (figures / "cka-headline.csv").write_text("regime,value\nnaive <a>,0.12345\nunified,\n")
+    page = science(figures, tmp_path / "copies", order=["cka", "legality", "moves"])
+    cka, legality, moves = re.split("^## ", page, flags=re.MULTILINE)[1:]
+    assert cka.startswith("Does similarity tell shared from merely alike?")
+    assert "](figures/cka.png)](figures/cka.html)" in cka
+    assert "<tr><td>naive &lt;a&gt;</td><td>0.123</td></tr><tr><td>unified</td><td>-</td></tr>" in cka
+    assert '!!! warning "What could fool it"\n    Position embeddings (only' in cka
+    assert "(figures/legality.html)" in legality
+    assert "legality.png" not in legality
+    assert "-m analyses moves" in moves
+    assert "No figure yet" in moves
+    assert "No figure yet" not in cka + legality
+    copied = {path.name for path in (tmp_path / "copies").iterdir()}
+    assert copied == {"cka.html", "cka.png", "cka.csv", "legality.html", "plotly.min.js"}
+
+
+class Parts(html.parser.HTMLParser):
+    """What a page loads, and what it links to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.loaded: set[str] = set()
+        self.linked: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        for name, value in attrs:
+            if name in ("src", "href", "srcset", "poster", "data", "action") and value:
+                (self.linked if tag == "a" else self.loaded).add(value)
+
+
+def parts(text: str) -> Parts:
+    found = Parts()
+    found.feed(text)
+    found.loaded |= set(
+        re.findall(r"url\([\"']?(.*?)[\"']?\)", "".join(re.findall(r"<style.*?</style>", text, re.DOTALL)))
+    )
+    return found
+
+
+def outside(addresses: set[str]) -> set[str]:
+    return {address for address in addresses if re.match(r"(\w+:)?//", address)}
+
+
+def test_the_reader_sees_what_a_page_loads() -> None:
+    page = (
+        '<img src="//a/b.png"><link href="https://c/d.css"><style>@import url("http://e/f")</style><a href="https://g">'
+    )
+    assert outside(parts(page).loaded) == {"//a/b.png", "https://c/d.css", "http://e/f"}
+    assert outside(parts(page).linked) == {"https://g"}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site as `make docs` builds it, of this checkout, with no warning."""
+    folder = tmp_path_factory.mktemp("site")
+    write_pages(folder / "build" / "docs", figures=ROOT / "figures")
+    (folder / "docs").mkdir()
+    settings = (ROOT / "docs" / "mkdocs.yml").read_text(encoding="utf-8").replace("paths: [..]", f'paths: ["{ROOT}"]')
+    (folder / "docs" / "mkdocs.yml").write_text(settings, encoding="utf-8")
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+        "--quiet",
+        "-f",
+        str(folder / "docs" / "mkdocs.yml"),
+    ]
+    quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=quiet, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    return folder / "site"
+
+
+@pytest.mark.slow
+def test_the_site_needs_no_network(site: Path) -> None:
+    """Nothing that a page or style sheet loads lies outside, and all that lies inside is there."""
+    pages = [page for page in site.rglob("*.html") if page.parent.name != "figures"]
+    assert len(pages) > 20
+    for page in pages:
+        found = parts(page.read_text(encoding="utf-8"))
+        assert not outside(found.loaded), page
+        for address in found.loaded | found.linked:
+            place = address.partition("#")[0].partition("?")[0]
+            if place and not re.match(r"(\w+:)", address):
+                assert (page.parent / place).exists(), f"{page} names {address}"
+    for sheet in site.rglob("*.css"):
+        text = re.sub(r"/\*.*?\*/", "", sheet.read_text(encoding="utf-8"), flags=re.DOTALL)
+        assert not outside(set(re.findall(r"(?:url\(|@import )[\"']?([^\"')]+)", text))), sheet
+
+
+@pytest.mark.slow
+def test_the_site_has_every_module_notebook_and_analysis(site: Path) -> None:
+    assert {page.stem for page in (site / "reference").glob("*.html")} == {*modules(), "index"}
+    assert {page.stem for page in (site / "notebooks").glob("[0-9]*.html")} == {path.stem for path in NOTEBOOKS}
+    text = (site / "science.html").read_text(encoding="utf-8")
+    assert {path.stem for path in (ROOT / "analyses").glob("[!_]*.py")} <= set(re.findall(r'<h2 id="(\w+)"', text))
+    assert 'id="mothello_interp.othello.random_games"' in (site / "reference" / "othello.html").read_text(
+        encoding="utf-8"
+    )
