@@ -34,13 +34,16 @@ def _section(analysis: Analysis, figures: Path) -> str:
     """One analysis, with what there is of it in the folder of figures."""
     words, _, rest = analysis.text.partition(FOOLED)
     fooled, _, further = rest.partition("\n\n")
-    parts = [f"## {analysis.title} {{ #{analysis.name} }}", words.strip(), further.strip()]
+    question, mark, shown = analysis.title.partition("? ")
+    parts = [f"## {question}{mark.strip()} {{ #{analysis.name} }}", shown and f"**{shown}.**"]
+    parts += [words.strip(), further.strip()]
     parts.append(_figure(analysis, figures))
     if (table := figures / f"{analysis.name}-headline.csv").exists():
         parts.append(_numbers(analysis, table))
     if fooled:
         parts.append(box('!!! warning "What could fool it"', fooled[0].upper() + fooled[1:]))
-    return "\n\n".join(filter(None, parts))
+    # another analysis that is named is on this page too
+    return re.sub(rf"(?<!\[)`({'|'.join(find())})`", r"[`\1`](#\1)", "\n\n".join(filter(None, parts)))
 
 
 def _figure(analysis: Analysis, figures: Path) -> str:
@@ -61,9 +64,9 @@ def _numbers(analysis: Analysis, table: Path) -> str:
         head, *rows = ([_short(cell) for cell in row] for row in csv.reader(file))
     lines = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in row)}</tr>" for row in rows)
     names = "".join(f"<th>{name}</th>" for name in head)
-    markup = f'<div class="numbers"><table><thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table></div>'
+    markup = f'<div class="numbers" data-search-exclude><table><thead><tr>{names}</tr></thead><tbody>{lines}</tbody></table></div>'
     mark = "???" if len(rows) > LONG else "???+"
-    return box(f'{mark} abstract "The numbers: {len(rows)} rows"', f"{ast.get_docstring(made_by) or ''}\n\n{markup}")
+    return box(f'{mark} abstract "Summary: {len(rows)} rows"', f"{ast.get_docstring(made_by) or ''}\n\n{markup}")
 
 
 def _short(cell: str) -> str:

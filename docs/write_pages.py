@@ -90,6 +90,7 @@ def notebook_page(path: Path) -> str:
     `make lab` opens it in JupyterLab, as [{path.name}]({path.name}); it then draws the figures that are not shown here."""
     text = "\n\n".join([rest.strip(), *parts[1:]])
     others = "|".join(other.stem for other in NOTEBOOKS)
+    text = text.replace("<details>", "<details markdown>")
     return f"{title}\n\n{note}\n\n" + re.sub(rf"\]\(({others})\.ipynb\)", r"](\1.md)", text)
 
 

@@ -133,6 +133,14 @@ def collect(
 
     Raises:
         ValueError: for a layer or language that the model does not have, naming those it has.
+
+    Examples:
+        >>> from mothello_interp import load, random_games
+        >>> acts = collect(load("mini/atomic-atomic-anchors4"), random_games(5, board=6, seed=0), layers=[0, 1])
+        >>> acts.values.shape  # [language layer row d_model]
+        torch.Size([2, 2, 155, 128])
+        >>> acts.at(language=1, layer=0).shape, acts.game[:3], acts.move[:3]
+        (torch.Size([155, 128]), array([0, 0, 0]), array([0, 1, 2]))
     """
     wanted = tuple(layers) if layers is not None else all_layers(checkpoint)
     spoken = tuple(languages) if languages is not None else checkpoint.mothello.inputs

@@ -36,6 +36,14 @@ def legal_accuracy(
         written in anchors alone, which other languages write the same). What anchors might lend is told apart:
         top1_known, over the prefixes whose language is settled, and top1_own, over the predictions that are no anchors
         (NaN where there are none).
+
+    Examples:
+        >>> from mothello_interp import load, random_games
+        >>> table = legal_accuracy(load("mini/atomic-atomic-anchors4"), random_games(20, board=6, seed=0))
+        >>> summary(table)[["language", "top1", "legal_mass"]].round(1)
+           language  top1  legal_mass
+        0         0   1.0         0.9
+        1         1   1.0         0.9
     """
     mothello = checkpoint.mothello
     legal = replay(games).legal

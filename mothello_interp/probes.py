@@ -151,6 +151,15 @@ def fit_probes(
 
     Raises:
         ValueError: for an unknown kind or frame, or no games.
+
+    Examples:
+        >>> from mothello_interp import collect, load, random_games
+        >>> m = load("mini/atomic-atomic-anchors4")
+        >>> probes = fit_probes(m, random_games(50, board=6, seed=0), layers=[1], batch=256, seed=0)
+        >>> acts = collect(m, random_games(20, board=6, seed=1), layers=[1])
+        >>> discs, _ = probes.boards(acts, language=0, layer=1)
+        >>> bool((discs == acts.boards.state[acts.game, acts.move]).mean() > 0.75)  # share of squares read right
+        True
     """
     rows = collect(checkpoint, games, layers=layers, languages=languages)
     return fit_probes_on(rows, kind=kind, frame=frame, epochs=epochs, batch=batch, seed=seed)

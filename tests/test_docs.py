@@ -91,7 +91,7 @@ def test_the_science_page_says_what_there_is_and_what_is_missing(tmp_path: Path)
     (figures / "cka-headline.csv").write_text("regime,value\nnaive <a>,0.12345\nunified,\n")
     page = science(figures, tmp_path / "copies", order=["cka", "legality", "moves"])
     cka, legality, moves = re.split("^## ", page, flags=re.MULTILINE)[1:]
-    assert cka.startswith("Does similarity tell shared from merely alike?")
+    assert cka.startswith("Does similarity tell shared from merely alike? { #cka }\n\n**CKA beside measures that")
     assert "](figures/cka.png)](figures/cka.html)" in cka
     assert "<tr><td>naive &lt;a&gt;</td><td>0.123</td></tr><tr><td>unified</td><td>-</td></tr>" in cka
     assert '!!! warning "What could fool it"\n    Position embeddings (only' in cka

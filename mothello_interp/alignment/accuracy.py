@@ -55,6 +55,19 @@ def align(
 
     Raises:
         ValueError: for games without rows, and as `collect`.
+
+    Examples:
+        >>> from mothello_interp import fit_probes, load, random_games
+        >>> m = load("mini/atomic-atomic-anchors4")
+        >>> probes = fit_probes(m, random_games(50, board=6, seed=0), layers=[1], batch=256, seed=0)
+        >>> table = align(probes, m, random_games(20, board=6, seed=1), resamples=100)
+        >>> across = table[(table.source == 0) & (table.target == 1)]
+        >>> print(across[["symmetry", "accuracy", "floor", "ceiling"]].round(1).to_string(index=False))
+            symmetry  accuracy  floor  ceiling
+            identity       0.9    0.5      0.9
+            diagonal       0.6    0.5      0.9
+        antidiagonal       0.6    0.5      0.9
+           half_turn       0.5    0.5      0.9
     """
     languages = list(dict.fromkeys([*probes.languages, *(targets or ())]))
     rows = collect(checkpoint, games, layers=probes.layers, languages=languages)

@@ -188,6 +188,15 @@ def group_test(
 
     Raises:
         ValueError: for a pair without a map, fewer than three languages, or symmetries that are not a group.
+
+    Examples:
+        >>> from itertools import permutations
+        >>> from mothello_interp import SYMMETRIES
+        >>> seen_through = [SYMMETRIES[name] for name in ("identity", "diagonal", "diagonal", "half_turn")]
+        >>> maps = {(a, b): seen_through[a] @ seen_through[b] for a, b in permutations(range(4), 2)}
+        >>> test = group_test(maps)
+        >>> test.consistent, test.triangles, test.p_random < 0.05
+        (4, 4, True)
     """
     _check_group(symmetries)
     languages = sorted({language for pair in maps for language in pair})

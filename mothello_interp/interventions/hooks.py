@@ -64,6 +64,18 @@ def edited(
 
     Yields:
         The model, `checkpoint.model`.
+
+    Examples:
+        >>> from mothello_interp import load, random_games
+        >>> from mothello_interp.interventions import Apply
+        >>> m = load("mini/atomic-atomic-anchors4")
+        >>> games = random_games(3, board=6, seed=0)
+        >>> tokens = m.tokens(games, language=1)
+        >>> before = m.model(tokens)
+        >>> with edited(m, [Apply(lambda rows, context: 2 * rows, layer=0, moves=3)], games, language=1) as model:
+        ...     after = model(tokens)
+        >>> [bool((before - after)[:, move].abs().max() > 0.01) for move in range(5)]  # nothing before move 3 changes
+        [False, False, False, True, True]
     """
     hooks = _hooks(Reading(checkpoint, games, language), interventions, rows)
     with checkpoint.model.hooks(fwd_hooks=_named(hooks, checkpoint, allow_no_effect)):

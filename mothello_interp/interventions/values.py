@@ -17,7 +17,13 @@ from mothello_interp.interventions.intervention import Context, Intervention
 
 @dataclass(frozen=True, eq=False)
 class Steer(Intervention):
-    """Add `scale` times a direction."""
+    """Add `scale` times a direction.
+
+    Examples:
+        >>> import torch
+        >>> print(Steer(torch.ones(128), scale=0.5, layer=range(2, 4), moves="last"))
+        Steer(layer=range(2, 4), hook='resid_post', moves=last)
+    """
 
     direction: torch.Tensor
     scale: float = 1.0

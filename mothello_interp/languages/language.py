@@ -43,6 +43,10 @@ class Split:
     """Every move is 1 to `max_pieces` tokens of its own; the numbers are drawn once, uniformly, from `seed`.
 
     `lengths` fixes the number of pieces of every square instead, row-major, for boards of that many squares.
+
+    Examples:
+        >>> Split(seed=1).words(4)[:2]
+        [('a1/1', 'a1/2'), ('b1/1', 'b1/2')]
     """
 
     seed: int = 0

@@ -45,6 +45,18 @@ class Mothello:
     Raises:
         ValueError: for an unknown board, an anchor that is no square or a start square, a language index out of range,
             overlapping groups, a code in which one word begins another, or an output language with longer words.
+
+    Examples:
+        >>> from mothello_interp import Atomic, Compositional, Games
+        >>> mothello = Mothello(6, (Atomic(), Compositional()), anchors=["c2"])
+        >>> games = Games.from_transcripts(["c2b2a2"], board=6)
+        >>> encoded = mothello.encode(games, language=1)
+        >>> [mothello.vocabulary[token] for token in encoded.tokens[0, :5]]  # the anchor as language 0 has it
+        ['0:c2', '1:2', '1:b', '1:2', '1:a']
+        >>> encoded.last[0, :4]  # where each move ends
+        array([ 0,  2,  4, -1], dtype=int16)
+        >>> mothello.decode(encoded.tokens, 1) == games
+        True
     """
 
     board: int

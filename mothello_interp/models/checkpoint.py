@@ -36,6 +36,15 @@ class Checkpoint:
         spec: world, languages and architecture.
         provenance: how it was made: seed, steps, games, versions, final metrics.
         name: what it was loaded as.
+
+    Examples:
+        >>> from mothello_interp import load, random_games
+        >>> m = load("mini/atomic-atomic-anchors4")
+        >>> m.spec.model.n_layers, m.provenance["seed"]
+        (4, 0)
+        >>> logits = m.model(m.tokens(random_games(2, board=6, seed=0), language=1))
+        >>> logits.shape  # [game pos token]
+        torch.Size([2, 31, 61])
     """
 
     model: "HookedTransformer"

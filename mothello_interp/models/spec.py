@@ -118,6 +118,12 @@ class ModelSpec(Strict):
     Attributes:
         world: board, languages, anchors, unified output.
         model: the architecture.
+
+    Examples:
+        >>> world = {"board": 6, "languages": ["atomic", "compositional"], "anchors": ["c1"]}
+        >>> spec = ModelSpec.read({"world": world, "model": {"n_layers": 2, "d_model": 32, "n_heads": 2}}, "mine")
+        >>> spec.mothello.d_vocab, spec.mothello.n_ctx
+        (45, 62)
     """
 
     world: World

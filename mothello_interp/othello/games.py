@@ -61,6 +61,13 @@ class Games:
     Raises:
         ValueError: for an unknown board or a wrong shape.
         IllegalGame: for a square that does not exist or is a start square, a move twice, or a move behind a -1.
+
+    Examples:
+        >>> games = Games.from_transcripts(["f5d6c3", "d3c5"])
+        >>> games.lengths
+        array([3, 2])
+        >>> games[1:].to_transcripts()
+        ['d3c5']
     """
 
     moves: np.ndarray
@@ -313,6 +320,14 @@ def replay(games: Games, *, threads: int | None = None) -> Boards:
 
     Raises:
         IllegalGame: naming the first game and move that break the rules, and the moves that were legal there.
+
+    Examples:
+        >>> boards = replay(Games.from_lists([["d3", "c3"]]))
+        >>> boards.state[0, 0, :32].reshape(4, 8)[2:]  # rows 3 and 4 after black played d3
+        array([[0, 0, 0, 1, 0, 0, 0, 0],
+               [0, 0, 0, 1, 1, 0, 0, 0]], dtype=int8)
+        >>> int(boards.mover[0, 2]), int(boards.legal[0, 2].sum())  # black to move, with four moves to choose from
+        (1, 4)
     """
     boards, status = _replay(games, threads)
     wrong = np.flatnonzero(status[:, 0] == kernels.ILLEGAL)

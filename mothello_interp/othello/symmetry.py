@@ -20,6 +20,13 @@ class Symmetry:
     Attributes:
         name: as used in tables.
         matrix: the two rows of the 2x2 integer matrix that acts on (row, column) about the centre of the board.
+
+    Examples:
+        >>> from mothello_interp import SYMMETRIES, Games
+        >>> SYMMETRIES["half_turn"].games(Games.from_transcripts(["d3c3"])).to_transcripts()
+        ['e6f6']
+        >>> (SYMMETRIES["diagonal"] @ SYMMETRIES["antidiagonal"]).name
+        'half_turn'
     """
 
     name: str

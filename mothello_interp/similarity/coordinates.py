@@ -14,6 +14,12 @@ def retrieval(x: Rows, y: Rows) -> float:
     Raises:
         ValueError: for unpaired rows, different widths, fewer than 4 rows, values that are not finite, or rows that are
             all equal.
+
+    Examples:
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).normal(size=(200, 8))
+        >>> retrieval(x, x), retrieval(x, np.roll(x, 1, axis=1)) < 0.1  # other coordinates, nothing found
+        (1.0, True)
     """
     x, y = same_width(*paired(x, y))
     nearest = (unit(x) @ unit(y).T).argmax(dim=1)

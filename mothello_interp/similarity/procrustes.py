@@ -85,6 +85,13 @@ def fit_procrustes(x: Rows, y: Rows, *, scaled: bool = False) -> OrthogonalMap:
 
     Raises:
         ValueError: as `procrustes_distance`; for different widths, or no more rows than dimensions.
+
+    Examples:
+        >>> import numpy as np
+        >>> x = np.random.default_rng(0).normal(size=(200, 8))
+        >>> turned = fit_procrustes(x, x[:, ::-1] + 1)
+        >>> round(turned.score(x, x[:, ::-1] + 1), 6)
+        1.0
     """
     x, y = same_width(*paired(x, y))
     x_mean, y_mean = x.mean(dim=0), y.mean(dim=0)
