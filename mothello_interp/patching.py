@@ -49,6 +49,14 @@ def patch_grid(
 
     Raises:
         ValueError: for tokens of different shapes, or an unknown hook.
+
+    Examples:
+        >>> from mothello_interp import load, random_games
+        >>> m = load("mini/atomic-atomic-anchors4")
+        >>> clean, corrupted = m.tokens(random_games(2, board=6, seed=0), language=0).split(1)
+        >>> grid = patch_grid(m.model, clean[:, :8], corrupted[:, :8], lambda logits: logits[0, -1, 5])
+        >>> grid.shape  # [layer pos]
+        torch.Size([4, 8])
     """
     if clean_tokens.shape != corrupted_tokens.shape:
         raise ValueError(
@@ -159,6 +167,15 @@ def recovery(
 
     Raises:
         ValueError: for fewer than two pairs; if every pair was dropped: the model tells none of them apart.
+
+    Examples:
+        >>> from mothello_interp import load, random_games
+        >>> m = load("mini/atomic-atomic-anchors4")
+        >>> pairs = minimal_pairs(random_games(200, board=6, seed=0), 20, seed=0)
+        >>> table = recovery(m, pairs, base=0, donor=1, resamples=100)
+        >>> after = table[table.offset == 2]  # at the last move, where the prediction is made
+        >>> dict(zip(after["layer"], after["recovery"] > after["zero"] + 0.1))
+        {-1: False, 0: True, 1: True, 2: True}
     """
     if len(pairs) < 2:
         raise ValueError(f"{len(pairs)} pairs: recovery needs two or more, since another pair's state is its zero")
