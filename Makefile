@@ -22,7 +22,7 @@ lab: $(READY)  ## JupyterLab on the notebooks
 
 docs: $(READY)  ## the documentation, into site/; open site/index.html
 	$(BIN)/python -m docs.write_pages build/docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet --config-file docs/mkdocs.yml
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/mkdocs.yml
 	@echo Open site/index.html
 
 test: $(READY)  ## the quick tests
