@@ -1,8 +1,10 @@
 """Edits of a forward pass: small frozen values, composed in a list, that become hooks or a context.
 
+```python
 edits = [ProjectOut(basis, layer=1), Steer(direction, scale=2, layer=2, moves="last")]
 with edited(checkpoint, edits, games, language=0) as model:
     logits = model(checkpoint.tokens(games, 0))
+```
 """
 
 from mothello_interp.interventions.boards import BoardEdit, FlipSquares, SetBoard, along, random_like
