@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         register_language,
     )
     from mothello_interp.legality import legal_accuracy
+    from mothello_interp.lens import logit_lens
     from mothello_interp.models import Checkpoint, ModelSpec, load
     from mothello_interp.othello import SYMMETRIES, Games, random_games, read_wthor, replay, wthor_records
     from mothello_interp.patching import minimal_pairs, patch_grid, recovery
@@ -30,6 +31,7 @@ _HOME = {
     "languages": ("Atomic", "Compositional", "Image", "Mothello", "Split", "read_authors_config", "register_language"),
     "models": ("Checkpoint", "ModelSpec", "load"),
     "legality": ("legal_accuracy",),
+    "lens": ("logit_lens",),
     "activations": ("Activations", "collect"),
     "probes": ("Probes", "fit_probes"),
     "alignment": ("align", "align_by_move", "align_on", "align_up_to_symmetry", "contest", "group_test"),
@@ -63,6 +65,7 @@ __all__ = [
     "legal_accuracy",
     "linear_cka",
     "load",
+    "logit_lens",
     "minimal_pairs",
     "patch_grid",
     "random_games",

@@ -189,10 +189,7 @@ def answer_masses(checkpoint: Checkpoint, games: Games, language: int) -> np.nda
     mothello = checkpoint.mothello
     places = _Prefixes(mothello, games, language)
     logits = places.logits(checkpoint, np.zeros((len(places), 0), np.int32), np.arange(len(places)))
-    owner = np.full(mothello.d_vocab, len(mothello.languages))
-    for spoken in range(len(mothello.languages)):
-        owner[np.setdiff1d(mothello.tokens_of(spoken), mothello.anchor_tokens)] = spoken
-    belongs = np.eye(len(mothello.languages) + 1, dtype=np.float32)[owner]
+    belongs = np.eye(len(mothello.languages) + 1, dtype=np.float32)[mothello.owners]
     return places.spread(torch.from_numpy(logits).softmax(1).numpy() @ belongs, 0)
 
 

@@ -133,6 +133,21 @@ class Mothello:
         """The tokens that `language` writes with, its anchors included, sorted."""
         return np.setdiff1d(self.words[language], [PAD])
 
+    @cached_property
+    def owners(self) -> np.ndarray:
+        """The language that alone writes each token, int64 `[token]`; the number of languages for anchors and padding."""
+        owners = np.full(self.d_vocab, len(self.languages))
+        for language in range(len(self.languages)):
+            owners[np.setdiff1d(self.tokens_of(language), self.anchor_tokens)] = language
+        return owners
+
+    def begins(self, language: int) -> np.ndarray:
+        """Which token begins each square's word, bool `[square token]`; nothing for start squares."""
+        first = self.words[language, :, 0]
+        begins = np.zeros((len(first), self.d_vocab), bool)
+        begins[np.arange(len(first)), first] = first != PAD
+        return begins
+
     def encode(self, games: Games, language: int) -> Encoded:
         """Write games in a language.
 

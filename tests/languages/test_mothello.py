@@ -23,6 +23,7 @@ from mothello_interp.othello import (
     start_squares,
 )
 from mothello_interp.othello.rules import SIDES
+from tests.conftest import WORLDS, tiny_spec
 
 Groups = dict[str, list[list[int]]]
 
@@ -415,3 +416,23 @@ def test_tokens_that_say_a_move_twice() -> None:
     mothello = Mothello(4, (Compositional(),))
     with pytest.raises(IllegalGame, match="game 1, move 2: a1 was played before"):
         mothello.decode(np.array([[1, 2, 0, 0], [1, 2, 1, 2]]), 0)
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_whose_a_token_is(world: str) -> None:
+    """Of the one language that writes it, or nobody's: anchors, padding."""
+    mothello = tiny_spec(world).mothello
+    for token, owner in enumerate(mothello.owners):
+        writers = [one for one in range(len(mothello.languages)) if token in mothello.tokens_of(one)]
+        alone = len(writers) == 1 and token not in mothello.anchor_tokens
+        assert owner == (writers[0] if alone else len(mothello.languages))
+
+
+@pytest.mark.parametrize("world", WORLDS)
+def test_which_token_begins_a_word(world: str) -> None:
+    mothello = tiny_spec(world).mothello
+    for language in range(len(mothello.languages)):
+        begins = mothello.begins(language)
+        assert begins.shape == (16, mothello.d_vocab)
+        for square, word in enumerate(mothello.words[language]):
+            assert np.flatnonzero(begins[square]).tolist() == ([word[0]] if word[0] else [])
