@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mothello_interp.lens import logit_lens
     from mothello_interp.models import Checkpoint, ModelSpec, load
     from mothello_interp.othello import SYMMETRIES, Games, random_games, read_wthor, replay, wthor_records
-    from mothello_interp.patching import minimal_pairs, patch_grid, recovery
+    from mothello_interp.patching import interchange, minimal_pairs, patch_grid, recovery, transplant
     from mothello_interp.probes import Probes, fit_probes
     from mothello_interp.similarity import compare, linear_cka
 
@@ -36,7 +36,7 @@ _HOME = {
     "probes": ("Probes", "fit_probes"),
     "alignment": ("align", "align_by_move", "align_on", "align_up_to_symmetry", "contest", "group_test"),
     "similarity": ("compare", "linear_cka"),
-    "patching": ("minimal_pairs", "patch_grid", "recovery"),
+    "patching": ("interchange", "minimal_pairs", "patch_grid", "recovery", "transplant"),
     "transfer": ("transfer_state",),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
@@ -62,6 +62,7 @@ __all__ = [
     "contest",
     "fit_probes",
     "group_test",
+    "interchange",
     "legal_accuracy",
     "linear_cka",
     "load",
@@ -75,6 +76,7 @@ __all__ = [
     "register_language",
     "replay",
     "transfer_state",
+    "transplant",
     "wthor_records",
 ]
 

@@ -126,11 +126,12 @@ def next_move_probabilities(checkpoint: Checkpoint, games: Games, language: int)
     tokens that spell no move.
     """
     places = _Prefixes(checkpoint.mothello, games, language)
-    return places.spread(_square_probabilities(checkpoint, places, language), 0)
+    spoken = checkpoint.mothello.output_of(language)
+    return places.spread(_square_probabilities(checkpoint, places, spoken), 0)
 
 
 def continuation_probabilities(
-    checkpoint: Checkpoint, games: Games, language: int, *, run: Run | None = None
+    checkpoint: Checkpoint, games: Games, language: int, *, run: Run | None = None, answer: int | None = None
 ) -> np.ndarray:
     """The probability of every square as the move behind each game's last one, float32 `[game square]`.
 
@@ -138,21 +139,30 @@ def continuation_probabilities(
         games: of one move or more, each with room for another.
         run: what to run in place of the model, from tokens int64 `[batch pos]` and the index of each row's game, int64
             `[batch]`, to logits; a game may stand in a batch several times, once for each beginning of a word.
+        answer: the language of the words; by default the one in which the model should go on.
 
     Raises:
-        ValueError: for a game without moves, or one that fills the board.
+        ValueError: for a game without moves, or one that fills the board; for one behind which the longest word of
+            the answer language finds no room in the context, if that is not the one in which the model should go on.
     """
     if len(games) and not 1 <= games.lengths.min() <= games.lengths.max() < games.moves.shape[1]:
         raise ValueError(
             f"games of {games.lengths.min()} to {games.lengths.max()} moves: expected 1 to {games.moves.shape[1] - 1}"
         )
-    places = _Prefixes(checkpoint.mothello, games, language, ends=True, run=run)
-    return _square_probabilities(checkpoint, places, language)
+    places, mothello = _Prefixes(checkpoint.mothello, games, language, ends=True, run=run), checkpoint.mothello
+    answer = mothello.output_of(language) if answer is None else answer
+    end = int(places.position.max(initial=-1) + mothello.word_lengths[answer].max())
+    if answer != mothello.output_of(language) and end > mothello.n_ctx:
+        raise ValueError(
+            f"the longest game and a word of language {answer} take {end} tokens, the context has room for "
+            f"{mothello.n_ctx}: cut the games"
+        )
+    return _square_probabilities(checkpoint, places, answer)
 
 
-def _square_probabilities(checkpoint: Checkpoint, places: "_Prefixes", language: int) -> np.ndarray:
-    """Probabilities of the squares as next moves, float32 `[place square]`."""
-    words = checkpoint.mothello.words[checkpoint.mothello.output_of(language)]
+def _square_probabilities(checkpoint: Checkpoint, places: "_Prefixes", answer: int) -> np.ndarray:
+    """Probabilities of the squares as next moves in the words of a language, float32 `[place square]`."""
+    words = checkpoint.mothello.words[answer]
     lengths = (words != PAD).sum(axis=1)
     result = np.zeros((len(places), len(words)), np.float32)
     reached: dict[tuple[int, ...], np.ndarray] = {(): np.ones(len(places), np.float32)}

@@ -12,11 +12,19 @@ import torch
 
 from mothello_interp.corpus import Corpus
 from mothello_interp.languages import PAD, Encoded, Mothello
-from mothello_interp.legality import legal_accuracy, next_move_probabilities, next_moves, summary
+from mothello_interp.legality import (
+    continuation_probabilities,
+    legal_accuracy,
+    next_move_probabilities,
+    next_moves,
+    summary,
+)
 from mothello_interp.models import Checkpoint, build_model
 from mothello_interp.othello import Games, full_length, random_games, replay, start_squares
-from tests.conftest import WORLDS, every_world, tiny_spec
+from mothello_interp.patching import cut
+from tests.conftest import WORLDS, every_world, tiny_checkpoint, tiny_spec
 from tests.othello import reference
+from tests.patching.cases import answered
 
 module = sys.modules["mothello_interp.legality"]
 CASES = [(world, language) for world in WORLDS for language in tiny_spec(world).mothello.inputs]
@@ -350,3 +358,32 @@ def test_what_anchors_lend_is_told_apart() -> None:
     assert row["top1_known"] == pytest.approx(hit[known].mean())
     assert row["top1_own"] == pytest.approx(hit[own].mean(), nan_ok=True)
     assert 0 < known.mean() < 1
+
+
+def cut_games(last: int) -> Games:
+    """Games that end behind one move number, where another one follows."""
+    return cut(random_games(60, board=4, seed=3), 4, seed=0, earliest=last, latest=last)
+
+
+@every_language
+def test_continuations_in_any_words(world: str, language: int) -> None:
+    """In the model's own language and in every other one's, by products of conditionals from full runs."""
+    checkpoint, games = tiny_checkpoint(world), cut_games(4)
+    for answer in (None, *range(len(checkpoint.mothello.languages))):
+        found = continuation_probabilities(checkpoint, games, language, answer=answer)
+        spoken = checkpoint.mothello.output_of(language) if answer is None else answer
+        expected = [answered(checkpoint, language, moves, spoken) for moves in games.moves]
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_continuations_that_find_no_room() -> None:
+    """A word of three tokens behind a game almost as long as the context; games without moves."""
+    split, games = tiny_checkpoint("split"), cut_games(10)
+    with pytest.raises(
+        ValueError, match="a word of language 0 take 24 tokens, the context has room for 23: cut the games"
+    ):
+        continuation_probabilities(split, games, 1, answer=0)
+    assert continuation_probabilities(split, cut_games(9), 1, answer=0).shape == (4, 16)
+    empty = Games(np.full((1, 12), -1, np.int8), 4)
+    with pytest.raises(ValueError, match="games of 0 to 0 moves: expected 1 to 11"):
+        continuation_probabilities(split, empty, 0)
