@@ -13,9 +13,10 @@ from mothello_interp.legality import Run, continuation_probabilities
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games
 from mothello_interp.patching.attribution import slopes
-from mothello_interp.patching.grid import cached, run_patched
+from mothello_interp.patching.grid import Reading, cached, run_patched
 
 Mass = Literal["word", "first"]
+_GAMES = 32  # in one batch
 
 
 class Runs:
@@ -70,8 +71,7 @@ class Runs:
         """Probabilities of the outcomes in the runs as they are, float32 `[game outcome]`."""
         if not self._in_one_pass:
             return self._in_several(None)
-        with torch.inference_mode():
-            return self._read(self.checkpoint.model(self.tokens))
+        return self._read(self._reading.logits, self._here)
 
     def patched(
         self,
@@ -94,8 +94,15 @@ class Runs:
             runs = [self._putting(block, hook, head, *cell) for cell in zip(values, at, strict=True)]
             return torch.stack([self._in_several(run) for run in runs])
         heads = None if head is None else torch.full((len(values),), head)
-        model, residual = self.checkpoint.model, self._states(block, "resid_pre")
-        return run_patched(model, residual, block, hook, values, at, self._read, heads=heads)
+        result = torch.empty(len(values), *self.plain().shape)
+        for games, reading in self._readings:
+
+            def read(logits: torch.Tensor, games: torch.Tensor = games) -> torch.Tensor:
+                return self._read(logits, games)
+
+            some = values[:, games], at[:, games]
+            result[:, games] = run_patched(self.checkpoint.model, reading, block, hook, *some, read, heads=heads)
+        return result
 
     def estimated(
         self,
@@ -121,7 +128,7 @@ class Runs:
         block, hook = self._place(layer, hook)
         if hook not in self._slopes or self._slopes[hook][0] is not weights:
             model, tokens = self.checkpoint.model, self.tokens
-            found = slopes(model, tokens, lambda logits: (self._read(logits) * weights).sum(-1), hook)
+            found = slopes(model, tokens, lambda logits: (self._read(logits, self._here) * weights).sum(-1), hook)
             self._slopes[hook] = (weights, *found)
         _, value, gradients = self._slopes[hook]
         slope, own = (part[self._here, self._at(move)] for part in (gradients[block], self._states(block, hook)))
@@ -163,9 +170,24 @@ class Runs:
         """The position of the last token of a move of each game, int64 `[... game]`."""
         return torch.from_numpy(self.last[np.arange(len(self.games)), move])
 
-    def _read(self, logits: torch.Tensor) -> torch.Tensor:
-        """Outcomes `[game outcome]` from the logits `[game pos vocab]` of one run."""
-        found = logits[self._here, torch.from_numpy(self.last.max(axis=1))].float().softmax(-1).cpu()
+    @cached_property
+    def _reading(self) -> Reading:
+        """All runs as they are."""
+        return Reading.of(self.checkpoint.model, self.tokens)
+
+    @cached_property
+    def _readings(self) -> list[tuple[torch.Tensor, Reading]]:
+        """The runs in batches of about one length, so that those patched late can start late: (games, their runs)."""
+        order = np.argsort(self.last.max(axis=1), kind="stable")
+        batches = np.array_split(order, -(-len(order) // _GAMES)) if len(order) else []
+        ends = [int(self.last[games].max()) + 1 for games in batches]
+        found = [torch.from_numpy(games) for games in batches]
+        return [(games, self._reading.some(games, end)) for games, end in zip(found, ends, strict=True)]
+
+    def _read(self, logits: torch.Tensor, games: torch.Tensor) -> torch.Tensor:
+        """Outcomes `[game outcome]` from the logits `[game pos vocab]` of one run of some games."""
+        end = torch.from_numpy(self.last.max(axis=1))[games]
+        found = logits[torch.arange(len(games)), end].float().softmax(-1).cpu()
         if self.mass == "first":
             return found
         words = torch.from_numpy(self.checkpoint.mothello.words[list(self.answers), :, 0].reshape(-1)).long()

@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.benchmarks import engines, explorer, probes, probing_loop, similarity, training, words, world
+from tests.benchmarks import engines, explorer, patching, probes, probing_loop, similarity, training, words, world
 
 _ALL = {
     "world": world,
@@ -12,6 +12,7 @@ _ALL = {
     "probes": probes,
     "probing_loop": probing_loop,
     "similarity": similarity,
+    "patching": patching,
     "explorer": explorer,
 }
 

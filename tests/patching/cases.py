@@ -21,7 +21,7 @@ every_hook = pytest.mark.parametrize("hook", HOOKS)
 
 @cache
 def model(kind: str = "ours") -> HookedTransformer:
-    """Three layers of large random weights; "rotary" is of another architecture than this package builds."""
+    """Three layers of large random weights; the others are of architectures that this package does not build."""
     if kind == "ours":
         built = build_model(tiny_spec(n_layers=3), seed=0)
     else:
@@ -29,7 +29,11 @@ def model(kind: str = "ours") -> HookedTransformer:
         kinds: dict[str, Any] = {"positional_embedding_type": "rotary", "normalization_type": "RMS", "act_fn": "silu"}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            built = HookedTransformer(HookedTransformerConfig(**shape, **kinds, rotary_dim=4, gated_mlp=True, seed=0))
+            if kind == "rotary":
+                kinds |= {"rotary_dim": 4, "gated_mlp": True}
+            else:
+                kinds |= {"positional_embedding_type": "standard", "attention_dir": kind}
+            built = HookedTransformer(HookedTransformerConfig(**shape, **kinds, seed=0))
     scramble(built)
     return built.eval()
 
