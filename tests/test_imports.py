@@ -13,7 +13,7 @@ FLOORS = [
     {"othello"},
     {"languages", "plots"},
     {"corpus", "parquet"},
-    {"models", "activations", "legality", "lens"},
+    {"models", "activations", "attention", "legality", "lens"},
     {"probes", "similarity", "interventions"},
     {"alignment", "patching", "structure"},
     {"transfer"},
@@ -22,7 +22,7 @@ FLOORS = [
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # inside a floor, who may know whom
 BESIDE = {("activations", "models"), ("legality", "models"), ("lens", "models"), ("lens", "activations")}
-BESIDE |= {("interventions", "probes")}
+BESIDE |= {("interventions", "probes"), ("attention", "models"), ("attention", "activations")}
 WITHOUT_TORCH = {"othello", "languages", "plots", "corpus", "parquet"}
 
 

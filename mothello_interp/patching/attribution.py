@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from mothello_interp.activations import hook_name
-from mothello_interp.patching.grid import Metric, cached, check_hook, check_tokens
+from mothello_interp.patching.grid import check_hook, check_tokens
+from mothello_interp.patching.reading import Metric, cached
 
 
 def attribution_grid(

@@ -13,7 +13,7 @@ from mothello_interp.legality import Run, continuation_probabilities
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games
 from mothello_interp.patching.attribution import slopes
-from mothello_interp.patching.grid import Reading, cached, run_patched
+from mothello_interp.patching.reading import Reading, cached, run_patched
 
 Mass = Literal["word", "first"]
 _GAMES = 32  # in one batch

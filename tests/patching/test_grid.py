@@ -10,7 +10,7 @@ import torch
 from transformer_lens import HookedTransformer
 from transformer_lens import patching as reference
 
-from mothello_interp.patching import grid, patch_grid, patch_heads, patch_heads_everywhere
+from mothello_interp.patching import patch_grid, patch_heads, patch_heads_everywhere, reading
 from tests.patching.cases import (
     LENGTH,
     every_hook,
@@ -103,7 +103,7 @@ def test_cells_are_the_same_however_many_run_together(hook: str, rows: int, monk
     """One cell a pass, then two, three and four, with a smaller last pass."""
     clean, corrupted = two_texts(model())
     expected = patched_one_by_one(model(), clean, corrupted, per_example, hook)
-    monkeypatch.setattr(grid, "_ROWS", rows)
+    monkeypatch.setattr(reading, "_ROWS", rows)
     torch.testing.assert_close(patch_grid(model(), clean, corrupted, per_example, hook), expected, atol=1e-5, rtol=0)
 
 
@@ -224,7 +224,7 @@ def test_whole_heads_are_those_of_transformer_lens(kind: str) -> None:
 def test_heads_are_the_same_however_many_run_together(patch: Any, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     clean, corrupted = two_texts(model())
     expected = patch(model(), clean, corrupted, per_example)
-    monkeypatch.setattr(grid, "_ROWS", rows)
+    monkeypatch.setattr(reading, "_ROWS", rows)
     found = patch(model(), clean, corrupted, per_example)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
     torch.testing.assert_close(found.mean(-1), patch(model(), clean, corrupted, overall), atol=1e-5, rtol=0)

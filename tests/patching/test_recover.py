@@ -18,8 +18,8 @@ from mothello_interp.patching import (
     attribution_grid,
     attribution_heads,
     fit_maps,
-    grid,
     minimal_pairs,
+    reading,
     recovery,
 )
 from mothello_interp.patching import pairs as pairs_module
@@ -230,7 +230,7 @@ def test_recovery_follows_its_seed() -> None:
 def test_recovery_is_the_same_however_many_cells_run_together(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint, pairs = sharp(), pairs_of(4)
     expected = recovery(checkpoint, pairs, base=0, donor=1, resamples=50)
-    monkeypatch.setattr(grid, "_ROWS", rows)
+    monkeypatch.setattr(reading, "_ROWS", rows)
     found = recovery(checkpoint, pairs, base=0, donor=1, resamples=50)
     pd.testing.assert_frame_equal(found, expected, atol=1e-4, rtol=0)
 
