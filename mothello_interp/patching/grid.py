@@ -32,6 +32,14 @@ def patch_grid(
 
     Raises:
         ValueError: for tokens of different shapes, or an unknown hook.
+
+    Examples:
+        >>> from mothello_interp import load, random_games
+        >>> m = load("mini/atomic-atomic-anchors4")
+        >>> clean, corrupted = m.tokens(random_games(2, board=6, seed=0), language=0).split(1)
+        >>> grid = patch_grid(m.model, clean[:, :8], corrupted[:, :8], lambda logits: logits[0, -1, 5])
+        >>> grid.shape  # [layer pos]
+        torch.Size([4, 8])
     """
     check_tokens(clean_tokens, corrupted_tokens)
     check_hook(hook)

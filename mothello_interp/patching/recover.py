@@ -59,6 +59,15 @@ def recovery(
     Raises:
         ValueError: for fewer than two pairs; if every pair was dropped: the model tells none of them apart; for an
             unknown hook, maps of other languages, or an estimate of words of several tokens.
+
+    Examples:
+        >>> from mothello_interp import load, minimal_pairs, random_games
+        >>> m = load("mini/atomic-atomic-anchors4")
+        >>> pairs = minimal_pairs(random_games(200, board=6, seed=0), 20, seed=0)
+        >>> table = recovery(m, pairs, base=0, donor=1, resamples=100)
+        >>> after = table[table.offset == 2]  # at the last move, where the prediction is made
+        >>> dict(zip(after["layer"], after["recovery"] > after["zero"] + 0.1))
+        {-1: False, 0: True, 1: True, 2: True}
     """
     if len(pairs) < 2:
         raise ValueError(f"{len(pairs)} pairs: recovery needs two or more, since another pair's state is its zero")

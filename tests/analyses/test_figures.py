@@ -34,12 +34,14 @@ SETTINGS: dict[str, dict[str, int]] = {
     "cosine": {"_GAMES": 40},
     "emergence": {"_SIMILAR": 320, "_PERMUTATIONS": 3},
     "four_languages": {},
+    "heads": {"_PAIRS": 6, "_GAMES": 8, "_MOVES": 6},
     "interventions": {"_FIT": 30, "_BOARDS": 12},
     "legality": {"_GAMES": 40},
+    "lens": {"_FIT": 40, "_SCORE": 6, "_ATTRIBUTE": 4, "_EPOCHS": 1},
     "many_languages": {},
     "mixtures": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20, "_RESAMPLES": 9},
     "moves": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20},
-    "patching": {"_PAIRS": 12},
+    "patching": {"_PAIRS": 8, "_GAMES": 36, "_FIT": 10},
     "realgames": {"_GAMES": 20, "_CHOOSE": 10},
     "seeds": {},
     "sharing": {"_NEAR": 0},
@@ -47,6 +49,7 @@ SETTINGS: dict[str, dict[str, int]] = {
     "structure": {"_FIT": 80, "_SCORE": 20},
     "symmetry": {"_FIT": 40, "_SCORE": 20, "_PAIRS": 12},
     "transfer": {},
+    "transplant": {"_FIT": 40, "_SCORE": 20, "_GAMES": 40},
 }
 TRANSFER = ["top1", "top1_any", "mass_own", "mass_source", "alignment", "low", "high", "floor", "ceiling"]
 RESULTS = {
@@ -55,11 +58,13 @@ RESULTS = {
     "cosine": ["distance", "low", "high", "null"],
     "emergence": ["legal", "normalised", "normalised_low", "normalised_high", "best", "cka", "retrieval"],
     "four_languages": TRANSFER,
+    "heads": ["recovery", "low", "high", "zero", "estimate", "overlap", "weight"],
     "interventions": ["errors", "low", "high", "null", "unedited"],
     "legality": ["top1", "legal_mass", "guess"],
+    "lens": ["mass", "low", "high", "legal_mass", "entropy", "kl", "kl_low", "kl_high", "value"],
     "many_languages": ["accuracy", "predicted", "floor", "guess"],
     "moves": ["accuracy", "guess", "predicted", "floor", "ceiling"],
-    "patching": ["recovery", "low", "high", "zero"],
+    "patching": ["recovery", "low", "high", "zero", "legal_mass", "ceiling", "mass", "donor_words"],
     "mixtures": ["first", "second", "low", "high", "first_null", "agreed", "agreed_null", "margin"],
     "realgames": ["top1", "accuracy", "floor", "ceiling"],
     "sharing": ["best", "normalised", "not_identity"],
@@ -78,6 +83,7 @@ RESULTS = {
         "zero",
     ],
     "transfer": TRANSFER,
+    "transplant": ["mass", "low", "high", "zero", "kept", "unpatched", "donor_words"],
 }
 every_analysis = pytest.mark.parametrize("name", find())
 
@@ -92,7 +98,7 @@ def labels_of(name: str) -> dict[str, str]:
         return LABELS | {regime: regime for regime in list(module_of(name)._TRANSFER.values())[:2]}
     if name == "sharing":
         return {regime: regime for regime in list(module_of(name)._MODELS.values())}
-    if name == "emergence":
+    if name in ("emergence", "transplant"):
         return {regime: LABELS.get(regime, regime) for regime in module_of(name)._MODELS.values()}
     if name in ("many_languages", "mixtures", "seeds", "symmetry"):
         return {regime: regime for regime in module_of(name)._MODELS.values()}
@@ -109,7 +115,9 @@ def measure(name: str) -> pd.DataFrame:
         return step_by_step(name)
     if name == "realgames":
         return on_real_games()
-    checkpoint = load(REGIMES["anchors"]) if name in ("patching", "symmetry") else tiny_checkpoint()
+    checkpoint = (
+        load(REGIMES["anchors"]) if name in ("heads", "patching", "symmetry", "transplant") else tiny_checkpoint()
+    )
     with pytest.MonkeyPatch.context() as patch:
         for setting, value in SETTINGS[name].items():
             patch.setattr(module_of(name), setting, value)
@@ -277,7 +285,7 @@ def test_drawing_leaves_the_table_as_it_is(name: str) -> None:
     pd.testing.assert_frame_equal(table, table_of(name))
 
 
-@pytest.mark.parametrize("name", ["anchors", "cka", "legality", "moves", "patching", "transfer"])
+@pytest.mark.parametrize("name", ["anchors", "cka", "legality", "lens", "moves", "patching", "transfer"])
 def test_panels_are_titled_by_their_regime(name: str) -> None:
     """In the order of the table, which is that of the regimes."""
     titles = [note.text for note in module_of(name).figure(table_of(name)).layout.annotations]
@@ -291,8 +299,7 @@ def test_the_legend_names_everything_once(name: str) -> None:
     figure = module_of(name).figure(table_of(name))
     named = [trace.name for trace in figure.data if trace.showlegend]
     assert len(named) == len(set(named))
-    if name != "patching":
-        assert set(named) == {trace.name for trace in figure.data if trace.name}
+    assert set(named) == {trace.name for trace in figure.data if trace.name}
 
 
 def test_anchors_draws_its_table() -> None:
@@ -531,37 +538,169 @@ def test_the_headline_of_moves() -> None:
 
 
 def test_patching_draws_its_table() -> None:
-    """Ceiling, other language and zero below each other, both directions averaged, on one scale."""
+    """Three grids on one scale, then curves by the donor's state; both directions averaged."""
     table, figure = table_of("patching"), module_of("patching").figure(table_of("patching"))
-    assert len(figure.data) == 9
     for column, regime in enumerate(REGIMES, 1):
         here = table[(table["regime"] == regime) & (table["seed"] == 0)]
-        own, cross = here[here["base"] == here["donor"]], here[here["base"] != here["donor"]]
+        pairs = here[here["part"] == "pairs"]
+        own, cross = pairs[pairs["base"] == pairs["donor"]], pairs[pairs["base"] != pairs["donor"]]
         for row, (rows, value) in enumerate(((own, "recovery"), (cross, "recovery"), (cross, "zero"))):
-            panel = 3 * row + column
-            (drawn,) = [trace for trace in figure.data if trace.xaxis == ("x" if panel == 1 else f"x{panel}")]
-            expected = rows.groupby(["layer", "offset"])[value].mean()
-            assert (list(drawn.y), list(drawn.x)) == ([-1, 0, 1, 2], [-1, 0, 1, 2])
-            for layer in range(4):
-                equal(drawn.z[layer], expected.loc[layer - 1])
+            drawn = heatmap(figure, 3 * row + column)
+            expected = rows.groupby(["offset", "layer"])[value].mean()
+            assert (list(drawn.x), list(drawn.y)) == ([-1, 0, 1, 2], [-1, 0, 1, 2])
+            for offset in range(4):
+                equal(drawn.z[offset], expected.loc[offset - 1])
             assert (drawn.zmin, drawn.zmax, drawn.zmid) == (-1, 1, 0)
-    assert list(figure.layout.yaxis.ticktext) == ["emb", "0", "1", "2"]
+        for row, (part, mass) in enumerate((("interchange", "legal_mass"), ("transplant", "mass")), 3):
+            asked, panel = here[here["part"] == part], 3 * row + column
+            for state in ("as it is", "shifted", "turned", "turned, re-paired"):
+                means = asked[asked["state"] == state].groupby("layer")[mass].mean()
+                equal(curve(figure, f"other language, {state}", panel=panel).y, means)
+            plain = asked[asked["state"] == "as it is"].groupby("layer")
+            equal(curve(figure, "another game's state", panel=panel).y, plain["zero"].mean())
+            ceiling = (
+                plain["ceiling"] if part == "interchange" else asked[asked["state"] == "own"].groupby("layer")["mass"]
+            )
+            equal(curve(figure, "own state", panel=panel).y, ceiling.mean())
+        equal(curve(figure, "as it is, in the donor's words", panel=12 + column).y, plain["donor_words"].mean())
+    assert list(figure.layout.xaxis13.ticktext) == ["emb", "0", "1", "2", "3"]
 
 
 def test_the_headline_of_patching() -> None:
-    """At the last shared move: the share of the way from the zero to the ceiling."""
+    """Pairs at the last shared move: the share of the way from the zero to the ceiling; and the masses of all layers."""
     table = table_of("patching")
     headline = module_of("patching").headline(table)
-    assert set(headline["layer"]) == {0, 1, 2}
+    assert set(headline["layer"]) == {0, 1, 2, 3}
     row = headline.query("layer == 1 and seed == 3").set_index("regime").loc[LABELS["unified"]]
-    here = table[(table["regime"] == "unified") & (table["seed"] == 3) & (table["layer"] == 1) & (table["offset"] == 2)]
+    at = table[(table["regime"] == "unified") & (table["seed"] == 3) & (table["layer"] == 1)]
+    here = at[(at["part"] == "pairs") & (at["offset"] == 2)]
     own, cross = here[here["base"] == here["donor"]], here[here["base"] != here["donor"]]
     assert (len(own), len(cross)) == (2, 2)
     zero = cross["zero"].mean()
-    assert row["other language"] == pytest.approx(cross["recovery"].mean())
+    assert row["recovery"] == pytest.approx(cross["recovery"].mean())
     assert row["another game"] == pytest.approx(zero)
     assert row["share"] == pytest.approx((cross["recovery"].mean() - zero) / (own["recovery"].mean() - zero))
     assert (row["low"], row["high"]) == (cross["low"].min(), cross["high"].max())
+    same, other = (at[(at["part"] == part) & (at["state"] == "turned")] for part in ("interchange", "transplant"))
+    assert row["interchange: turned"] == pytest.approx(same["legal_mass"].mean())
+    assert row["transplant: turned"] == pytest.approx(other["mass"].mean())
+    assert row["transplant: own"] == pytest.approx(at[at["state"] == "own"]["mass"].mean())
+
+
+def test_heads_draws_its_table() -> None:
+    """Heads at the last shared move, the estimate against every cell, the overlap, and one head's pattern twice."""
+    table, figure = table_of("heads"), module_of("heads").figure(table_of("heads"))
+    for column, regime in enumerate(REGIMES, 1):
+        here = table[(table["regime"] == regime) & (table["seed"] == 0)]
+        pairs = here[here["part"] == "pairs"]
+        across = pairs["base"] != pairs["donor"]
+        ends = pairs[(pairs["place"] == "z") & (pairs["offset"] == 2)]
+        for row, (rows, value) in enumerate(
+            ((ends[~across], "recovery"), (ends[across], "recovery"), (ends[across], "zero"))
+        ):
+            expected = rows.groupby(["layer", "head"])[value].mean().unstack()
+            equal(heatmap(figure, 3 * row + column).z, expected)
+        drawn = curve(figure, "MLP", panel=9 + column)
+        rows = pairs[across & (pairs["place"] == "mlp_out")].sort_values("recovery")
+        equal(drawn.x, rows["recovery"])
+        equal(drawn.y, rows["estimate"])
+        overlap = here[here["part"] == "overlap"]
+        equal(curve(figure, "same game", panel=12 + column).y, overlap["overlap"])
+        equal(curve(figure, "another game", panel=12 + column).y, overlap["zero"])
+        pattern = here[here["part"] == "pattern"]
+        for row, language in enumerate(pattern["language"].unique(), 5):
+            cells = pattern[pattern["language"] == language].pivot(index="move", columns="other_move", values="weight")
+            equal(heatmap(figure, 3 * row + column).z, cells)
+
+
+def test_the_headline_of_heads() -> None:
+    """The head that carries most in its own language; the correlations between languages."""
+    table = table_of("heads")
+    row = module_of("heads").headline(table).query("seed == 0").set_index("regime").loc[LABELS["naive"]]
+    here = table[(table["regime"] == "naive") & (table["seed"] == 0)]
+    pairs = here[here["part"] == "pairs"]
+    ends = pairs[(pairs["place"] == "z") & (pairs["offset"] == 2)].assign(
+        name=lambda t: t["layer"].map("L{:.0f}H".format)
+    )
+    ends["name"] += ends["head"].map("{:.0f}".format)
+    own = ends[ends["base"] == ends["donor"]].groupby("name")["recovery"].mean()
+    cross = ends[ends["base"] != ends["donor"]].groupby("name")["recovery"].mean()
+    assert (row["head"], row["own language"]) == (own.idxmax(), pytest.approx(own.max()))
+    assert row["other language"] == pytest.approx(cross[str(own.idxmax())])
+    mlps = pairs[(pairs["place"] == "mlp_out") & (pairs["base"] != pairs["donor"])]
+    assert row["r, MLP"] == pytest.approx(mlps["recovery"].corr(mlps["estimate"]))
+    assert row["attention shared"] == pytest.approx(here["overlap"][here["part"] == "overlap"].mean())
+
+
+def test_lens_draws_its_table() -> None:
+    """Masses summed over answers, languages averaged; components in their order."""
+    table, figure = table_of("lens"), module_of("lens").figure(table_of("lens"))
+    for column, regime in enumerate(REGIMES, 1):
+        here = table[(table["regime"] == regime) & (table["seed"] == 0)]
+        for kind, called in (("identity", "logit lens"), ("affine", "tuned lens")):
+            lens = here[(here["part"] == "lens") & (here["kind"] == kind)]
+            own = lens[lens["speaks"].astype(bool)].groupby("layer")
+            equal(curve(figure, f"its own language, {called}", panel=column).y, own["mass"].mean())
+            anchors = lens[lens["answer"] == -1].groupby("layer")["mass"].mean()
+            equal(curve(figure, f"anchors, {called}", panel=column).y, anchors)
+            legal = lens.groupby(["language", "layer"])["legal_mass"].sum().groupby("layer").mean()
+            equal(curve(figure, f"legal in any words, {called}", panel=3 + column).y, legal)
+            equal(curve(figure, f"KL from the answer, {called}", panel=6 + column).y, own["kl"].mean())
+            equal(curve(figure, f"entropy, {called}", panel=6 + column).y, own["entropy"].mean())
+        for row, contrast in ((3, "move"), (4, "language")):
+            direct = here[(here["part"] == "direct") & (here["contrast"] == contrast)]
+            for part, label in (("head", "heads"), ("mlp", "MLPs")):
+                means = direct[direct["part_of"] == part].groupby("place")["value"].mean()
+                drawn = curve(figure, label, panel=3 * row + column)
+                equal(drawn.x, means.index)
+                equal(drawn.y, means)
+    row = module_of("lens").headline(table).query("seed == 3 and layer == '0' and lens == 'bias'").set_index("regime")
+    here = table.query("regime == 'unified' and seed == 3 and layer == 0")
+    lens = here[here["kind"] == "bias"]
+    assert row.loc[LABELS["unified"], "own language"] == pytest.approx(lens[lens["speaks"] == True]["mass"].mean())  # noqa: E712
+    wrote = here[(here["part"] == "direct") & (here["contrast"] == "move")].groupby("component")["value"].mean().sum()
+    assert row.loc[LABELS["unified"], "to moves, this block"] == pytest.approx(wrote)
+
+
+def test_transplant_draws_its_table() -> None:
+    """The image that the probes named is thick, if it is raised."""
+    table = table_of("transplant").assign(named="diagonal")
+    table["normalised"] = np.where(table["regime"] == "naive", 0.1, 0.5)
+    figure = module_of("transplant").figure(table)
+    for panel, regime in enumerate(labels_of("transplant"), 1):
+        here = table[(table["regime"] == regime) & (table["seed"] == 0)]
+        across = here[here["base"] != here["donor"]].sort_values("layer")
+        axis = {"5 naive languages": 1, "anchors": 2, "naive": 3}[regime]
+        assert axis == panel
+        equal(
+            curve(figure, "own language", panel=panel).y,
+            here[here["base"] == here["donor"]].sort_values("layer")["mass"],
+        )
+        for name in SYMMETRIES:
+            drawn = curve(figure, name.replace("_", " "), panel=panel)
+            equal(drawn.y, across[across["symmetry"] == name]["mass"])
+            assert (drawn.line.width == 5) == (name == "diagonal" and regime != "naive")
+            assert drawn.line.color == COLOURS[name]
+        equal(curve(figure, "a third game's moves", panel=panel).y, across[across["symmetry"] == "identity"]["zero"])
+    row = module_of("transplant").headline(table).query("seed == 3").set_index("regime").loc["5 naive languages"]
+    at = table.query("regime == '5 naive languages' and seed == 3 and layer == 0 and base != donor").set_index(
+        "symmetry"
+    )
+    assert (row["the probes name"], row["mass"]) == ("diagonal", at.loc["diagonal", "mass"])
+    assert row["highest of the others"] == at.drop("diagonal")["mass"].max()
+    assert row["most legal"] == str(at["mass"].idxmax()).replace("_", " ")
+
+
+def test_the_maps_are_those_of_symmetry() -> None:
+    """Stored rows: the image named for a pair is the one that the analysis `symmetry` found, at the same layer."""
+    tables = [pd.read_csv(_models.TABLES / f"{name}.csv") for name in ("transplant", "symmetry")]
+    there = tables[1].query("part == 'pairs' and layer == 0 and candidates == 4 and weights == 'trained'")
+    found = {(model, seed, source, target): symmetry for model, seed, source, target, symmetry in
+             there[["model", "seed", "source", "target", "symmetry"]].itertuples(index=False)}  # fmt: skip
+    pairs = tables[0][tables[0]["base"] != tables[0]["donor"]].drop_duplicates(["model", "seed", "donor"])
+    assert len(pairs) >= 8
+    for row in pairs.to_dict("records"):
+        assert found[row["model"], row["seed"], row["base"], row["donor"]] == row["named"]
 
 
 def test_transfer_draws_its_table() -> None:
