@@ -595,9 +595,8 @@ def test_heads_draws_its_table() -> None:
         pairs = here[here["part"] == "pairs"]
         across = pairs["base"] != pairs["donor"]
         ends = pairs[(pairs["place"] == "z") & (pairs["offset"] == 2)]
-        for row, (rows, value) in enumerate(
-            ((ends[~across], "recovery"), (ends[across], "recovery"), (ends[across], "zero"))
-        ):
+        own = ends["base"] == ends["donor"]
+        for row, (rows, value) in enumerate(((ends[own], "recovery"), (ends[~own], "recovery"), (ends[~own], "zero"))):
             expected = rows.groupby(["layer", "head"])[value].mean().unstack()
             equal(heatmap(figure, 3 * row + column).z, expected)
         drawn = curve(figure, "MLP", panel=9 + column)
