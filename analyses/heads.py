@@ -13,8 +13,11 @@ What is seen: with anchors and under a unified output every head does with the o
 own, and attends to the same moves (overlap above 0.9, another game's about 0.7); naive heads attend alike only as far as the
 position goes. No single head carries the move: what the heads of layer 0 give back, another game's output gives back nearly
 as well, by wiping out the corrupted move. The gradient ranks cells fairly (r of 0.5 to 0.9 by kind of cell, in the summary)
-and is far too small where effects are large. It would be wrong if heads agreed no more than another game's pattern does
-(crosses), or if several heads did together what none does alone: the shares of single heads need not add up.
+and is far too small where effects are large.
+
+What could fool it: heads that look at positions, whatever the game (the crosses: it would be wrong if heads agreed no more
+than that), an output that only wipes out the corrupted move (the zero, another game's), and heads that do together what none
+does alone: shares of single heads need not add up.
 """
 
 from typing import Any

@@ -12,10 +12,11 @@ means over both languages.
 What is seen: the naive model's states speak the language to answer in from layer 0 on; with four anchors they waver between
 the languages up to layer 1 and turn at layers 2 and 3, where the MLPs write the language and where patched states stop being
 exchangeable (`patching`); a tuned lens reads the language off layer 0 already, so it is known there but not yet said. Under a
-unified output there is one language to answer in, and legal moves come at the same depth as elsewhere. It would be wrong if a
-translator could know more than the model (it is fitted to the model's answers alone, on other games; a shift without a turn,
-`bias`, is in the summary), or if an early answer were the common prior over moves (the embeddings, which know one move, show
-what that gives).
+unified output there is one language to answer in, and legal moves come at the same depth as elsewhere.
+
+What could fool it: a translator that knows more than the model (it is fitted to the model's answers alone, on other games; a
+shift without a turn, `bias`, is in the summary), and an early answer that is the common prior over moves (the embeddings,
+which know one move, show what that gives).
 """
 
 from typing import Any

@@ -12,8 +12,10 @@ What is seen: at layer 0, named beforehand, the image that the probes named beco
 pairs of two seeds (by chance 2), each time beyond its 95% interval, and in the eighth it ties with the plain board. It
 reaches about two thirds of B's own state, since five naive languages share only in part; from layers 1 and 2 on the model
 answers in A's words. Two naive languages (last panel), which probes relate by no image, show none; four anchors show the
-plain board. It would be wrong if images that the probes did not name rose as much (early boards equal their images, so all
-rise a little), or if the moves of a third game did.
+plain board.
+
+What could fool it: early boards, which equal their images, so that all rise a little (it would be wrong if images that the
+probes did not name rose as much), and moves that are legal in most games (a third game's).
 """
 
 from typing import Any
