@@ -63,7 +63,11 @@ def _repeated(counts: Mapping[str, Any]) -> list[str]:
 class World(Strict):
     """What the games are and how they are written: the arguments of `Mothello`.
 
-    `languages = { atomic = 20 }` is short for a list of twenty.
+    Attributes:
+        board: side of the board, 4, 6 or 8.
+        languages: each a name, a table with a type, or a `Language`; `{ atomic = 20 }` is short for a list of twenty.
+        anchors: squares that all input languages write alike, or groups of languages by square.
+        unified_output: whether games are continued in the first language, whatever the one they are read in.
     """
 
     board: int = 8
@@ -95,7 +99,15 @@ class World(Strict):
 
 
 class Architecture(Strict):
-    """The transformer. `d_mlp` is 4 * d_model by default; `initializer_range` is the scale of the initial weights."""
+    """The transformer.
+
+    Attributes:
+        n_layers: blocks.
+        d_model: width of the residual stream.
+        n_heads: attention heads of a block; they share d_model evenly.
+        d_mlp: hidden width of an MLP, 4 * d_model by default.
+        initializer_range: standard deviation of the initial weights.
+    """
 
     n_layers: int = Field(gt=0)
     d_model: int = Field(gt=0)
