@@ -1,4 +1,4 @@
-"""A naive language's board, put into another's run: which moves become legal, the donor's or their mirror images?
+"""A naive language's board in another's run: which moves become legal, the donor's or their mirror images?
 
 Naive languages that share a board share it up to a symmetry (`symmetry`): the model holds a game in language A as it would
 hold its mirror image in language B. If the model also *uses* the board so, then A's state, put into a run in B, must make
