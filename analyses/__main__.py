@@ -103,7 +103,7 @@ def _run(names: list[str], out: Path, inputs: dict[str, Any], **zoo: Any) -> Non
             continue
         console.print(f"  {time.perf_counter() - began:.0f} s")
     if not _runner.has_browser():
-        console.print("No Chrome or Chromium found, so no PNG and SVG: install one, or run `plotly_get_chrome`.")
+        console.print("No Chrome or Chromium found, so no PNG, SVG and PDF: install one, or run `plotly_get_chrome`.")
     console.print(f"Open {write_report(out, Zoo(**zoo))}")
 
 

@@ -47,7 +47,7 @@ Plotly.newPlot("figure-{name}", f.data, f.layout, {{responsive: true, displaylog
 <div class="table">{headline}</div>
 <p class="files">Regenerate: <code>python -m analyses {name}</code>. Files: {files}.{stored}</p>
 </section>"""
-_KINDS = ("csv", "html", "png", "svg")
+_KINDS = ("csv", "html", "png", "svg", "pdf")
 
 
 def section(analysis: Analysis, out: Path, *, title: str = "", text: str = "") -> str:

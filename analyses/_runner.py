@@ -1,4 +1,4 @@
-"""Find the analyses, run them, and write what they give: CSV, interactive HTML, PNG and SVG."""
+"""Find the analyses, run them, and write what they give: CSV, interactive HTML, PNG, SVG and PDF."""
 
 import ast
 import importlib
@@ -60,9 +60,9 @@ def run(
     (out / f"{analysis.name}.json").write_text(figure.to_json(), encoding="utf-8")
     written = f"{analysis.name}: csv, html"
     if has_browser():
-        for kind in ("png", "svg"):
+        for kind in ("png", "svg", "pdf"):
             figure.write_image(out / f"{analysis.name}.{kind}", width=_STATIC_WIDTH, scale=_SCALE)
-        written += ", png, svg"
+        written += ", png, svg, pdf"
     console.print(written)
 
 

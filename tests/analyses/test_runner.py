@@ -562,4 +562,4 @@ def test_what_a_run_draws_with_a_browser(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(_runner, "has_browser", lambda: True)
     monkeypatch.setattr(go.Figure, "write_image", write_image)
     _runner.run(made(monkeypatch), tmp_path, Console(quiet=True))
-    assert drawn == ["moves.png", "moves.svg"]
+    assert drawn == ["moves.png", "moves.svg", "moves.pdf"]

@@ -29,16 +29,21 @@ _STARTING = 120_000  # milliseconds for a kernel to start and import torch, on a
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """The notebook with its kernel idle and nothing run."""
-    with notebook(tmp_path_factory.mktemp("lab"), [QUICKSTART, ASK]) as address, sync_api.sync_playwright() as driver:
+def browser() -> Iterator[Any]:
+    """The one browser of these tests: Playwright's synchronous driver runs once a process."""
+    with sync_api.sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1500, "height": 1500})
-        page.set_default_timeout(10_000)
-        page.goto(address)
-        page.get_by_text("| Idle").wait_for(timeout=_STARTING)
-        yield page
+        yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def page(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The notebook with its kernel idle and nothing run."""
+    with notebook(tmp_path_factory.mktemp("lab"), [QUICKSTART, ASK]) as address:
+        page = opened(browser, address)
+        yield page
+        page.close()
 
 
 @pytest.fixture
@@ -56,6 +61,15 @@ def reader() -> Reader:
     reader = Reader(load("mini/atomic-atomic-anchors4"))
     reader.fit()
     return reader
+
+
+def opened(browser: Any, address: str) -> Any:
+    """The page at this address when its kernel is idle."""
+    page = browser.new_page(viewport={"width": 1500, "height": 1500})
+    page.set_default_timeout(10_000)
+    page.goto(address)
+    page.get_by_text("| Idle").wait_for(timeout=_STARTING)
+    return page
 
 
 def run_cell(page: Any, place: int) -> None:
@@ -181,15 +195,12 @@ def test_light_and_dark(explorer: Any, tmp_path: Path) -> None:
     np.testing.assert_array_equal(picture(explorer, tmp_path / "light.png"), light)
 
 
-def test_the_quickstart_notebook(tmp_path: Path) -> None:
+def test_the_quickstart_notebook(browser: Any, tmp_path: Path) -> None:
     """Run from the menu, without an error; three moves in the explorer at its end."""
     written = nbformat.read(ROOT / "notebooks" / "01_quickstart.ipynb", as_version=4)
     cells = [cell.source for cell in written.cells if cell.cell_type == "code"]
-    with notebook(tmp_path, cells) as address, sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1500, "height": 1500})
-        page.goto(address)
-        page.get_by_text("| Idle").wait_for(timeout=_STARTING)
+    with notebook(tmp_path, cells) as address:
+        page = opened(browser, address)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.locator(".lm-Menu-itemLabel").get_by_text("Run All Cells", exact=True).click()
         explorer = page.locator(".mothello-explorer")
@@ -199,10 +210,10 @@ def test_the_quickstart_notebook(tmp_path: Path) -> None:
             name = legal.get_attribute("aria-label")[:2]
             legal.click()
             played = square(explorer, "Board", name)
-            sync_api.expect(played).to_have_attribute("aria-label", re.compile("played last"), timeout=10_000)
+            sync_api.expect(played).to_have_attribute("aria-label", re.compile("played last"))
         assert page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count() == 0
         page.screenshot(path=tmp_path / "quickstart.png")
-        browser.close()
+        page.close()
 
 
 def set_theme(page: Any, name: str) -> None:
