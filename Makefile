@@ -20,10 +20,13 @@ figures: $(READY)  ## every figure and table, from the bundled checkpoints, into
 lab: $(READY)  ## JupyterLab on the notebooks
 	$(BIN)/python -m jupyterlab notebooks
 
-docs: $(READY)  ## the documentation, into site/; open site/index.html
-	$(BIN)/python -m docs.write_pages build/docs
+docs: $(patsubst %,build/%,$(wildcard notebooks/*.ipynb))  ## the documentation, into site/; open site/index.html
+	$(BIN)/python -m docs.write_pages build/docs build/notebooks
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/mkdocs.yml
 	@echo Open site/index.html
+
+build/notebooks/%.ipynb: notebooks/%.ipynb $(READY)
+	$(BIN)/python -m nbconvert --log-level WARN --to notebook --execute --output-dir $(@D) $<
 
 test: $(READY)  ## the quick tests
 	$(BIN)/python -m pytest

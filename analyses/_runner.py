@@ -11,7 +11,6 @@ from typing import Any
 from rich.console import Console
 
 HERE = Path(__file__).parent
-_STATIC_WIDTH, _SCALE = 1100, 2
 
 
 @dataclass(frozen=True)
@@ -60,8 +59,10 @@ def run(
     (out / f"{analysis.name}.json").write_text(figure.to_json(), encoding="utf-8")
     written = f"{analysis.name}: csv, html"
     if has_browser():
+        from mothello_interp.plots import write_image
+
         for kind in ("png", "svg", "pdf"):
-            figure.write_image(out / f"{analysis.name}.{kind}", width=_STATIC_WIDTH, scale=_SCALE)
+            write_image(figure, out / f"{analysis.name}.{kind}")
         written += ", png, svg, pdf"
     console.print(written)
 

@@ -79,7 +79,7 @@ def _title(pair: pd.DataFrame) -> str:
     """The model, the pair and its maps."""
     one = pair.iloc[0]
     maps = f"{one['best']}, {one['runner_up']}".replace("_", " ")
-    return f"{one['regime']}, seed {one['seed']}: {one['source']} to {one['target']}<br>{maps}"
+    return f"{one['regime']}<br>seed {one['seed']}: {one['source']} to {one['target']}<br>{maps}"
 
 
 def _board(drawing: go.Figure, pair: pd.DataFrame, row: int, column: int) -> None:

@@ -94,7 +94,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
     """A row of three panels a regime: illegal moves; probe accuracy at home and abroad; share of the way to the ceiling."""
     regimes = list(dict.fromkeys(table["regime"]))
     titles = [
-        ["share of illegal next moves", f"{LABELS[regime]}: probe accuracy", "alignment, floor (0) to ceiling (1)"]
+        ["share of illegal next moves", f"{LABELS[regime]}: probe accuracy", "alignment (0 floor, 1 ceiling)"]
         for regime in regimes
     ]
     drawing = panel_grid(titles, x="move (from 0)", y="", shared=False)

@@ -85,7 +85,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
     panels = [here[(here["regime"] == regime) & (here["weights"] == "trained")] for regime in regimes]
     random = here[(here["regime"] == regimes[0]) & (here["weights"] == "random")]
     titles = [*(LABELS.get(regime, regime) for regime in regimes), "random weights"]
-    drawing = panel_grid([titles], x="layer", y="")
+    drawing = panel_grid([titles], x="layer", y="", widths=[3] * len(panels) + [1])  # one layer of random weights
     place = {name: index for index, name in enumerate(_ORDER)}
     for column, cells in enumerate([*panels, random], 1):
         cells = cells.assign(place=cells["measure"].map(place), label=_labels(cells))

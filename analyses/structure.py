@@ -21,7 +21,7 @@ from analyses._models import BUNDLED, LABELS, Zoo, over_models
 from mothello_interp import Checkpoint, random_games
 from mothello_interp.activations import Activations, collect
 from mothello_interp.alignment import align_on
-from mothello_interp.plots import COLOURS, add_curve, layer_name, panel_grid
+from mothello_interp.plots import COLOURS, add_curve, layer_axis, panel_grid
 from mothello_interp.probes import fit_probes_on
 from mothello_interp.structure import fit_centring, fit_projection, fit_rotation, language_identity
 
@@ -115,7 +115,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
             add_curve(drawing, curve, y="normalised", name=change, colour=COLOURS[colour or regime], dash=dash, width=width,
                       row=2, **shared)  # fmt: skip
     layers = sorted(table["layer"].unique())
-    drawing.update_xaxes(tickvals=layers, ticktext=[layer_name(layer) for layer in layers])
+    layer_axis(drawing, layers)
     drawing.update_yaxes(range=[0.4, 1.02], row=1)
     return drawing.update_yaxes(range=[-0.1, 1.05], row=2)
 

@@ -161,7 +161,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
     ]
     rows = -(-len(models) // _WIDTH)
     titles = [f"{regime}<br>seed {seed}" for regime, seed in models] + [""] * (rows * _WIDTH - len(models))
-    titles += [f"{regime}, seed {seed}" for regime, seed in curves] + [""] * (_WIDTH - len(curves))
+    titles += [f"{regime}<br>seed {seed}" for regime, seed in curves] + [""] * (_WIDTH - len(curves))
     grid = [titles[start : start + _WIDTH] for start in range(0, len(titles), _WIDTH)]
     labels = ["language of the probe"] * rows + ["accuracy"]
     drawing = panel_grid(grid, x="", y=labels, shared=False)

@@ -19,12 +19,12 @@ def science(figures: Path, copies: Path, *, order: Sequence[str]) -> str:
 
     Args:
         figures: the folder it wrote to; an analysis that left nothing there gets a line that says how to make it.
-        copies: folder beside the page, called figures, for what the page shows and links.
+        copies: folder beside the page, called figures, for what the page shows and links; plotly.min.js has to join it.
         order: names of the analyses.
     """
     copies.mkdir()
     found = find()
-    for name in [f"{name}{end}" for name in found for end in (".png", ".html", ".csv")] + ["plotly.min.js"]:
+    for name in [f"{name}{end}" for name in found for end in (".png", ".html", ".csv")]:
         if (figures / name).exists():
             shutil.copy(figures / name, copies)
     return "\n\n".join(_section(found[name], figures) for name in order) + "\n"

@@ -1,4 +1,4 @@
-"""`python -m docs.write_pages FOLDER`: the pages of the site as Markdown, with all that is written elsewhere filled in.
+"""`python -m docs.write_pages FOLDER NOTEBOOKS`: the pages of the site as Markdown, with all that is written elsewhere filled in.
 
 Pages come from docs/pages. Where one says `<!-- README: Heading -->` stands that section of the README, and for
 `<!-- SCIENCE -->` the analyses' docstrings with what `make figures` left. Added are a page for every notebook and, for the
@@ -6,14 +6,16 @@ reference, one for every module of the library.
 """
 
 import ast
-import json
 import os
 import re
 import shutil
 import sys
 from pathlib import Path
 
+from plotly.offline import get_plotlyjs
+
 import mothello_interp
+from docs.notebooks import PLOTLY, notebook_page
 from docs.science import science
 
 ROOT = Path(__file__).parent.parent
@@ -21,11 +23,12 @@ PAGES = ROOT / "docs" / "pages"
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-def write_pages(folder: Path, *, figures: Path) -> None:
+def write_pages(folder: Path, *, figures: Path, notebooks: Path) -> None:
     """Write every page of the site to a folder, which must be empty or new.
 
     Args:
         figures: where `make figures` wrote; what is not there is left out, and the page says how to make it.
+        notebooks: where the notebooks lie that were run; of one that does not, the page shows words and code.
 
     Raises:
         ValueError: if a page names a section that the README does not have.
@@ -34,13 +37,15 @@ def write_pages(folder: Path, *, figures: Path) -> None:
     shutil.copy(ROOT / "docs" / "anchors.png", folder)
     _write(folder / "notebooks" / "index.md", readme_section("Notebooks", Path("notebooks")).removeprefix("#"))
     for path in NOTEBOOKS:
-        _write(folder / "notebooks" / f"{path.stem}.md", notebook_page(path))
+        text = notebook_page(path, notebooks / path.name, [other.stem for other in NOTEBOOKS])
+        _write(folder / "notebooks" / f"{path.stem}.md", text)
         shutil.copy(path, folder / "notebooks")
     for name, module in modules().items():
         _write(folder / "reference" / f"{name}.md", f"---\ntitle: {name}\n---\n# {module}\n\n::: {module}\n")
     _write(folder / "reference" / "index.md", front_door())
     for page in folder.rglob("*.md"):
         _fill_in(page, page.parent.relative_to(folder), figures)
+    _write(folder / PLOTLY, get_plotlyjs())
 
 
 def _fill_in(page: Path, where: Path, figures: Path) -> None:
@@ -78,22 +83,6 @@ def readme_section(heading: str, where: Path = Path()) -> str:
     return re.sub(r"\]\((?!https?:|#)([^)]+)\)", moved, sections[heading])
 
 
-def notebook_page(path: Path) -> str:
-    """A notebook's words and code; its figures are drawn by whoever runs it."""
-    cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-    parts = [
-        "".join(cell["source"]) if cell["cell_type"] == "markdown" else f"```python\n{''.join(cell['source'])}\n```"
-        for cell in cells
-    ]
-    title, _, rest = parts[0].partition("\n")
-    note = f"""!!! note "A notebook to be run"
-    `make lab` opens it in JupyterLab, as [{path.name}]({path.name}); it then draws the figures that are not shown here."""
-    text = "\n\n".join([rest.strip(), *parts[1:]])
-    others = "|".join(other.stem for other in NOTEBOOKS)
-    text = text.replace("<details>", "<details markdown>")
-    return f"{title}\n\n{note}\n\n" + re.sub(rf"\]\(({others})\.ipynb\)", r"](\1.md)", text)
-
-
 def modules() -> dict[str, str]:
     """Short and full name of every public module and package right below `mothello_interp`."""
     library = ROOT / "mothello_interp"
@@ -124,6 +113,6 @@ def _write(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
-    target = Path(sys.argv[1])
+    target, notebooks = map(Path, sys.argv[1:])
     shutil.rmtree(target, ignore_errors=True)
-    write_pages(target, figures=ROOT / "figures")
+    write_pages(target, figures=ROOT / "figures", notebooks=notebooks)

@@ -9,10 +9,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import pytest
 
+from docs.notebooks import notebook_page
 from docs.science import science
-from docs.write_pages import NOTEBOOKS, PAGES, modules, notebook_page, readme_section, write_pages
+from docs.write_pages import NOTEBOOKS, PAGES, modules, readme_section, write_pages
 from mothello_interp.languages import language
 
 ROOT = Path(__file__).parent.parent
@@ -75,18 +77,53 @@ def test_a_section_of_the_readme_is_taken_whole(tmp_path: Path) -> None:
         readme_section("Notbooks")
 
 
-def test_a_notebook_becomes_a_page() -> None:
-    page = notebook_page(NOTEBOOKS[0])
-    assert page.startswith("# 1. ")
-    assert f"[{NOTEBOOKS[0].name}]({NOTEBOOKS[0].name})" in page
-    assert page.count("```python\n") >= 3
+def executed(path: Path, folder: Path) -> Path:
+    """A copy of the notebook whose code cells have an output of each kind, as a kernel leaves them."""
+    notebook = nbformat.read(path, as_version=4)
+    figure = {"data": [{"type": "bar", "name": "</script>"}], "layout": {"height": 200}}
+    widget = {"application/vnd.jupyter.widget-view+json": {"model_id": "1"}, "text/plain": "Explorer()"}
+    outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text="\x1b[31ma1\x1b[0m is legal\n"),
+        nbformat.v4.new_output("display_data", {"application/vnd.plotly.v1+json": figure, "text/html": "<b>no</b>"}),
+        nbformat.v4.new_output("execute_result", {"text/html": "<table>\n\n  <tr></tr></table>"}, execution_count=1),
+        nbformat.v4.new_output("execute_result", {"text/plain": "0.5"}, execution_count=1),
+        nbformat.v4.new_output("display_data", widget),
+    ]
+    for cell, output in zip([cell for cell in notebook.cells if cell.cell_type == "code"], outputs, strict=False):
+        cell.outputs = [output]
+    nbformat.write(notebook, folder / path.name)
+    return folder / path.name
+
+
+def test_a_notebook_becomes_a_page(tmp_path: Path) -> None:
+    """Without outputs, with outputs of each kind, and with outputs of other cells."""
+    path, names = NOTEBOOKS[0], [notebook.stem for notebook in NOTEBOOKS]
+    plain = notebook_page(path, tmp_path / path.name, names)
+    assert plain.startswith("# 1. ")
+    assert f"[{path.name}]({path.name})" in plain
+    assert plain.count("```python\n") >= 5
+    assert "draws what is not shown here" in plain
+    assert "<script" not in plain
+    ran = executed(path, tmp_path)
+    page = notebook_page(path, ran, names)
+    assert "```text\na1 is legal\n```" in page
+    assert page.count("Plotly.newPlot(") == 1
+    assert r'"name": "<\/script>"' in page
+    assert '{"height": 200}, {"responsive": true' in page
+    assert "<b>no</b>" not in page
+    assert '<div class="numbers" data-search-exclude><table>\n<tr></tr></table></div>' in page
+    assert "```text\n0.5\n```" in page
+    assert "Here stands the board explorer" in page
+    assert "Explorer()" not in page
+    ran.write_text(ran.read_text(encoding="utf-8").replace("import", "import  ", 1), encoding="utf-8")
+    assert notebook_page(path, ran, names) == plain
 
 
 def test_the_science_page_says_what_there_is_and_what_is_missing(tmp_path: Path) -> None:
     """One analysis with a figure, one without a picture, one with nothing."""
     figures = tmp_path / "figures"
     figures.mkdir()
-    for name in ("cka.html", "cka.png", "cka.csv", "legality.html", "plotly.min.js"):
+    for name in ("cka.html", "cka.png", "cka.csv", "legality.html"):
         (figures / name).write_text(name)
     (figures / "cka-headline.csv").write_text("regime,value\nnaive <a>,0.12345\nunified,\n")
     page = science(figures, tmp_path / "copies", order=["cka", "legality", "moves"])
@@ -101,7 +138,7 @@ def test_the_science_page_says_what_there_is_and_what_is_missing(tmp_path: Path)
     assert "No figure yet" in moves
     assert "No figure yet" not in cka + legality
     copied = {path.name for path in (tmp_path / "copies").iterdir()}
-    assert copied == {"cka.html", "cka.png", "cka.csv", "legality.html", "plotly.min.js"}
+    assert copied == {"cka.html", "cka.png", "cka.csv", "legality.html"}
 
 
 class Parts(html.parser.HTMLParser):
@@ -143,7 +180,9 @@ def test_the_reader_sees_what_a_page_loads() -> None:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site as `make docs` builds it, of this checkout; a warning is an error (under --quiet it would be none)."""
     folder = tmp_path_factory.mktemp("site")
-    write_pages(folder / "build" / "docs", figures=ROOT / "figures")
+    (folder / "notebooks").mkdir()
+    executed(NOTEBOOKS[0], folder / "notebooks")
+    write_pages(folder / "build" / "docs", figures=ROOT / "figures", notebooks=folder / "notebooks")
     (folder / "docs").mkdir()
     settings = (ROOT / "docs" / "mkdocs.yml").read_text(encoding="utf-8").replace("paths: [..]", f'paths: ["{ROOT}"]')
     (folder / "docs" / "mkdocs.yml").write_text(settings, encoding="utf-8")
@@ -159,6 +198,10 @@ def test_the_site_needs_no_network(site: Path) -> None:
     """Nothing that a page or style sheet loads lies outside, and all that lies inside is there."""
     pages = [page for page in site.rglob("*.html") if page.parent.name != "figures" and page.name != "404.html"]
     assert len(pages) > 20
+    assert (
+        "../figures/plotly.min.js"
+        in parts((site / "notebooks" / f"{NOTEBOOKS[0].stem}.html").read_text("utf-8")).loaded
+    )
     for page in pages:
         found = parts(page.read_text(encoding="utf-8"))
         assert not outside(found.loaded), page

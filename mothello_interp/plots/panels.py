@@ -1,5 +1,6 @@
 """Panels side by side: curves with bands, and heat maps. Tables in, plotly figures out; nothing is computed here."""
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
 import pandas as pd
@@ -8,15 +9,26 @@ from plotly.subplots import make_subplots
 
 from mothello_interp.plots.theme import DIVERGING, SEQUENTIAL, faded, layer_name, themed
 
+_LETTERS = 96  # of titles beside one another in a figure as wide as a page
+_TITLE = 15  # pixels
 
-def panel_grid(titles: Sequence[Sequence[str]], *, x: str, y: str | Sequence[str], shared: bool = True) -> go.Figure:
+
+def panel_grid(
+    titles: Sequence[Sequence[str]],
+    *,
+    x: str,
+    y: str | Sequence[str],
+    shared: bool = True,
+    widths: Sequence[float] | None = None,
+) -> go.Figure:
     """Empty panels.
 
     Args:
-        titles: one list a row; an empty string leaves a panel untitled.
-        x: label of the x axes, shown below the last row.
+        titles: one list a row; an empty string leaves a panel untitled, a long one is broken into lines.
+        x: label of the x axes, shown below the last row: once if columns share their axes, else below each.
         y: label of the y axes, one for all rows or one a row.
         shared: whether columns share their x axes, and rows their y axes.
+        widths: of the columns, relative to one another; equal by default.
     """
     rows, columns = len(titles), len(titles[0])
     figure = make_subplots(
@@ -24,15 +36,23 @@ def panel_grid(titles: Sequence[Sequence[str]], *, x: str, y: str | Sequence[str
         cols=columns,
         shared_xaxes=shared,
         shared_yaxes=shared,
-        subplot_titles=[title for row in titles for title in row],
+        column_widths=widths,
+        subplot_titles=[_broken(title, _LETTERS // columns) for row in titles for title in row],
+        x_title=x if shared and columns > 1 else None,
         horizontal_spacing=0.03 if shared else 0.06,
         vertical_spacing=(0.09 if shared else 0.4) / rows if rows > 1 else 0,
     )
-    for column in range(1, columns + 1):
+    figure.update_annotations(font_size=_TITLE)
+    for column in range(1, columns + 1) if not shared or columns == 1 else ():
         figure.update_xaxes(title_text=x, row=rows, col=column)
     for row in range(1, rows + 1):
         figure.update_yaxes(title_text=y if isinstance(y, str) else y[row - 1], row=row, col=1)
     return themed(figure, rows=rows)
+
+
+def _broken(title: str, letters: int) -> str:
+    """In lines of at most so many letters, where there are spaces."""
+    return "<br>".join(part for line in title.split("<br>") for part in textwrap.wrap(line, letters) or [""])
 
 
 def layer_axis(figure: go.Figure, layers: Iterable[int], **place: int) -> go.Figure:

@@ -17,7 +17,8 @@ def patterns() -> pd.DataFrame:
 def test_a_row_a_language_and_a_column_a_head() -> None:
     table = patterns()
     figure = attention_figure(table.sort_values(["language", "head"]), names={2: "split"})
-    assert [note.text for note in figure.layout.annotations] == ["layer 1, head 0", "layer 1, head 1"]
+    titles = ["layer 1, head 0", "layer 1, head 1", "move attended to"]
+    assert [note.text for note in figure.layout.annotations] == titles
     assert [figure.get_subplot(row, 1).yaxis.title.text for row in (1, 2)] == ["language 0<br>move", "split<br>move"]
     for place, trace in enumerate(figure.data):
         here = table[(table["language"] == (0, 2)[place // 2]) & (table["head"] == place % 2)]

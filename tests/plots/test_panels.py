@@ -47,15 +47,17 @@ def titles_of(figure: go.Figure) -> list[str]:
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 3), (3, 2)])
 def test_a_grid_of_panels(shape: tuple[int, int]) -> None:
-    """The x axes are named below the last row, the y axes beside the first column."""
+    """The x axes are named once, below the last row, the y axes beside the first column."""
     rows, columns = shape
     figure = panel_grid([[f"{row}{column}" for column in range(columns)] for row in range(rows)], x="layer", y="share")
-    assert titles_of(figure) == [f"{row}{column}" for row in range(rows) for column in range(columns)]
+    *titles, below = [*titles_of(figure), None] if columns == 1 else titles_of(figure)
+    assert titles == [f"{row}{column}" for row in range(rows) for column in range(columns)]
+    assert below == ("layer" if columns > 1 else None)
     assert len(figure.data) == 0
     for row in range(1, rows + 1):
         for column in range(1, columns + 1):
             panel = figure.get_subplot(row, column)
-            assert panel.xaxis.title.text == ("layer" if row == rows else None)
+            assert panel.xaxis.title.text == ("layer" if row == rows and columns == 1 else None)
             assert panel.yaxis.title.text == ("share" if column == 1 else None)
     assert len(list(figure.select_xaxes())) == rows * columns
 
@@ -68,13 +70,35 @@ def test_each_row_of_panels_may_name_its_axis() -> None:
 def test_panels_without_a_title() -> None:
     """No annotation, and the titles of the others stay above their own panel."""
     figure = panel_grid([["left", ""], ["", "right"]], x="x", y="y")
-    assert titles_of(figure) == ["left", "right"]
-    left, right = figure.layout.annotations
+    assert titles_of(figure) == ["left", "right", "x"]
+    left, right, _ = figure.layout.annotations
     for note, (row, column) in ((left, (1, 1)), (right, (2, 2))):
         panel = figure.get_subplot(row, column)
         assert note.x == pytest.approx(np.mean(panel.xaxis.domain))
         assert note.y == pytest.approx(panel.yaxis.domain[1])
-    assert len(panel_grid([["", "", ""]], x="x", y="y").layout.annotations) == 0
+    assert len(panel_grid([["", "", ""]], x="", y="y").layout.annotations) == 0
+
+
+def test_axes_of_their_own_have_names_of_their_own() -> None:
+    figure = panel_grid([["a", "b"], ["c", "d"]], x="x", y="y", shared=False)
+    assert titles_of(figure) == ["a", "b", "c", "d"]
+    assert [figure.get_subplot(2, column).xaxis.title.text for column in (1, 2)] == ["x", "x"]
+
+
+def test_a_long_title_is_broken_into_lines_that_fit_its_panel() -> None:
+    title = "the share of illegal next moves in five languages<br>seed 0"
+    (one,) = titles_of(panel_grid([[title]], x="x", y="y"))
+    assert one == title
+    first = titles_of(panel_grid([[title, "b", "c", "d"]], x="x", y="y"))[0].split("<br>")
+    assert " ".join(first) == title.replace("<br>", " ")
+    assert first[-1] == "seed 0"
+    assert max(map(len, first)) <= 24
+
+
+def test_columns_may_differ_in_width() -> None:
+    figure = panel_grid([["a", "b"]], x="x", y="y", widths=[3, 1])
+    wide, narrow = (np.ptp(figure.get_subplot(1, column).xaxis.domain) for column in (1, 2))
+    assert wide == pytest.approx(3 * narrow)
 
 
 def test_panels_share_their_axes() -> None:

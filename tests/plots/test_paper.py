@@ -1,0 +1,54 @@
+"""Figures at the width of a paper."""
+
+import re
+from pathlib import Path
+
+import plotly.graph_objects as go
+import pytest
+from PIL import Image
+
+from analyses._runner import has_browser
+from mothello_interp.plots import for_paper, panel_grid, write_image
+
+
+def curves(names: list[str]) -> go.Figure:
+    figure = panel_grid([["left", "right"]], x="layer", y="share")
+    for name in names:
+        figure.add_scatter(x=[0, 1], y=[0, 1], name=name)
+    return figure
+
+
+def test_the_legend_stands_below_and_the_panels_keep_their_height() -> None:
+    """More rows of the legend make a taller figure; the one given is left alone."""
+    figure = curves(["a", "b"])
+    short, long = for_paper(figure), for_paper(curves([f"{'long name ' * 3}{index}" for index in range(9)]))
+    assert figure.layout.legend.orientation is None
+    assert short.layout.legend.orientation == "h"
+    assert short.layout.legend.y < 0
+    assert figure.layout.height < short.layout.height < long.layout.height
+    assert short.layout.width == long.layout.width
+
+
+def test_a_figure_without_a_legend_keeps_its_height() -> None:
+    figure = curves(["only one"])
+    assert for_paper(figure).layout.height == figure.layout.height
+
+
+def test_an_ending_that_is_none_of_ours(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"cannot write a.jpg: the name must end in .pdf, .svg or .png"):
+        write_image(curves(["a"]), tmp_path / "a.jpg")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_browser(), reason="neither Chrome nor Chromium is installed")
+def test_images_are_as_wide_as_a_page_of_text(tmp_path: Path) -> None:
+    """6.75 inches: 300 pixels an inch in PNG, 96 in SVG, 72 points in PDF."""
+    for kind in ("png", "svg", "pdf"):
+        write_image(curves(["a", "b"]), tmp_path / f"a.{kind}")
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.width == pytest.approx(6.75 * 300, abs=1)
+    (svg,) = re.findall(r'<svg[^>]* width="([\d.]+)"', (tmp_path / "a.svg").read_text(encoding="utf-8"))[:1]
+    assert float(svg) == pytest.approx(6.75 * 96, abs=1)
+    (pdf,) = re.findall(rb"/MediaBox ?\[0 0 ([\d.]+)", (tmp_path / "a.pdf").read_bytes())[:1]
+    assert float(pdf) == pytest.approx(6.75 * 72, abs=1)
