@@ -31,6 +31,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from analyses._maps import LAYER, RAISED
 from analyses._matrix import clustered
 from analyses._models import BUNDLED, Zoo, over_models
 from mothello_interp import SYMMETRIES, Checkpoint, random_games
@@ -51,8 +52,6 @@ _MODELS = {
     "mini/five-atomic-antidiagonal": "5, one anchor on the antidiagonal",
     "mini/atomic-atomic-anchors4": "2, four anchors",
 }
-_LAYER = 0  # named beforehand: where the prototype's languages met
-_RAISED = 0.2  # of the way from floor to ceiling, as in `anchors`
 _FIT, _SCORE, _PAIRS = 1000, 800, 150
 _DONORS = 4  # languages whose states are patched into the first one's
 
@@ -60,13 +59,13 @@ _DONORS = 4  # languages whose states are patched into the first one's
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:
     """Maps of all pairs by layer ("pairs"), the pairs together by move ("moves"), and what the maps do ("patching")."""
     languages = checkpoint.mothello.inputs
-    layers = all_layers(checkpoint) if len(languages) <= 5 else (_LAYER,)
+    layers = all_layers(checkpoint) if len(languages) <= 5 else (LAYER,)
     tables = [_pairs(checkpoint, layer).assign(weights="trained", candidates=len(SYMMETRIES)) for layer in layers]
-    named = tables[layers.index(_LAYER)]
-    tables.append(_pairs(checkpoint, _LAYER, ALL).assign(weights="trained", candidates=len(ALL)))
-    tables.append(_pairs(checkpoint.untrained(), _LAYER).assign(weights="random", candidates=len(SYMMETRIES)))
+    named = tables[layers.index(LAYER)]
+    tables.append(_pairs(checkpoint, LAYER, ALL).assign(weights="trained", candidates=len(ALL)))
+    tables.append(_pairs(checkpoint.untrained(), LAYER).assign(weights="random", candidates=len(SYMMETRIES)))
     tables = [table.assign(part="pairs") for table in tables]
-    tables.append(_moves(checkpoint, _maps(named)).assign(part="moves", layer=_LAYER))
+    tables.append(_moves(checkpoint, _maps(named)).assign(part="moves", layer=LAYER))
     tables.append(_patching(checkpoint, _maps(named)).assign(part="patching"))
     return pd.concat(tables, ignore_index=True)
 
@@ -94,7 +93,7 @@ def _maps(pairs: pd.DataFrame) -> dict[tuple[int, int], Any]:
 def _moves(checkpoint: Checkpoint, maps: dict[tuple[int, int], Any]) -> pd.DataFrame:
     """Mean over pairs by move, each read through a further map after its own; and what languages score at home."""
     games = random_games(_SCORE, board=checkpoint.spec.board, seed=63)
-    table = align_by_move(_probes(checkpoint, _LAYER), checkpoint, games, layer=_LAYER)
+    table = align_by_move(_probes(checkpoint, LAYER), checkpoint, games, layer=LAYER)
     parts = []
     for (source, target), best in maps.items():
         group = table[(table["source"] == source) & (table["target"] == target)]
@@ -129,7 +128,7 @@ def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
 def _raised(pairs: pd.DataFrame) -> pd.DataFrame:
     """Which pairs of different languages have a map: both directions name it, far enough up, against the runner-up."""
     pairs = pairs[pairs["source"] != pairs["target"]]
-    there = pairs.assign(up=(pairs["normalised"] >= _RAISED) & (pairs["margin_low"] > 0))
+    there = pairs.assign(up=(pairs["normalised"] >= RAISED) & (pairs["margin_low"] > 0))
     back = there[["source", "target", "symmetry", "up"]].rename(columns={"source": "target", "target": "source"})
     both = there.merge(back, on=["source", "target"], suffixes=("", "_back"))
     return both.assign(raised=both["up"] & both["up_back"] & (both["symmetry"] == both["symmetry_back"]))
@@ -144,7 +143,7 @@ def _models_of(table: pd.DataFrame) -> list[tuple[str, int]]:
 
 def _named(table: pd.DataFrame, **key: Any) -> pd.DataFrame:
     """The pairs at the named layer, by the four symmetries, of one model."""
-    rows = table[(table["part"] == "pairs") & (table["layer"] == _LAYER) & (table["candidates"] == len(SYMMETRIES))]
+    rows = table[(table["part"] == "pairs") & (table["layer"] == LAYER) & (table["candidates"] == len(SYMMETRIES))]
     for name, value in key.items():
         rows = rows[rows[name] == value]
     return rows
@@ -257,7 +256,7 @@ def _controls(table: pd.DataFrame, regime: str, seed: int) -> dict[str, Any]:
 def _effects(table: pd.DataFrame, regime: str, seed: int) -> dict[str, Any]:
     """Recovery at the named layer: through the best map, the other maps, another game's state, and a language's own."""
     rows = table[(table["part"] == "patching") & (table["regime"] == regime) & (table["seed"] == seed)]
-    rows = rows[rows["layer"] == _LAYER]
+    rows = rows[rows["layer"] == LAYER]
     own, across = rows["source"] == rows["target"], rows["source"] != rows["target"]
     best = rows["best"].astype(bool)
     return {

@@ -23,29 +23,25 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
+from analyses._maps import LAYER, RAISED, named_maps
 from analyses._models import BUNDLED, LABELS, Zoo, over_models
 from mothello_interp import SYMMETRIES, Checkpoint, random_games
-from mothello_interp.activations import collect
-from mothello_interp.alignment import align_up_to_symmetry
 from mothello_interp.patching import cut, transplant
 from mothello_interp.plots import COLOURS, LANGUAGES, add_curve, layer_axis, panel_grid
-from mothello_interp.probes import fit_probes_on
 
 _MODELS = {
     "mini/five-atomic": "5 naive languages",
     "mini/atomic-atomic-anchors4": "anchors",
     "mini/atomic-atomic-anchors0": "naive",
 }
-_LAYER = 0  # named beforehand, as in `symmetry`
-_RAISED = 0.2
-_FIT, _SCORE, _GAMES = 1000, 800, 240
+_GAMES = 240
 _DONORS = 4  # languages whose states are put into the first one's runs
 
 
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:
     """`patching.transplant` into the first language from itself and from others, counted through all four symmetries."""
     board, languages = checkpoint.spec.board, checkpoint.mothello.inputs[: _DONORS + 1]
-    maps = _named(checkpoint)
+    maps = named_maps(checkpoint, languages).rename(columns={"source": "base", "target": "donor"})
     games = cut(random_games(4 * _GAMES, board=board, seed=66), _GAMES, seed=0, earliest=board, latest=3 * board)
     base, tables = languages[0], []
     for donor in languages:
@@ -53,17 +49,6 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
         table = transplant(checkpoint, games, base=base, donor=donor, symmetries=symmetries, resamples=200)
         tables.append(table.merge(maps[maps["donor"] == donor], how="left", on=["base", "donor"]))
     return pd.concat(tables, ignore_index=True)
-
-
-def _named(checkpoint: Checkpoint) -> pd.DataFrame:
-    """For each pair the image that the base's probe reads best in the donor (named), and how far up (normalised)."""
-    fit, score = (random_games(n, board=checkpoint.spec.board, seed=seed) for n, seed in ((_FIT, 61), (_SCORE, 62)))
-    languages = checkpoint.mothello.inputs[: _DONORS + 1]
-    rows = collect(checkpoint, fit, layers=[_LAYER], languages=languages)
-    probes = fit_probes_on(rows, kind="linear", frame="relative", seed=0)
-    found = align_up_to_symmetry(probes, checkpoint, score, layer=_LAYER, resamples=20)
-    names = {"source": "base", "target": "donor", "symmetry": "named"}
-    return found.rename(columns=names)[["base", "donor", "named", "normalised"]]
 
 
 def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
@@ -118,7 +103,7 @@ def _panel(drawing: go.Figure, model: pd.DataFrame, donor: int, row: int, column
     add_curve(drawing, own, y="mass", name="own language", colour=COLOURS["ceiling"], **shared)
     for name in SYMMETRIES:
         image = here[here["symmetry"] == name]
-        named = bool((image["named"] == name).any() and image["normalised"].iloc[0] >= _RAISED)
+        named = bool((image["named"] == name).any() and image["normalised"].iloc[0] >= RAISED)
         add_curve(drawing, image, y="mass", name=name.replace("_", " "), colour=COLOURS[name], width=5 if named else 1.5,
                   band=("low", "high") if named else None, hover=("zero", "kept", "unpatched", "games"), **shared)  # fmt: skip
     plain = here[here["symmetry"] == "identity"]
@@ -132,7 +117,7 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
     """A row a pair: the image that the probes named, and what becomes legal at the layer named beforehand."""
     rows = []
     for (regime, seed), model in table.groupby(["regime", "seed"], sort=False):
-        at = model[model["layer"] == _LAYER]
+        at = model[model["layer"] == LAYER]
         own = at[at["donor"] == at["base"]]["mass"].mean()
         for donor, group in at[at["donor"] != at["base"]].groupby("donor"):
             named, best = group["named"].iloc[0], group["symmetry"].iloc[group["mass"].to_numpy().argmax()]

@@ -38,6 +38,7 @@ _HOME = {
     "similarity": ("compare", "linear_cka"),
     "patching": ("interchange", "minimal_pairs", "patch_grid", "recovery", "transplant"),
     "transfer": ("transfer_state",),
+    "preferences": ("carried_over", "teach"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -57,6 +58,7 @@ __all__ = [
     "align_by_move",
     "align_on",
     "align_up_to_symmetry",
+    "carried_over",
     "collect",
     "compare",
     "contest",
@@ -75,6 +77,7 @@ __all__ = [
     "recovery",
     "register_language",
     "replay",
+    "teach",
     "transfer_state",
     "transplant",
     "wthor_records",

@@ -16,7 +16,7 @@ FLOORS = [
     {"models", "activations", "attention", "legality", "lens"},
     {"probes", "similarity", "interventions"},
     {"alignment", "patching", "structure"},
-    {"transfer"},
+    {"transfer", "preferences"},
     {"explorer"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -27,12 +27,12 @@ def sampled_targets(mothello: Mothello, games: Games, language: int) -> np.ndarr
 
 
 def exact_targets(mothello: Mothello, games: Games, legal: np.ndarray, language: int) -> np.ndarray:
-    """The distribution over next tokens given the game so far, when every move is drawn uniformly from `legal`.
+    """The distribution over next tokens given the game so far, when every move is drawn from `legal`.
 
     Args:
         games: the games, `[game move]`.
-        legal: bool `[game move+1 square]`, as `replay` gives it; set it to the one move played where play was forced,
-            as inside a fixed opening.
+        legal: bool `[game move+1 square]`, as `replay` gives it, for uniform play, or float weights of the moves to draw
+            them in proportion; set it to the one move played where play was forced, as inside a fixed opening.
 
     Returns:
         float32 `[game pos vocab]`; rows sum to 1, or to 0 where there is no loss.
@@ -52,16 +52,17 @@ def exact_targets(mothello: Mothello, games: Games, legal: np.ndarray, language:
         inside = lengths > written
         squares = played[inside]
         same_beginning = (spoken[None, :, :written] == spoken[squares][:, None, :written]).all(axis=2)
-        possible = legal[rows[inside], moves[inside]] & same_beginning
+        possible = legal[rows[inside], moves[inside]] * same_beginning
         place = ends[inside] - lengths[inside] + written
         result[rows[inside], place] = _next_token(possible, spoken[:, written], mothello.d_vocab)
     return result
 
 
 def _next_token(possible: np.ndarray, token_of: np.ndarray, d_vocab: int) -> np.ndarray:
-    """Distribution `[row vocab]` of the token that stands for a square drawn uniformly from `possible` `[row square]`."""
+    """Distribution `[row vocab]` of the token of a square that is drawn in proportion to `possible` `[row square]`."""
     to_token = np.zeros((len(token_of), d_vocab), np.float32)
     squares = np.flatnonzero(token_of)
     to_token[squares, token_of[squares]] = 1
     weights = possible.astype(np.float32) @ to_token
-    return weights / np.maximum(weights.sum(axis=1, keepdims=True), 1)
+    sums = weights.sum(axis=1, keepdims=True)
+    return weights / np.where(sums > 0, sums, 1)

@@ -15,7 +15,7 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from analyses import _matrix, _models, _steps, _transfer
+from analyses import _maps, _matrix, _models, _steps, _transfer
 from analyses._models import LABELS, REGIMES
 from analyses._runner import HERE, find
 from mothello_interp.activations import collect
@@ -42,6 +42,7 @@ SETTINGS: dict[str, dict[str, int]] = {
     "mixtures": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20, "_RESAMPLES": 9},
     "moves": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20},
     "patching": {"_PAIRS": 8, "_GAMES": 36, "_FIT": 10},
+    "preferences": {"_DRAWS": 2, "_GAMES": 20},
     "realgames": {"_GAMES": 20, "_CHOOSE": 10},
     "seeds": {},
     "sharing": {"_NEAR": 0},
@@ -49,7 +50,7 @@ SETTINGS: dict[str, dict[str, int]] = {
     "structure": {"_FIT": 80, "_SCORE": 20},
     "symmetry": {"_FIT": 40, "_SCORE": 20, "_PAIRS": 12},
     "transfer": {},
-    "transplant": {"_FIT": 40, "_SCORE": 20, "_GAMES": 40},
+    "transplant": {"_GAMES": 40},
 }
 TRANSFER = ["top1", "top1_any", "mass_own", "mass_source", "alignment", "low", "high", "floor", "ceiling"]
 RESULTS = {
@@ -65,6 +66,7 @@ RESULTS = {
     "many_languages": ["accuracy", "predicted", "floor", "guess"],
     "moves": ["accuracy", "guess", "predicted", "floor", "ceiling"],
     "patching": ["recovery", "low", "high", "zero", "legal_mass", "ceiling", "mass", "donor_words"],
+    "preferences": ["coefficient", "top1", "normalised"],
     "mixtures": ["first", "second", "low", "high", "first_null", "agreed", "agreed_null", "margin"],
     "realgames": ["top1", "accuracy", "floor", "ceiling"],
     "sharing": ["best", "normalised", "not_identity"],
@@ -98,7 +100,7 @@ def labels_of(name: str) -> dict[str, str]:
         return LABELS | {regime: regime for regime in list(module_of(name)._TRANSFER.values())[:2]}
     if name == "sharing":
         return {regime: regime for regime in list(module_of(name)._MODELS.values())}
-    if name in ("emergence", "transplant"):
+    if name in ("emergence", "preferences", "transplant"):
         return {regime: LABELS.get(regime, regime) for regime in module_of(name)._MODELS.values()}
     if name in ("many_languages", "mixtures", "seeds", "symmetry"):
         return {regime: regime for regime in module_of(name)._MODELS.values()}
@@ -121,6 +123,8 @@ def measure(name: str) -> pd.DataFrame:
     with pytest.MonkeyPatch.context() as patch:
         for setting, value in SETTINGS[name].items():
             patch.setattr(module_of(name), setting, value)
+        patch.setattr(_maps, "_FIT", 40)
+        patch.setattr(_maps, "_SCORE", 20)
         table: pd.DataFrame = module_of(name).measure(checkpoint)
     return table
 
@@ -689,6 +693,33 @@ def test_transplant_draws_its_table() -> None:
     assert (row["the probes name"], row["mass"]) == ("diagonal", at.loc["diagonal", "mass"])
     assert row["highest of the others"] == at.drop("diagonal")["mass"].max()
     assert row["most legal"] == str(at["mass"].idxmax()).replace("_", " ")
+
+
+def test_preferences_draw_their_table() -> None:
+    """Every pair once at its named image, coloured, and thrice at the others; means over draws; who comes first is counted."""
+    table = table_of("preferences").assign(named="diagonal")
+    regimes = list(labels_of("preferences"))
+    table["normalised"] = np.where(table["regime"] == "naive", 0.1, 0.5)
+    figure = module_of("preferences").figure(table)
+    for panel, regime in enumerate(regimes, 1):
+        here = table[(table["regime"] == regime) & (table["source"] != table["target"])]
+        means = here.groupby(["seed", "source", "target", "symmetry"])["coefficient"].mean()
+        named = means.xs("diagonal", level="symmetry")
+        drawn = curve(figure, "diagonal", panel=panel)
+        equal(sorted(drawn.y), sorted(named))
+        assert set(drawn.x) == {0.1 if regime == "naive" else 0.5}
+        assert drawn.marker.color == COLOURS["diagonal"]
+        others = curve(figure, "image that probes do not name", panel=panel)
+        equal(sorted(others.y), sorted(means.drop("diagonal", level="symmetry")))
+    rows = module_of("preferences").headline(table).query("seed == 3").set_index("regime")
+    here = table.query("regime == 'anchors' and seed == 3 and source != target")
+    wide = here.pivot_table("coefficient", ["source", "target"], "symmetry", aggfunc="mean")
+    first = int((wide.idxmax(axis=1) == "diagonal").sum())
+    row = rows.loc[LABELS["anchors"]]
+    assert (row["aligned"], row["named image first"]) == (f"{len(wide)} of {len(wide)}", f"{first} of {len(wide)}")
+    assert row["carried over, named"] == pytest.approx(wide["diagonal"].mean())
+    assert row["other images"] == pytest.approx(wide.drop(columns="diagonal").to_numpy().mean())
+    assert rows.loc[LABELS["naive"], "aligned"] == f"0 of {len(wide)}"
 
 
 def test_the_maps_are_those_of_symmetry() -> None:

@@ -125,6 +125,24 @@ def test_exact_targets_are_the_mean_of_sampled_ones(name: str, language: int) ->
 
 
 @every_case
+def test_weights_of_moves_become_probabilities_of_tokens(name: str, language: int) -> None:
+    """However small: the first token weighs its squares, a later one those that begin like the word so far."""
+    mothello = WORLDS[name]
+    games, legal = world_games(())
+    weights = np.random.default_rng(0).uniform(0.001, 0.01, legal.shape) * legal
+    exact = exact_targets(mothello, games, weights, language)
+    uniform = exact_targets(mothello, games, legal, language)
+    np.testing.assert_array_equal(exact_targets(mothello, games, legal * 0.25, language), uniform)
+    np.testing.assert_array_equal(exact > 0, uniform > 0)
+    np.testing.assert_allclose(exact.sum(axis=2), uniform.sum(axis=2), atol=1e-6)
+    spoken = mothello.words[mothello.output_of(language), :, 0]
+    ends = mothello.encode(games, language).last
+    for game, move in ((1, 2), (3, 5), (7, 1)):
+        expected = np.bincount(spoken, weights[game, move + 1], mothello.d_vocab)
+        np.testing.assert_allclose(exact[game, ends[game, move]], expected / expected.sum(), atol=1e-6)
+
+
+@every_case
 def test_what_was_sampled_is_possible(name: str, language: int) -> None:
     mothello = WORLDS[name]
     for opening in ((), tuple(OPENING)):
