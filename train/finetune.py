@@ -33,7 +33,7 @@ def finetune(
         folder: of the run.
         language: the source language.
         seed: of the games.
-        how: fields of `train.job.How`: threads, device, quiet, keep, log.
+        how: fields of `train.job.How`: threads, device, quiet, keep, log, compile.
 
     Raises:
         TrainingStopped: for a language that is none of the inputs, and as `carry_out`.

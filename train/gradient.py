@@ -1,7 +1,8 @@
 """The gradient of one batch, over all processes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,7 @@ def add_gradients(
     seed: tuple[int, ...],
     dtype: torch.dtype = torch.float32,
     dropout: float = 0.0,
+    compiled: bool = False,
 ) -> dict[str, float]:
     """Add the gradient of the mean loss to every parameter that learns.
 
@@ -37,6 +39,7 @@ def add_gradients(
         seed: of what is dropped; torch's own generator is left as it was.
         dtype: of the matrix products.
         dropout: share of activations that are dropped.
+        compiled: whether `torch.compile` runs the model.
 
     Returns:
         loss and floor in nats and positions, each summed over the games of all processes.
@@ -44,18 +47,25 @@ def add_gradients(
     device = processes.device
     targets = torch.from_numpy(batch.targets).to(device)
     count = processes.add_up(_positions(targets))
+    forward = _compiled() if compiled else fused_logits
     sums = torch.zeros(2, device=device)  # loss, floor
     for rows, width in _by_width(batch, corpus):
         tokens = torch.from_numpy(batch.tokens[rows, :width]).to(device)
         wanted = targets[torch.from_numpy(rows).to(device), :width]
         with _draws(device, (*seed, width, processes.rank), enabled=dropout > 0):
-            logits = fused_logits(model, tokens, dtype=dtype, dropout=dropout)
+            logits = forward(model, tokens, dtype=dtype, dropout=dropout)
         loss = loss_sum(logits, wanted)[0]
         (loss / count).backward()
         sums += torch.stack([loss.detach(), entropy_sum(wanted) if wanted.ndim == 3 else loss.new_zeros(())])
     processes.add_up_gradients([weight for weight in model.parameters() if weight.requires_grad])
     loss, floor = processes.add_up(sums).tolist()
     return {"loss": loss, "floor": floor, "positions": count.item()}
+
+
+@cache
+def _compiled() -> Callable[..., torch.Tensor]:
+    """`fused_logits`, compiled once a process."""
+    return torch.compile(fused_logits)
 
 
 def _by_width(batch: Batch, corpus: Corpus) -> Sequence[tuple[np.ndarray, int]]:

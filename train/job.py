@@ -63,6 +63,7 @@ class How:
         quiet: no progress bar.
         keep: how many checkpoints on the way, at log-spaced steps, are kept in the folder's `steps/`.
         log: "tensorboard" or "wandb", to have the metrics there too.
+        compile: let `torch.compile` fuse the step; it takes a minute at the start.
     """
 
     threads: int = 1
@@ -70,6 +71,7 @@ class How:
     quiet: bool = False
     keep: int = 0
     log: str | None = None
+    compile: bool = False
 
 
 def precision(training: Training, device: str) -> torch.dtype:

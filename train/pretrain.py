@@ -28,7 +28,7 @@ def pretrain(preset: Preset, folder: Path, *, seed: int, **how: Any) -> Checkpoi
         preset: the model, and how to train it.
         folder: of the run.
         seed: of the weights and the stream of games.
-        how: fields of `train.job.How`: threads, device, quiet, keep, log.
+        how: fields of `train.job.How`: threads, device, quiet, keep, log, compile.
 
     Raises:
         TrainingStopped: for a loss that is not finite, a folder that cannot be written, a state of another preset, or a

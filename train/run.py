@@ -126,7 +126,14 @@ class Run:
         model, dropout = self.checkpoint.model, self.job.training.dropout
         seed = (self.job.seed, self.step)
         sums = add_gradients(
-            model, batch, self.job.corpus, self.processes, seed=seed, dtype=self.dtype, dropout=dropout
+            model,
+            batch,
+            self.job.corpus,
+            self.processes,
+            seed=seed,
+            dtype=self.dtype,
+            dropout=dropout,
+            compiled=self.how.compile,
         )
         if not math.isfinite(sums["loss"]):
             raise TrainingStopped(

@@ -2,13 +2,14 @@
 
 import sys
 
-from tests.benchmarks import engines, explorer, patching, probes, probing_loop, similarity, training, words, world
+from tests.benchmarks import engines, explorer, patching, probes, probing_loop, rate, similarity, training, words, world
 
 _ALL = {
     "world": world,
     "engines": engines,
     "words": words,
     "training": training,
+    "rate": rate,
     "probes": probes,
     "probing_loop": probing_loop,
     "similarity": similarity,

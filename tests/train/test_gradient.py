@@ -1,5 +1,6 @@
 """The gradient of a batch that is read in parts, one for each width, is that of the whole batch."""
 
+from shutil import which
 from typing import Any, Literal
 
 import pytest
@@ -115,3 +116,22 @@ def test_a_process_without_games_adds_nothing() -> None:
     found, sums = fused(corpus, "atomic", n=0)
     assert found == {}
     assert sums == {"loss": 0, "floor": 0, "positions": 0}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(which("c++") is None, reason="torch.compile needs a C++ compiler")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch's own code while it compiles
+def test_compiled_is_the_same_gradient() -> None:
+    """Of languages in two widths, whose shares of a batch change from step to step."""
+    model, mothello = read_world("three")
+    corpus, processes = Corpus(mothello, 0), Processes("cpu")
+    for start in (0, 24):
+        found = []
+        for compiled in (False, True):
+            model.zero_grad()
+            sums = add_gradients(model, corpus.batch(start, 24), corpus, processes, seed=(0,), compiled=compiled)
+            found.append(({name: gradient.clone() for name, gradient in gradients(model).items()}, sums))
+        (plainly, its_sums), (compiledly, their_sums) = found
+        assert their_sums == pytest.approx(its_sums, rel=1e-5)
+        for name, gradient in plainly.items():
+            torch.testing.assert_close(compiledly[name], gradient, rtol=1e-4, atol=1e-6)
