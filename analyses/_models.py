@@ -122,16 +122,17 @@ def over_models(
 def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
     """Measure checkpoints and keep the rows, with provenance, in `analyses/tables/`, in place of older ones of theirs.
 
+    All of them are checked before the first is measured.
+
     Raises:
         ValueError: for a checkpoint given twice, or with another spec than the model that has its name already.
     """
     target = TABLES / f"{analysis}.csv"
     about = target.with_suffix(".json")
     known = json.loads(about.read_text(encoding="utf-8"))["models"] if about.exists() else {}
-    tables: list[pd.DataFrame] = []
     new: dict[str, Any] = {}
-    for folder in folders:
-        checkpoint = load(folder)
+    checkpoints = [load(folder) for folder in folders]
+    for folder, checkpoint in zip(folders, checkpoints, strict=True):
         model, seed = checkpoint.provenance["preset"], checkpoint.provenance["seed"]
         spec = checkpoint.spec.to_toml()
         namesakes = [facts["spec"] for key, facts in (known | new).items() if key.rpartition("-seed")[0] == model]
@@ -143,12 +144,15 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
             )
         if f"{model}-seed{seed}" in new:
             raise ValueError(f"{folder}: {model} of seed {seed} is given twice")
-        tables.append(measure(checkpoint).assign(model=model, seed=seed))
         new[f"{model}-seed{seed}"] = {
             "weights_sha256": _sha256(folder / WEIGHTS),
             "spec": spec,
             "made_by": dict(checkpoint.provenance),
         }
+    tables = [
+        measure(checkpoint).assign(model=checkpoint.provenance["preset"], seed=checkpoint.provenance["seed"])
+        for checkpoint in checkpoints
+    ]
     if target.exists():
         kept = pd.read_csv(target)
         tables.insert(0, kept[~(kept["model"] + "-seed" + kept["seed"].astype(str)).isin(list(new))])

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import pandas as pd
@@ -37,10 +38,27 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
         ) from error
 
 
+_PARTS = {"identity", "model", "optimizer", "step", "seconds", "sums", "tables"}  # as `Run.save` writes them
+_ANEW = "go on with the version that wrote it, or delete the file to start anew"
+
+
 def load_state(folder: Path) -> dict[str, Any] | None:
-    """The saved state, or None. Nothing in it is unpickled but tensors and plain values."""
+    """The saved state, or None. Nothing in it is unpickled but tensors and plain values.
+
+    Raises:
+        TrainingStopped: for a file that this program did not write.
+    """
     path = folder / STATE
-    return torch.load(path, weights_only=True, map_location="cpu") if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+        missing = sorted(_PARTS - state.keys())
+    except (UnpicklingError, RuntimeError, EOFError, AttributeError, OSError) as error:
+        raise TrainingStopped(f"{path} cannot be read ({type(error).__name__}): {_ANEW}") from None
+    if missing:
+        raise TrainingStopped(f"{path} lacks {', '.join(missing)}, as one of another version would: {_ANEW}")
+    return state
 
 
 def check_same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) -> None:
@@ -50,7 +68,7 @@ def check_same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) -> N
         TrainingStopped: naming the first setting that differs.
     """
     for key, value in wanted.items():
-        found = there[key]
+        found = there.get(key)
         if key == "training":  # a setting that came later has the value it had before
             found, value = (Training.model_validate(settings).model_dump(mode="json") for settings in (found, value))
         if found != value:

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from analyses import _models, _report, _runner
 from analyses.__main__ import app
-from mothello_interp.models import Checkpoint, build_model, load, save_checkpoint
+from mothello_interp.models import Checkpoint, CheckpointError, build_model, load, save_checkpoint
 from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS
 from mothello_interp.models.zoo import BUNDLE
 from tests.conftest import tiny_spec
@@ -462,6 +462,9 @@ def test_a_model_that_is_not_what_it_says(house: House) -> None:
     twice = [house.save("run3", "atomic", seed=2), house.save("run4", "atomic", seed=2)]
     with pytest.raises(ValueError, match="run4: tiny/anchors of seed 2 is given twice"):
         _models.record("fake", house.measure, twice)
+    with pytest.raises(CheckpointError, match="missing"):
+        _models.record("fake", house.measure, [twice[0], house.folder / "missing"])
+    assert not house.calls  # nothing is measured before all are checked
     assert not (house.folder / "tables").exists()
     mine = [house.save("run5", "atomic", seed=1, preset="mine/x"), house.save("run6", "split", seed=2, preset="mine/x")]
     with pytest.raises(ValueError, match="run6 says it is mine/x, but another spec"):

@@ -263,6 +263,24 @@ def test_the_state_of_another_run_is_refused(tmp_path: Path, other: str) -> None
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
+@pytest.mark.parametrize("damage", ["cut short", "another file", "an older one"])
+def test_a_state_that_this_program_did_not_write_is_refused(tmp_path: Path, damage: str) -> None:
+    """And left where it is."""
+    lose(tiny_preset(), tmp_path, step=5)
+    state, said = tmp_path / STATE, "cannot be read"
+    if damage == "cut short":
+        state.write_bytes(state.read_bytes()[:-4000])
+    elif damage == "another file":
+        state.write_bytes(b"not a state")
+    else:
+        torch.save({key: part for key, part in torch.load(state).items() if key not in ("sums", "tables")}, state)
+        said = "lacks sums, tables, as one of another version would"
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(TrainingStopped, match=f"{STATE} {said}.*: go on with the version that wrote it, or delete"):
+        train(tiny_preset(), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
 @pytest.mark.parametrize("other", OTHERS)
 def test_the_checkpoint_of_another_run_is_refused(tmp_path: Path, other: str) -> None:
     train(tiny_preset(games=BATCH), tmp_path)
