@@ -9,7 +9,7 @@ from analyses._page import PAGE, section
 from analyses._runner import find
 
 TITLE = "Naive languages align after all, each through a symmetry of the board"
-_NEEDED = ("many_languages", "seeds", "symmetry", "mixtures")
+_NEEDED = ("many_languages", "seeds", "symmetry", "preferences", "mixtures")
 _OPENING = """<p>Hua, Yun and Pavlick (2024) train one model on many languages of Othello that share no token, learn a probe
 of the board in one and apply it in another. Their matrix of twenty languages falls into four clusters. Within a cluster
 a probe works as well abroad as at home (0.96 to 0.97); between clusters it scores one of exactly two values, 0.53 and 0.61.
@@ -46,7 +46,7 @@ def write_story(out: Path) -> Path | None:
 
 def _texts(headlines: dict[str, pd.DataFrame]) -> list[tuple[str, str, str]]:
     """Analysis, title and text of every section."""
-    many, seeds, found, mixed = (headlines[name] for name in _NEEDED)
+    many, seeds, found, taught, mixed = (headlines[name] for name in _NEEDED)
     values = {row["related by"]: row for _, row in many.iterrows()}
     reflections = [values[name] for name in ("diagonal", "antidiagonal") if name in values]
     trained = found[found["weights"] == "trained"]
@@ -105,6 +105,23 @@ def _texts(headlines: dict[str, pd.DataFrame]) -> list[tuple[str, str, str]]:
                 + ", a state of the language itself "
                 + _listed(naive["own language"].map("{:.2f}".format))
                 + ".",
+            ),
+        ),
+        (
+            "preferences",
+            "Does learning go through the map?",
+            _paragraphs(
+                "The last doubt: perhaps probes and patches meet a likeness that the model makes nothing of. So teach the model "
+                "something in one language alone, a preference for some squares, drawn at random, and look for it in the others. "
+                "It arrives, at the squares that the map predicts: the image named beforehand is the one that carried over most in "
+                + "; ".join(
+                    f"{row['named image first']} directions ({row['regime']}, seed {row['seed']})"
+                    for _, row in taught[taught["aligned"].str[0] != "0"].iterrows()
+                )
+                + ", where chance is one in four. How much arrives follows how well the pair is aligned (rank correlation "
+                + _listed(taught["rank correlation"].map("{:.2f}".format, na_action="ignore"))
+                + "), for naive languages through their maps as for anchored ones through the identity; two naive languages that "
+                "share no code pass nothing on.",
             ),
         ),
         (

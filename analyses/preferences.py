@@ -8,9 +8,11 @@ log-probabilities, regressed on the four images at once; 1 is the whole preferen
 asked: large and coloured, the image that probes had named beforehand, at layer 0 and on other games; small and grey, the
 three others. Across: how far up the probe reads that image, from floor to ceiling. Lines: 95% over draws of the preference.
 
-Where the dots rise from left to right, learning follows the shared part of the code; where coloured dots lie above grey ones,
-it arrives at the mirrored squares. Four anchors are the control with a known answer (the identity). Two naive languages
-trained with Muon, which probes relate by no image, are the null.
+What is seen: what was taught arrives at the mirrored squares (coloured dots above grey ones, in most directions between
+naive languages the named image first), and the more of it the better the pair is aligned. Naive languages lie on the same
+rising line as languages with an anchor, which are aligned through the identity: the alignments differ in the map, not in
+kind. Four anchors are the control with a known answer; two naive languages trained with Muon, which probes relate by no
+image, are the null.
 
 What could fool it: a model that merely prefers some squares everywhere (a preference is random, drawn anew six times; the
 images are regressed on together, so that one cannot stand for another), a broken model (legal top-1 after teaching is in the
@@ -97,7 +99,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
                 "<br>carried over %{y:.2f}, alignment %{x:.2f}<extra></extra>",
                 row=place // _WIDTH + 1, col=place % _WIDTH + 1,
             )  # fmt: skip
-    drawing.update_xaxes(range=[-0.05, 1.05]).update_yaxes(range=[-0.3, 1.0])
+    drawing.update_xaxes(range=[-0.05, 1.05]).update_yaxes(range=[-0.15, 0.8])
     return drawing.add_hline(y=0, line={"color": COLOURS["zero"], "width": 1})
 
 

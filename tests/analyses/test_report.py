@@ -215,10 +215,10 @@ def test_figures_on_a_page_are_figures(out: Path) -> None:
 
 
 def test_the_story_of_the_symmetries(out: Path, tmp_path: Path) -> None:
-    """It needs four figures, loads plotly from beside it, and says what the tables say."""
+    """It needs five figures, loads plotly from beside it, and says what the tables say."""
     page = Page(out / "symmetries.html")
     assert page.sources == ["plotly.min.js"]
-    assert set(page.figures) == {"many_languages", "seeds", "symmetry", "mixtures"}
+    assert set(page.figures) == {"many_languages", "seeds", "symmetry", "preferences", "mixtures"}
     text = (out / "symmetries.html").read_text(encoding="utf-8")
     found = pd.read_csv(out / "symmetry-headline.csv").query("weights == 'trained'")
     for _, row in found[found["regime"].str.contains("naive")].iterrows():
