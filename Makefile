@@ -25,7 +25,7 @@ docs: $(patsubst %,build/%,$(wildcard notebooks/*.ipynb))  ## the documentation,
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/mkdocs.yml
 	@echo Open site/index.html
 
-build/notebooks/%.ipynb: notebooks/%.ipynb $(READY)
+build/notebooks/%.ipynb: notebooks/%.ipynb $(READY) $(shell find mothello_interp train -name '*.py')
 	$(BIN)/python -m nbconvert --log-level WARN --to notebook --execute --output-dir $(@D) $<
 
 test: $(READY)  ## the quick tests

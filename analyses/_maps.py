@@ -1,24 +1,45 @@
-"""The board symmetry through which a probe of one language reads another best, named before anything else is measured."""
+"""Through which board symmetry a probe of one language reads another best: chosen on half of the games, scored on the rest."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from mothello_interp import Checkpoint, random_games
+from mothello_interp import SYMMETRIES, Checkpoint, Probes, random_games
 from mothello_interp.activations import collect
 from mothello_interp.alignment import align_up_to_symmetry
+from mothello_interp.othello.symmetry import Symmetry
 from mothello_interp.probes import fit_probes_on
 
 LAYER = 0  # named beforehand: where the prototype's languages met
 RAISED = 0.2  # of the way from floor to ceiling, as in `anchors`
-_FIT, _SCORE = 1000, 800
+FIT, SCORE = 1000, 800
 
 
-def named_maps(checkpoint: Checkpoint, languages: Sequence[int]) -> pd.DataFrame:
-    """For each ordered pair the image that the source's probe reads best in the target (named), and how far up (normalised);
-    columns source, target, named, normalised."""
-    fit, score = (random_games(n, board=checkpoint.spec.board, seed=seed) for n, seed in ((_FIT, 61), (_SCORE, 62)))
-    rows = collect(checkpoint, fit, layers=[LAYER], languages=languages)
-    probes = fit_probes_on(rows, kind="linear", frame="relative", seed=0)
-    found = align_up_to_symmetry(probes, checkpoint, score, layer=LAYER, resamples=20)
-    return found.rename(columns={"symmetry": "named"})[["source", "target", "named", "normalised"]]
+def probes_at(checkpoint: Checkpoint, layer: int, languages: Sequence[int] | None = None) -> Probes:
+    """Linear, mine / empty / theirs, of these languages (all by default) at a layer."""
+    fit = random_games(FIT, board=checkpoint.spec.board, seed=61)
+    rows = collect(checkpoint, fit, layers=[layer], languages=languages)
+    return fit_probes_on(rows, kind="linear", frame="relative", seed=0)
+
+
+def best_maps(
+    checkpoint: Checkpoint,
+    *,
+    layer: int = LAYER,
+    languages: Sequence[int] | None = None,
+    candidates: Mapping[str, Symmetry] = SYMMETRIES,
+) -> pd.DataFrame:
+    """The best of the candidates for every ordered pair, as `align_up_to_symmetry` gives it."""
+    games = random_games(SCORE, board=checkpoint.spec.board, seed=62)
+    probes, symmetries = probes_at(checkpoint, layer, languages), tuple(candidates.values())
+    return align_up_to_symmetry(probes, checkpoint, games, layer=layer, symmetries=symmetries, resamples=200)
+
+
+def raised(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Which pairs of different languages have a map (raised): both directions name it, far enough up, and each reads that
+    image on the squares where it differs from the runner-up's."""
+    pairs = pairs[pairs["source"] != pairs["target"]]
+    there = pairs.assign(up=(pairs["normalised"] >= RAISED) & (pairs["margin_low"] > 0))
+    back = there[["source", "target", "symmetry", "up"]].rename(columns={"source": "target", "target": "source"})
+    both = there.merge(back, on=["source", "target"], suffixes=("", "_back"))
+    return both.assign(raised=both["up"] & both["up_back"] & (both["symmetry"] == both["symmetry_back"]))

@@ -18,8 +18,9 @@ They read this as languages that are aligned by luck, or not at all.</p>
 four, so nothing in the data of languages without anchors says which of four ways the squares of one are the squares of
 another. Four clusters are what ONE shared code would look like, if each language entered it through one of the four maps: a
 probe then reads, in a language of another cluster, an image of the board. This page looks for that image.</p>
-<p class="note">Our models are small (6x6, minutes on one core) and their naive languages align less fully than the paper's;
-what can be compared is which map, how surely, and whether the maps fit together.</p>
+<p class="note">Our models are small (6x6, minutes on one core), and most of their naive languages align less fully than the
+paper's; four that were trained longer, with more weight decay, nearly reach it. What can be compared is which map, how
+surely, and whether the maps fit together.</p>
 """
 
 
@@ -52,6 +53,7 @@ def _texts(headlines: dict[str, pd.DataFrame]) -> list[tuple[str, str, str]]:
     trained = found[found["weights"] == "trained"]
     naive = trained[trained["regime"].str.contains("naive")]
     anchored = trained[trained["regime"].str.contains("anchor")]
+    naive_taught = taught[taught["regime"].str.contains("naive languages")]
     return [
         (
             "many_languages",
@@ -113,15 +115,24 @@ def _texts(headlines: dict[str, pd.DataFrame]) -> list[tuple[str, str, str]]:
             _paragraphs(
                 "The last doubt: perhaps probes and patches meet a likeness that the model makes nothing of. So teach the model "
                 "something in one language alone, a preference for some squares, drawn at random, and look for it in the others. "
-                "It arrives, at the squares that the map predicts: the image named beforehand is the one that carried over most in "
+                "It arrives, at the squares that the map predicts. Of the pairs that have a map, the image it names is the one "
+                "that carried over most in "
                 + "; ".join(
-                    f"{row['named image first']} directions ({row['regime']}, seed {row['seed']})"
-                    for _, row in taught[taught["aligned"].str[0] != "0"].iterrows()
+                    f"{row['best first']} directions ({row['regime']}, seed {row['seed']})"
+                    for _, row in taught[~taught["best first"].str.startswith("0 ")].iterrows()
                 )
-                + ", where chance is one in four. How much arrives follows how well the pair is aligned (rank correlation "
-                + _listed(taught["rank correlation"].map("{:.2f}".format, na_action="ignore"))
-                + "), for naive languages through their maps as for anchored ones through the identity; two naive languages that "
-                "share no code pass nothing on.",
+                + "; where it is not, it is mostly the image that the probes name second, for some pairs have two maps. Mean over "
+                "naive languages: "
+                + _listed(naive_taught["carried over, best"].map("{:.2f}".format))
+                + " of the preference through the best image, "
+                + _listed(naive_taught["last"].map("{:.2f}".format))
+                + " through those named last. Where probes find no map there is none to pass through: "
+                + _listed(
+                    taught[taught["directions with a map"].str.startswith("0 ")]["carried over, best"].map(
+                        "{:.2f}".format
+                    )
+                )
+                + " (two languages trained with Muon).",
             ),
         ),
         (
@@ -147,8 +158,9 @@ def _closing(found: pd.DataFrame) -> str:
             "If each pair were aligned by an accident of its own, maps would not compose, and dealing them anew to the pairs would do "
             "as well as the found ones. If a probe merely fitted any map, quarter turns and flips would win as often as the four. If "
             "early boards, which equal their images, made the maps up, the curves by move number would run together later on.",
-            f"What is not settled: our naive languages are {way} of the way from floor to ceiling, not on it, and some triples do not "
-            "compose, mostly through pairs in pieces; few seeds; one recipe (two languages trained with Muon instead of AdamW share "
+            f"What is not settled: our naive languages are {way} of the way from floor to ceiling; where it is far from all of it, some "
+            "triples do not compose, mostly through pairs in pieces; few seeds; one "
+            "recipe (two languages trained with Muon instead of AdamW share "
             "nothing without anchors, which nobody predicted); and boards of 6x6. The paper's own matrices show the two values "
             "that the four maps predict for its 8x8 models, but not the maps themselves.",
         )

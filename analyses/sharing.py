@@ -81,7 +81,16 @@ def figure(table: pd.DataFrame) -> go.Figure:
                          title="standard deviation of the initial weights", row=1, col=1)  # fmt: skip
     drawing.update_yaxes(title=f"alignment at {_LEGAL:g} legal", range=[-0.05, 1.05], row=1, col=1)
     drawing.update_xaxes(title=f"alignment at {_LEGAL:g} legal", range=[-0.05, 1.05], row=1, col=2)
-    return drawing.update_yaxes(categoryorder="array", categoryarray=rows[::-1], showticklabels=True, row=1, col=2)
+    drawing.update_yaxes(
+        categoryorder="array",
+        categoryarray=rows[::-1],
+        showticklabels=True,
+        side="right",
+        automargin=True,
+        row=1,
+        col=2,
+    )
+    return drawing.update_layout(legend={"x": 0.3, "y": 0.98, "yanchor": "top"})
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:

@@ -17,6 +17,10 @@ map and (other colours) through that map and a further one; dots are what a lang
 full curves lie on their dots, languages differ by the map and nothing else. And the map is used, not only readable: one
 language's state, patched into another, makes the moves legal that the map predicts (summary, `recovery`).
 
+What is seen: nearly every pair is raised through one map, and maps compose far more often than by chance. How fully languages
+are aligned is a matter of training: four of them at 640,000 games were a third of the way, and with more weight decay and
+twice the games nearly all of it, every pair through the map that the group table demands.
+
 What could fool it: choosing the best of four (other games, and the squares where two images differ), a map that is common
 for another reason (the found maps dealt anew to the pairs: p shuffled), early boards that equal their images (curves by
 move), any map fitting anything (quarter turns and flips, which Othello does not have, may be chosen: `won by a control`;
@@ -31,20 +35,20 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._maps import LAYER, RAISED
+from analyses._maps import LAYER, SCORE, best_maps, probes_at, raised
 from analyses._matrix import clustered
 from analyses._models import BUNDLED, Zoo, over_models
 from mothello_interp import SYMMETRIES, Checkpoint, random_games
-from mothello_interp.activations import all_layers, collect
-from mothello_interp.alignment import align_by_move, align_up_to_symmetry, group_test
+from mothello_interp.activations import all_layers
+from mothello_interp.alignment import align_by_move, group_test
 from mothello_interp.othello.symmetry import ALL, CONTROLS
 from mothello_interp.patching import SHARED_AFTER, minimal_pairs, recovery
 from mothello_interp.plots import COLOURS, add_categories, add_curve, panel_grid
-from mothello_interp.probes import fit_probes_on
 
 _MODELS = {
     "mini/two-atomic": "2 naive languages",
     "mini/four-atomic": "4 naive languages",
+    "mini/four-atomic-long": "4 naive languages, longer",
     "mini/five-atomic": "5 naive languages",
     "mini/twenty-atomic": "20 naive languages",
     "mini/five-atomic-off-diagonal": "5, one anchor off the diagonals",
@@ -52,7 +56,7 @@ _MODELS = {
     "mini/five-atomic-antidiagonal": "5, one anchor on the antidiagonal",
     "mini/atomic-atomic-anchors4": "2, four anchors",
 }
-_FIT, _SCORE, _PAIRS = 1000, 800, 150
+_PAIRS = 150
 _DONORS = 4  # languages whose states are patched into the first one's
 
 
@@ -60,28 +64,16 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
     """Maps of all pairs by layer ("pairs"), the pairs together by move ("moves"), and what the maps do ("patching")."""
     languages = checkpoint.mothello.inputs
     layers = all_layers(checkpoint) if len(languages) <= 5 else (LAYER,)
-    tables = [_pairs(checkpoint, layer).assign(weights="trained", candidates=len(SYMMETRIES)) for layer in layers]
+    tables = [
+        best_maps(checkpoint, layer=layer).assign(weights="trained", candidates=len(SYMMETRIES)) for layer in layers
+    ]
     named = tables[layers.index(LAYER)]
-    tables.append(_pairs(checkpoint, LAYER, ALL).assign(weights="trained", candidates=len(ALL)))
-    tables.append(_pairs(checkpoint.untrained(), LAYER).assign(weights="random", candidates=len(SYMMETRIES)))
+    tables.append(best_maps(checkpoint, candidates=ALL).assign(weights="trained", candidates=len(ALL)))
+    tables.append(best_maps(checkpoint.untrained()).assign(weights="random", candidates=len(SYMMETRIES)))
     tables = [table.assign(part="pairs") for table in tables]
     tables.append(_moves(checkpoint, _maps(named)).assign(part="moves", layer=LAYER))
     tables.append(_patching(checkpoint, _maps(named)).assign(part="patching"))
     return pd.concat(tables, ignore_index=True)
-
-
-def _probes(checkpoint: Checkpoint, layer: int) -> Any:
-    """Linear, mine / empty / theirs, of every language at a layer."""
-    fit = random_games(_FIT, board=checkpoint.spec.board, seed=61)
-    return fit_probes_on(collect(checkpoint, fit, layers=[layer]), kind="linear", frame="relative", seed=0)
-
-
-def _pairs(checkpoint: Checkpoint, layer: int, candidates: Any = SYMMETRIES) -> pd.DataFrame:
-    """The best map of every pair among the candidates."""
-    games = random_games(_SCORE, board=checkpoint.spec.board, seed=62)
-    return align_up_to_symmetry(
-        _probes(checkpoint, layer), checkpoint, games, layer=layer, symmetries=tuple(candidates.values()), resamples=200
-    )
 
 
 def _maps(pairs: pd.DataFrame) -> dict[tuple[int, int], Any]:
@@ -92,8 +84,8 @@ def _maps(pairs: pd.DataFrame) -> dict[tuple[int, int], Any]:
 
 def _moves(checkpoint: Checkpoint, maps: dict[tuple[int, int], Any]) -> pd.DataFrame:
     """Mean over pairs by move, each read through a further map after its own; and what languages score at home."""
-    games = random_games(_SCORE, board=checkpoint.spec.board, seed=63)
-    table = align_by_move(_probes(checkpoint, LAYER), checkpoint, games, layer=LAYER)
+    games = random_games(SCORE, board=checkpoint.spec.board, seed=63)
+    table = align_by_move(probes_at(checkpoint, LAYER), checkpoint, games, layer=LAYER)
     parts = []
     for (source, target), best in maps.items():
         group = table[(table["source"] == source) & (table["target"] == target)]
@@ -125,15 +117,6 @@ def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
     return over_models("symmetry", measure, _MODELS, zoo=zoo)
 
 
-def _raised(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Which pairs of different languages have a map: both directions name it, far enough up, against the runner-up."""
-    pairs = pairs[pairs["source"] != pairs["target"]]
-    there = pairs.assign(up=(pairs["normalised"] >= RAISED) & (pairs["margin_low"] > 0))
-    back = there[["source", "target", "symmetry", "up"]].rename(columns={"source": "target", "target": "source"})
-    both = there.merge(back, on=["source", "target"], suffixes=("", "_back"))
-    return both.assign(raised=both["up"] & both["up_back"] & (both["symmetry"] == both["symmetry_back"]))
-
-
 def _models_of(table: pd.DataFrame) -> list[tuple[str, int]]:
     """Regimes and seeds in the order in which they are shown."""
     pairs = table.drop_duplicates(["regime", "seed"])
@@ -150,14 +133,17 @@ def _named(table: pd.DataFrame, **key: Any) -> pd.DataFrame:
 
 
 _WIDTH = 4  # panels in a row
+_CURVES = ("4 naive languages, longer", "5 naive languages", "20 naive languages")  # of their lowest seed, by move
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
     """A matrix a model, then curves by move of the models with the most languages."""
     models = _models_of(table)
-    curves = [model for model in models if model[0] in ("5 naive languages", "20 naive languages")][:_WIDTH] or models[
-        :1
-    ]
+    curves = [
+        model
+        for model in models
+        if "languages" in model[0] and model[0] not in ("2 naive languages", "4 naive languages")
+    ][:_WIDTH] or models[:1]
     rows = -(-len(models) // _WIDTH)
     titles = [f"{regime}<br>seed {seed}" for regime, seed in models] + [""] * (rows * _WIDTH - len(models))
     titles += [f"{regime}<br>seed {seed}" for regime, seed in curves] + [""] * (_WIDTH - len(curves))
@@ -175,7 +161,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
 
 def _matrix(drawing: go.Figure, pairs: pd.DataFrame, row: int, column: int) -> None:
     """One model's maps."""
-    both = _raised(pairs).set_index(["source", "target"])["raised"]
+    both = raised(pairs).set_index(["source", "target"])["raised"]
     cells = pairs.assign(
         category=[
             symmetry if source == target or both[source, target] else "none"
@@ -213,7 +199,7 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
     for regime, seed in _models_of(table):
         for weights in ("trained", "random"):
             pairs = _named(table, regime=regime, seed=seed, weights=weights)
-            both = _raised(pairs)
+            both = raised(pairs)
             once = both[both["source"] < both["target"]]
             row: dict[str, Any] = {"regime": regime, "seed": seed, "weights": weights}
             row |= {"raised pairs": f"{once['raised'].sum()} of {len(once)}"}

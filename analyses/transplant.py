@@ -23,7 +23,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._maps import LAYER, RAISED, named_maps
+from analyses._maps import LAYER, RAISED, best_maps
 from analyses._models import BUNDLED, LABELS, Zoo, over_models
 from mothello_interp import SYMMETRIES, Checkpoint, random_games
 from mothello_interp.patching import cut, transplant
@@ -41,7 +41,8 @@ _DONORS = 4  # languages whose states are put into the first one's runs
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:
     """`patching.transplant` into the first language from itself and from others, counted through all four symmetries."""
     board, languages = checkpoint.spec.board, checkpoint.mothello.inputs[: _DONORS + 1]
-    maps = named_maps(checkpoint, languages).rename(columns={"source": "base", "target": "donor"})
+    maps = best_maps(checkpoint, languages=languages)[["source", "target", "symmetry", "normalised"]]
+    maps = maps.rename(columns={"source": "base", "target": "donor", "symmetry": "named"})
     games = cut(random_games(4 * _GAMES, board=board, seed=66), _GAMES, seed=0, earliest=board, latest=3 * board)
     base, tables = languages[0], []
     for donor in languages:

@@ -75,5 +75,6 @@ def _shown(output: dict[str, Any], name: str) -> str:
     if "text/html" in data:
         markup = re.sub(r"\s*\n\s*", "\n", "".join(data["text/html"]))
         return f'<div class="numbers" data-search-exclude>{markup}</div>'
-    text = _ESCAPES.sub("", "".join(output.get("text", data.get("text/plain", []))))
+    said = output.get("traceback") or output.get("text") or data.get("text/plain", [])
+    text = _ESCAPES.sub("", ("\n" if "traceback" in output else "").join(said))
     return f"```text\n{text.rstrip()}\n```" if text.strip() else ""

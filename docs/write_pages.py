@@ -113,6 +113,8 @@ def _write(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(f"usage: python -m docs.write_pages FOLDER NOTEBOOKS, given {sys.argv[1:]}")
     target, notebooks = map(Path, sys.argv[1:])
     shutil.rmtree(target, ignore_errors=True)
     write_pages(target, figures=ROOT / "figures", notebooks=notebooks)

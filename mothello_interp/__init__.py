@@ -38,7 +38,7 @@ _HOME = {
     "similarity": ("compare", "linear_cka"),
     "patching": ("interchange", "minimal_pairs", "patch_grid", "recovery", "transplant"),
     "transfer": ("transfer_state",),
-    "preferences": ("carried_over", "teach"),
+    "preferences": ("carried_over", "choices", "teach"),
 }
 _MODULE_OF = {name: module for module, names in _HOME.items() for name in names}
 
@@ -59,6 +59,7 @@ __all__ = [
     "align_on",
     "align_up_to_symmetry",
     "carried_over",
+    "choices",
     "collect",
     "compare",
     "contest",

@@ -4,9 +4,9 @@ A change of behaviour that is small and known exactly, and that no symmetry of t
 another language, and at which squares, tells whether the two share what learning changes, and through which symmetry.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -47,12 +47,15 @@ def teach(
         seed: of the games.
 
     Raises:
-        ValueError: for a language that the model does not read, or a preference that is not a finite number a square.
+        ValueError: for a language that the model does not read, a preference that is not a finite number a square, fewer
+            than one game, or a loss that is not finite.
     """
     mothello = checkpoint.mothello
     if language not in mothello.inputs:
         raise ValueError(f"language {language}: {checkpoint.name} reads the languages {list(mothello.inputs)}")
-    preference = _checked(preference, checkpoint)
+    if min(games, batch) < 1:
+        raise ValueError(f"{games} games, {batch} at a step: expected 1 or more")
+    preference = _checked(preference, checkpoint.spec.board)
     model = deepcopy(checkpoint.model)
     weights = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=lr, weight_decay=0.0)
@@ -67,75 +70,121 @@ def teach(
         with torch.enable_grad():
             loss = -(wanted * model(tokens).log_softmax(-1)).sum() / wanted.sum()
             loss.backward()
+        if not torch.isfinite(loss):
+            raise ValueError(f"the loss is {loss.item()} after {start} games: try a smaller lr than {lr:g}")
         optimizer.step()
         optimizer.zero_grad()
-    return replace(checkpoint, model=model)
+    taught = {"language": language, "games": games, "batch": batch, "lr": lr, "seed": seed}
+    provenance = {**checkpoint.provenance, "taught": {"preference": preference.tolist(), **taught}}
+    return replace(checkpoint, model=model, provenance=provenance, name=f"{checkpoint.name}, taught")
 
 
-def carried_over(
-    before: Checkpoint,
-    after: Checkpoint,
-    preference: np.ndarray,
-    games: Games,
-    *,
-    languages: Sequence[int] | None = None,
-    resamples: int = 200,
-) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Choices:
+    """What a model chooses among the legal moves, in several languages.
+
+    Attributes:
+        games: the games; every proper prefix is a position.
+        logs: float64 `[game move square]` by language: logarithms of the next moves' probabilities.
+        legal_mass: by language the probability of the legal moves, in words of the language to answer in, 0 to 1; the mean
+            over positions.
+        shared: by language the squares whose words it shares with another (anchors).
+    """
+
+    games: Games
+    logs: Mapping[int, np.ndarray]
+    legal_mass: Mapping[int, float]
+    shared: Mapping[int, tuple[int, ...]]
+
+
+def choices(checkpoint: Checkpoint, games: Games, *, languages: Sequence[int] | None = None) -> Choices:
+    """What a model chooses after every proper prefix of the games.
+
+    Args:
+        checkpoint: the model.
+        games: on its board.
+        languages: to ask, all that are read by default. Where moves have several tokens this takes minutes: a position
+            is run once for each beginning of a word.
+
+    Raises:
+        ValueError: for games on another board, or that leave no choice.
+    """
+    if games.board != checkpoint.spec.board:
+        raise ValueError(f"games on a board of side {games.board}: {checkpoint.name} plays on {checkpoint.spec.board}")
+    mothello, legal = checkpoint.mothello, _legal(games)
+    if (legal.sum(axis=2) > 1).sum() == 0:
+        raise ValueError(f"no position of {len(games)} games has two legal moves: give more games, or longer ones")
+    logs, legal_mass = {}, {}
+    for language in mothello.inputs if languages is None else languages:
+        chances = next_move_probabilities(checkpoint, games, language)[:, :-1].astype(float)
+        logs[language] = np.log(np.maximum(chances, _LEAST))
+        legal_mass[language] = float((chances * legal).sum(axis=2)[legal.any(axis=2)].mean())
+    shared = {at: tuple(square for square, group in mothello.groups if at in group) for at in logs}
+    return Choices(games, logs, legal_mass, shared)
+
+
+def carried_over(before: Choices, after: Choices, preference: np.ndarray, *, resamples: int = 200) -> pd.DataFrame:
     """How much of a preference that was taught in one language shows in each, through every symmetry of the board.
 
     In each position the logarithms of the legal moves' probabilities, after teaching less before, are regressed on the
-    preferences of the squares' four images at once (both less their mean over the legal moves, for only what is preferred to
+    preferences of the squares' four images at once (both less their mean over these moves, for only what is preferred to
     what counts). A coefficient of 1 is the whole preference, 0 none of it: through the identity in the taught language,
-    and in another through the symmetry by which the two share the board.
+    and in another through the symmetry by which the two share the board. Moves that a language shares with another are left
+    out: what is learned about their words is known in both, code or no code.
 
     Args:
-        before: the model.
-        after: what `teach` made of it.
+        before: `choices` of the model.
+        after: of what `teach` made of it, on the same games, which should be others than were taught.
         preference: float `[square]`, in nats, as taught.
-        games: other games than were taught; every proper prefix with several legal moves is a position.
-        languages: to ask, all that are read by default. Where moves have several tokens this takes minutes: a position
-            is run once for each beginning of a word.
         resamples: bootstrap resamples, over games. The interval is of this one preference: draw several to know more.
 
     Returns:
-        One row a language and symmetry: language, symmetry, coefficient, low, high (95%), top1 (share of positions in which
-        the likeliest next move is legal, after teaching), positions.
+        One row a language and symmetry: language, symmetry, coefficient, low, high (95%), legal_before, legal_after (mean
+        probability of the legal moves), positions (those with several legal moves that are not shared).
 
     Raises:
-        ValueError: for a preference that is not a finite number a square, or that looks alike through two symmetries, as
-            where it is the same on every square.
+        ValueError: for choices in different games or languages, a preference that is not a finite number a square, or one
+            that looks alike through two symmetries, as where it is the same on every square.
     """
-    board, preference = before.spec.board, _checked(preference, before)
-    legal = replay(games).legal[:, 1:-1] & (games.moves[:, 1:, None] >= 0)
-    images = [np.broadcast_to(preference[symmetry.squares(board)], legal.shape) for symmetry in SYMMETRIES.values()]
-    several = legal.sum(axis=2) > 1
-    game = np.nonzero(several)[0]
-    design = np.stack([_centred(image, legal)[several] for image in images], axis=-1)
-    if np.linalg.matrix_rank(np.einsum("psi,psj->ij", design, design)) < len(images):
-        raise ValueError("the preference looks alike through two symmetries: expected one that tells all four apart")
+    if before.logs.keys() != after.logs.keys() or not np.array_equal(before.games.moves, after.games.moves):
+        raise ValueError("choices before and after in other games or languages: expected the same")
+    games = before.games
+    preference = _checked(preference, games.board)
+    images = np.stack([preference[symmetry.squares(games.board)] for symmetry in SYMMETRIES.values()], axis=-1)
     rows = []
-    for language in before.mothello.inputs if languages is None else languages:
-        chances = [next_move_probabilities(here, games, language)[:, :-1] for here in (after, before)]
-        then, now = (np.log(np.maximum(chance, _LEAST), dtype=float) for chance in reversed(chances))
-        found = _regress(design, _centred(now - then, legal)[several], game, resamples)
-        named = chances[0].argmax(axis=2)[several]
-        top1 = float(np.take_along_axis(legal[several], named[:, None], 1).mean())
+    for language in before.logs:
+        legal = _legal(games)
+        legal[..., list(before.shared[language])] = False
+        several = legal.sum(axis=2) > 1
+        design = _centred(np.broadcast_to(images, (*legal.shape, len(SYMMETRIES)))[several], legal[several][..., None])
+        if np.linalg.matrix_rank(np.einsum("psi,psj->ij", design, design)) < len(SYMMETRIES):
+            raise ValueError(
+                "the preference looks alike through two symmetries: expected one that tells all four apart"
+            )
+        change = _centred((after.logs[language] - before.logs[language])[several], legal[several])
+        found = _regress(design, change, np.nonzero(several)[0], resamples)
+        mass = {"legal_before": before.legal_mass[language], "legal_after": after.legal_mass[language]}
         for symmetry, (coefficient, low, high) in zip(SYMMETRIES, found, strict=True):
             row = {"language": language, "symmetry": symmetry, "coefficient": coefficient, "low": low, "high": high}
-            rows.append(row | {"top1": top1, "positions": int(several.sum())})
+            rows.append(row | mass | {"positions": int(several.sum())})
     return pd.DataFrame(rows)
 
 
-def _checked(preference: np.ndarray, checkpoint: Checkpoint) -> np.ndarray:
-    preference, squares = np.asarray(preference, float), checkpoint.spec.board**2
-    if preference.shape != (squares,) or not np.isfinite(preference).all():
-        raise ValueError(f"preference of shape {preference.shape}: expected {squares} finite numbers, one a square")
+def _checked(preference: np.ndarray, board: int) -> np.ndarray:
+    preference = np.asarray(preference, float)
+    if preference.shape != (board**2,) or not np.isfinite(preference).all():
+        raise ValueError(f"preference of shape {preference.shape}: expected {board**2} finite numbers, one a square")
     return preference
 
 
+def _legal(games: Games) -> np.ndarray:
+    """Bool `[game move square]` after every proper prefix."""
+    return replay(games).legal[:, 1:-1] & (games.moves[:, 1:, None] >= 0)
+
+
 def _centred(values: np.ndarray, legal: np.ndarray) -> np.ndarray:
-    """`[game move square]` less the mean over the legal squares of its position; 0 elsewhere."""
-    means = (values * legal).sum(axis=2, keepdims=True) / np.maximum(legal.sum(axis=2, keepdims=True), 1)
+    """`[position square ...]` less the mean over the legal squares of its position; 0 elsewhere."""
+    means = (values * legal).sum(axis=1, keepdims=True) / legal.sum(axis=1, keepdims=True)
     return np.where(legal, values - means, 0.0)
 
 

@@ -1,5 +1,8 @@
 """A preference that is taught, and one that is planted: found where it is, through the symmetry that it is under, and nowhere else."""
 
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,7 @@ import torch
 from mothello_interp.languages import exact_targets
 from mothello_interp.models import Checkpoint, ModelSpec, load
 from mothello_interp.othello import SYMMETRIES, Games, random_games, replay
-from mothello_interp.preferences import carried_over, teach
+from mothello_interp.preferences import Choices, carried_over, choices, teach
 from tests.conftest import every_world, tiny_checkpoint
 
 SPEC = ModelSpec.read(
@@ -47,8 +50,11 @@ class Chooser(torch.nn.Module):
         return torch.stack([torch.stack(row) for row in rows])
 
 
-def chooser(prefers: dict[int, np.ndarray]) -> Checkpoint:
-    return Checkpoint(Chooser(GAMES, prefers), SPEC)  # type: ignore[arg-type]
+def chosen(prefers: dict[int, np.ndarray], games: Games = GAMES) -> Choices:
+    return choices(Checkpoint(Chooser(games, prefers), SPEC), games)  # type: ignore[arg-type]
+
+
+NOTHING = {language: np.zeros(16) for language in (0, 1)}
 
 
 def images(values: np.ndarray) -> dict[str, np.ndarray]:
@@ -57,35 +63,79 @@ def images(values: np.ndarray) -> dict[str, np.ndarray]:
 
 def test_a_planted_preference_is_found_where_it_is() -> None:
     """Whole in one language; in the other half of one image and a tenth against another, exactly."""
-    before = chooser({language: np.zeros(16) for language in (0, 1)})
     seen = images(PREFERENCE)
     planted = {0: {"identity": 1.0}, 1: {"diagonal": 0.5, "half_turn": -0.1}}
-    after = chooser({0: seen["identity"], 1: 0.5 * seen["diagonal"] - 0.1 * seen["half_turn"]})
-    table = carried_over(before, after, PREFERENCE, GAMES)
+    after = chosen({0: seen["identity"], 1: 0.5 * seen["diagonal"] - 0.1 * seen["half_turn"]})
+    table = carried_over(chosen(NOTHING), after, PREFERENCE)
     for row in table.to_dict("records"):
         wanted = planted[row["language"]].get(row["symmetry"], 0.0)
         assert row["coefficient"] == pytest.approx(wanted, abs=1e-4)
         assert row["low"] - 1e-4 <= wanted <= row["high"] + 1e-4
     assert len(table) == 8
-    assert (table["top1"] == 1).all()
+    np.testing.assert_allclose(table[["legal_before", "legal_after"]], 1, atol=1e-6)
+    assert set(table["positions"]) == {int((legal_moves().sum(axis=2) > 1).sum())}
 
 
 def test_what_is_not_the_preference_is_not_found() -> None:
-    """Another preference, as strong: the interval holds what a regression by numpy finds, far from the whole of it."""
-    before = chooser({language: np.zeros(16) for language in (0, 1)})
+    """Another preference, as strong: what a regression by numpy finds, game by game, is not the whole of it."""
     other = np.random.default_rng(1).normal(size=16)
-    table = carried_over(before, chooser({0: other, 1: np.zeros(16)}), PREFERENCE, GAMES)
+    table = carried_over(chosen(NOTHING), chosen({0: other, 1: np.zeros(16)}), PREFERENCE)
     assert (table[table["language"] == 1]["coefficient"].abs() < 1e-6).all()
-    legal = replay(GAMES).legal[:, 1:-1] & (GAMES.moves[:, 1:, None] >= 0)
-    rows, wanted = [], []
-    for game, move in zip(*np.nonzero(legal.sum(axis=2) > 1), strict=True):
-        squares = np.flatnonzero(legal[game, move])
-        rows.append(np.stack([image[squares] - image[squares].mean() for image in images(PREFERENCE).values()], axis=1))
-        wanted.append(other[squares] - other[squares].mean())
-    expected = np.linalg.lstsq(np.concatenate(rows), np.concatenate(wanted), rcond=None)[0]
     found = table[table["language"] == 0]
-    np.testing.assert_allclose(found["coefficient"], expected, atol=1e-4)
-    assert ((found["low"] < expected) & (expected < found["high"])).all()
+    np.testing.assert_allclose(found["coefficient"], by_numpy(other, range(len(GAMES))), atol=1e-4)
+    assert (found["coefficient"] < 0.5).all()
+
+
+def test_the_interval_is_over_games() -> None:
+    """As wide as that of whole games drawn anew, by numpy."""
+    other = np.random.default_rng(1).normal(size=16)
+    table = carried_over(chosen(NOTHING), chosen({0: other, 1: other}), PREFERENCE, resamples=2000)
+    draws = np.random.default_rng(2).integers(0, len(GAMES), (150, len(GAMES)))
+    drawn = np.array([by_numpy(other, games) for games in draws])
+    width = np.quantile(drawn, 0.975, axis=0) - np.quantile(drawn, 0.025, axis=0)
+    found = table[table["language"] == 0]
+    np.testing.assert_allclose(found["high"] - found["low"], width, rtol=0.25)
+
+
+def legal_moves() -> np.ndarray:
+    return replay(GAMES).legal[:, 1:-1] & (GAMES.moves[:, 1:, None] >= 0)
+
+
+@cache
+def regressed(changed: tuple[float, ...]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """By game: what is known `[row image]` and how it changed `[row]`."""
+    legal, other = legal_moves(), np.array(changed)
+    parts = []
+    for game in range(len(GAMES)):
+        rows, wanted = [np.zeros((0, 4))], [np.zeros(0)]
+        for move in np.flatnonzero(legal[game].sum(axis=1) > 1):
+            squares = np.flatnonzero(legal[game, move])
+            rows.append(
+                np.stack([image[squares] - image[squares].mean() for image in images(PREFERENCE).values()], axis=1)
+            )
+            wanted.append(other[squares] - other[squares].mean())
+        parts.append((np.concatenate(rows), np.concatenate(wanted)))
+    return parts
+
+
+def by_numpy(changed: np.ndarray, games: Iterable[int]) -> np.ndarray:
+    """Least squares over these games."""
+    parts = [regressed(tuple(changed))[game] for game in games]
+    known, change = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return np.linalg.lstsq(known, change, rcond=None)[0]
+
+
+def test_what_is_known_of_shared_words_is_left_out() -> None:
+    """A preference for the anchor alone: the model of the other language has it, and it does not count."""
+    checkpoint = tiny_checkpoint()
+    (anchor,) = (square for square, _ in checkpoint.mothello.groups)
+    before = choices(checkpoint, GAMES)
+    assert before.shared == {0: (anchor,), 1: (anchor,)}
+    logs = {language: values + 3 * (np.arange(16) == anchor) for language, values in before.logs.items()}
+    table = carried_over(before, replace(before, logs=logs), PREFERENCE)
+    assert (table["coefficient"].abs() < 1e-9).all()
+    everywhere = carried_over(replace(before, shared={0: (), 1: ()}), replace(before, logs=logs), PREFERENCE)
+    assert (everywhere["coefficient"].abs() > 1e-3).any()
 
 
 def surprise(checkpoint: Checkpoint, language: int) -> float:
@@ -101,8 +151,10 @@ def test_what_is_taught_is_learned(world: str) -> None:
     checkpoint = tiny_checkpoint(world)
     language = checkpoint.mothello.inputs[0]
     kept = {name: weight.clone() for name, weight in checkpoint.model.named_parameters()}
-    taught = teach(checkpoint, PREFERENCE, language=language, games=640, batch=32, lr=3e-3, seed=0)
-    assert surprise(taught, language) < 0.8 * surprise(checkpoint, language)
+    taught = teach(checkpoint, PREFERENCE, language=language, games=1600, batch=32, lr=3e-3, seed=0)
+    opposite = teach(checkpoint, -PREFERENCE, language=language, games=1600, batch=32, lr=3e-3, seed=0)
+    assert surprise(taught, language) < surprise(opposite, language) - 0.05
+    assert taught.provenance["taught"]["preference"] == PREFERENCE.tolist()
     assert all(torch.equal(weight, kept[name]) for name, weight in checkpoint.model.named_parameters())
 
 
@@ -110,8 +162,9 @@ def test_a_model_that_shares_its_languages_learns_in_both() -> None:
     """Four anchors: nearly whole in the language taught, about half in the other, through the identity."""
     checkpoint = load("mini/atomic-atomic-anchors4")
     preference = np.random.default_rng(0).normal(size=36)
-    taught = teach(checkpoint, preference, language=0, games=1280, seed=0)
-    table = carried_over(checkpoint, taught, preference, random_games(60, board=6, seed=1), resamples=50)
+    games = random_games(60, board=6, seed=1)
+    taught = choices(teach(checkpoint, preference, language=0, games=1280, seed=0), games)
+    table = carried_over(choices(checkpoint, games), taught, preference, resamples=50)
     own, other = (table[table["language"] == language].set_index("symmetry")["coefficient"] for language in (0, 1))
     assert own["identity"] > 0.6
     assert own.drop("identity").abs().max() < 0.1
@@ -133,12 +186,23 @@ def test_what_cannot_be_taught_or_told_apart() -> None:
     checkpoint = tiny_checkpoint()
     with pytest.raises(ValueError, match=r"language 2: tiny/atomic reads the languages \[0, 1\]"):
         teach(checkpoint, PREFERENCE, language=2, seed=0)
+    some = choices(checkpoint, GAMES)
     for wrong in (PREFERENCE[:9], np.full(16, np.nan)):
         with pytest.raises(ValueError, match="expected 16 finite numbers, one a square"):
             teach(checkpoint, wrong, language=0, seed=0)
         with pytest.raises(ValueError, match="expected 16 finite numbers, one a square"):
-            carried_over(checkpoint, checkpoint, wrong, GAMES)
+            carried_over(some, some, wrong)
     alike = PREFERENCE + PREFERENCE[SYMMETRIES["diagonal"].squares(4)]
     for wrong in (np.ones(16), alike):
         with pytest.raises(ValueError, match="looks alike through two symmetries"):
-            carried_over(checkpoint, checkpoint, wrong, GAMES)
+            carried_over(some, some, wrong)
+    with pytest.raises(ValueError, match="0 games, 64 at a step: expected 1 or more"):
+        teach(checkpoint, PREFERENCE, language=0, games=0, seed=0)
+    with pytest.raises(ValueError, match=r"the loss is \w+ after \d+ games: try a smaller lr than 1e\+30"):
+        teach(checkpoint, PREFERENCE, language=0, lr=1e30, seed=0)
+    with pytest.raises(ValueError, match="games on a board of side 6: tiny/atomic plays on 4"):
+        choices(checkpoint, random_games(2, board=6, seed=0))
+    with pytest.raises(ValueError, match="before and after in other games or languages"):
+        carried_over(some, choices(checkpoint, GAMES[:5]), PREFERENCE)
+    with pytest.raises(ValueError, match="no position of 0 games has two legal moves"):
+        choices(checkpoint, GAMES[:0])

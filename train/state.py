@@ -1,8 +1,8 @@
 """The state of a run on disk: one file, replaced whole, so that a run killed at any moment goes on exactly."""
 
 import os
+from io import BytesIO
 from pathlib import Path
-from pickle import UnpicklingError
 from typing import Any
 
 import pandas as pd
@@ -52,11 +52,14 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        state: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
-        missing = sorted(_PARTS - state.keys())
-    except (UnpicklingError, RuntimeError, EOFError, AttributeError, OSError) as error:
-        raise TrainingStopped(f"{path} cannot be read ({type(error).__name__}): {_ANEW}") from None
-    if missing:
+        data = path.read_bytes()
+    except OSError as error:
+        raise TrainingStopped(f"{path} cannot be opened ({error.strerror})") from error
+    try:
+        state: dict[str, Any] = dict(torch.load(BytesIO(data), weights_only=True, map_location="cpu"))
+    except Exception as error:  # a damaged file breaks the reader in any place
+        raise TrainingStopped(f"{path} cannot be read ({type(error).__name__}): {_ANEW}") from error
+    if missing := sorted(_PARTS - state.keys()):
         raise TrainingStopped(f"{path} lacks {', '.join(missing)}, as one of another version would: {_ANEW}")
     return state
 
@@ -69,7 +72,7 @@ def check_same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) -> N
     """
     for key, value in wanted.items():
         found = there.get(key)
-        if key == "training":  # a setting that came later has the value it had before
+        if key == "training" and found is not None:  # a setting that came later has the value it had before
             found, value = (Training.model_validate(settings).model_dump(mode="json") for settings in (found, value))
         if found != value:
             raise TrainingStopped(

@@ -7,13 +7,10 @@ import plotly.graph_objects as go
 WIDTH = 6.75  # inches: the text of a page in two columns, as of ICML; no letter is under 7 points at this width
 _LAYOUT_WIDTH = 825  # pixels in which the panels are laid out: there, 14 pixels are 8 points of the page
 _SCREEN, _PRINT = 96, 300  # pixels an inch, of drawings and of bitmaps
-_BELOW, _ROW, _LETTER, _SYMBOL = (
-    62,
-    22,
-    7.5,
-    55,
-)  # pixels: axis labels, a row of the legend, one of its letters, its mark
-_MARGINS = 60 + 60  # above and below the panels
+_BELOW = 72  # pixels from the panels to the legend, for ticks and names of the axes
+_ROW = 22  # pixels of a row of the legend
+_LETTER, _MARK = 7.5, 55  # pixels of one letter in it, and of the mark before a name
+_HEIGHT, _MARGIN = 450, 60  # pixels that a figure has by default, and above or below its panels in this theme
 
 
 def for_paper(figure: go.Figure) -> go.Figure:
@@ -22,12 +19,13 @@ def for_paper(figure: go.Figure) -> go.Figure:
     names = [trace.name for trace in copy.data if trace.name and trace.showlegend is not False]
     if len(names) < 2:
         return copy.update_layout(width=_LAYOUT_WIDTH)
-    columns = max(1, int((_LAYOUT_WIDTH - 90) // (max(map(len, names)) * _LETTER + _SYMBOL)))
+    columns = max(1, int((_LAYOUT_WIDTH - 90) // (max(map(len, names)) * _LETTER + _MARK)))
     rows = -(-len(names) // columns)
-    panels = copy.layout.height - _MARGINS
+    height = copy.layout.height or _HEIGHT
+    panels = height - 2 * _MARGIN
     copy.update_layout(
         width=_LAYOUT_WIDTH,
-        height=copy.layout.height + rows * _ROW,
+        height=height + rows * _ROW,
         margin={"r": 20 if not any(getattr(trace, "showscale", False) for trace in copy.data) else 90},
         legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -_BELOW / panels, "yanchor": "top"},
     )
@@ -38,7 +36,7 @@ def write_image(figure: go.Figure, path: str | Path) -> None:
     """Write the figure at the width of a paper: `.pdf` and `.svg` as drawings, `.png` with 300 pixels an inch.
 
     Args:
-        figure: with a height in its layout, as all figures of this package have.
+        figure: of plotly, in any theme.
         path: its ending says the format; an existing file is replaced.
 
     Raises:

@@ -1,10 +1,11 @@
 """What a training step makes of the machine: tokens a second, and the share of the rate at which it multiplies matrices.
 
-On a GPU if there is one, else on a core; eager beside compiled, and beside products of large square matrices in the same run.
+On a GPU if there is one, else on the processor; eager beside compiled, and beside products of large square matrices in the same run.
 """
 
 from collections.abc import Callable
 from pathlib import Path
+from shutil import which
 
 import torch
 
@@ -15,7 +16,7 @@ from train.parallel import Processes
 from train.settings import PRESETS, Preset
 
 _SIZES = {"mini": 256, "paper": 1024}  # games a step, as their presets have it
-_ON_A_CORE = {"mini": 256, "paper": 16}
+_ON_A_PROCESSOR = {"mini": 256, "paper": 16}
 
 
 def run() -> list[str]:
@@ -24,9 +25,9 @@ def run() -> list[str]:
     name = torch.cuda.get_device_name() if device == "cuda" else f"{torch.get_num_threads()} threads"
     matrices = _matrix_rate(device)
     lines = [f"{name}, bfloat16; large matrices: {matrices / 1e12:.3g} TFLOP/s"]
-    for scale, games in (_SIZES if device == "cuda" else _ON_A_CORE).items():
+    for scale, games in (_SIZES if device == "cuda" else _ON_A_PROCESSOR).items():
         preset = Preset.load(PRESETS / Path(f"{scale}/atomic-atomic-anchors4.toml"))
-        for compiled in (False, True):
+        for compiled in (False, True) if which("c++") else (False,):
             rate = _rate(preset, games, device, compiled=compiled)
             share = rate * _products(preset) / matrices
             how = "compiled" if compiled else "eager"

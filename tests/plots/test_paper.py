@@ -18,8 +18,8 @@ def curves(names: list[str]) -> go.Figure:
     return figure
 
 
-def test_the_legend_stands_below_and_the_panels_keep_their_height() -> None:
-    """More rows of the legend make a taller figure; the one given is left alone."""
+def test_the_legend_stands_below_and_makes_the_figure_taller() -> None:
+    """By its rows; the figure that is given is left alone."""
     figure = curves(["a", "b"])
     short, long = for_paper(figure), for_paper(curves([f"{'long name ' * 3}{index}" for index in range(9)]))
     assert figure.layout.legend.orientation is None
@@ -27,6 +27,12 @@ def test_the_legend_stands_below_and_the_panels_keep_their_height() -> None:
     assert short.layout.legend.y < 0
     assert figure.layout.height < short.layout.height < long.layout.height
     assert short.layout.width == long.layout.width
+
+
+def test_a_figure_of_no_theme_and_no_height() -> None:
+    figure = go.Figure([go.Scatter(y=[0, 1], name=name) for name in ("a", "b")])
+    assert for_paper(figure).layout.height > 450
+    assert for_paper(go.Figure(figure.data[:1])).layout.height is None
 
 
 def test_a_figure_without_a_legend_keeps_its_height() -> None:

@@ -263,7 +263,7 @@ def test_the_state_of_another_run_is_refused(tmp_path: Path, other: str) -> None
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-@pytest.mark.parametrize("damage", ["cut short", "another file", "an older one"])
+@pytest.mark.parametrize("damage", ["cut short", "another file", "one byte", "an older one"])
 def test_a_state_that_this_program_did_not_write_is_refused(tmp_path: Path, damage: str) -> None:
     """And left where it is."""
     lose(tiny_preset(), tmp_path, step=5)
@@ -272,6 +272,8 @@ def test_a_state_that_this_program_did_not_write_is_refused(tmp_path: Path, dama
         state.write_bytes(state.read_bytes()[:-4000])
     elif damage == "another file":
         state.write_bytes(b"not a state")
+    elif damage == "one byte":
+        state.write_bytes(b"\x80")
     else:
         torch.save({key: part for key, part in torch.load(state).items() if key not in ("sums", "tables")}, state)
         said = "lacks sums, tables, as one of another version would"
