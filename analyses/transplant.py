@@ -8,11 +8,12 @@ A's board alone, not on B's. A panel is a pair of languages (A into B), a colour
 image that the probes had named beforehand, at layer 0 and on other games. Black: B's own state of the other game, the
 ceiling. Grey dots: moves legal on a third game's board alone, in the same runs. Green: A's moves, in A's words.
 
-What is seen: at layer 0, named beforehand, the image that the probes named becomes more legal than the three others in 7 of 8
-pairs of two seeds (by chance 2), each time beyond its 95% interval, and in the eighth it ties with the plain board. It
-reaches about two thirds of B's own state, since five naive languages share only in part; from layers 1 and 2 on the model
-answers in A's words. Two naive languages (last panel), which probes relate by no image, show none; four anchors show the
-plain board.
+What is seen: four naive languages that are aligned almost as well as a language with itself: at layer 0, named beforehand,
+the image that the probes named becomes as legal as by B's own state, in every pair, and no other image does. Five that are
+aligned in part: the named image becomes more legal than the three others in 7 of 8 pairs of two seeds (by chance 2), each
+time beyond its 95% interval, and in the eighth it ties with the plain board; it reaches about two thirds of B's own state,
+and from layers 1 and 2 on the model answers in A's words. Two naive languages (last panel), which probes relate by no image,
+show none; four anchors show the plain board.
 
 What could fool it: early boards, which equal their images, so that all rise a little (it would be wrong if images that the
 probes did not name rose as much), and moves that are legal in most games (a third game's).
@@ -30,6 +31,7 @@ from mothello_interp.patching import cut, transplant
 from mothello_interp.plots import COLOURS, LANGUAGES, add_curve, layer_axis, panel_grid
 
 _MODELS = {
+    "mini/four-atomic-long": "4 naive languages, longer",
     "mini/five-atomic": "5 naive languages",
     "mini/atomic-atomic-anchors4": "anchors",
     "mini/atomic-atomic-anchors0": "naive",
