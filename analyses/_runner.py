@@ -61,8 +61,7 @@ def run(
     if has_browser():
         from mothello_interp.plots import write_image
 
-        for kind in ("png", "svg", "pdf"):
-            write_image(figure, out / f"{analysis.name}.{kind}")
+        write_image(figure, *(out / f"{analysis.name}.{kind}" for kind in ("png", "svg", "pdf")))
         written += ", png, svg, pdf"
     console.print(written)
 

@@ -137,13 +137,10 @@ _CURVES = ("4 naive languages, longer", "5 naive languages", "20 naive languages
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
-    """A matrix a model, then curves by move of the models with the most languages."""
+    """A matrix a model, then curves by move of some of them."""
     models = _models_of(table)
-    curves = [
-        model
-        for model in models
-        if "languages" in model[0] and model[0] not in ("2 naive languages", "4 naive languages")
-    ][:_WIDTH] or models[:1]
+    curves = [next(model for model in models if model[0] == regime) for regime in _CURVES if regime in dict(models)]
+    curves = curves or models[:1]
     rows = -(-len(models) // _WIDTH)
     titles = [f"{regime}<br>seed {seed}" for regime, seed in models] + [""] * (rows * _WIDTH - len(models))
     titles += [f"{regime}<br>seed {seed}" for regime, seed in curves] + [""] * (_WIDTH - len(curves))

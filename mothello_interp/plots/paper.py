@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import plotly.graph_objects as go
+import plotly.io as pio
 
 WIDTH = 6.75  # inches: the text of a page in two columns, as of ICML; no letter is under 7 points at this width
 _LAYOUT_WIDTH = 825  # pixels in which the panels are laid out: there, 14 pixels are 8 points of the page
@@ -32,19 +33,21 @@ def for_paper(figure: go.Figure) -> go.Figure:
     return copy
 
 
-def write_image(figure: go.Figure, path: str | Path) -> None:
+def write_image(figure: go.Figure, *paths: str | Path) -> None:
     """Write the figure at the width of a paper: `.pdf` and `.svg` as drawings, `.png` with 300 pixels an inch.
 
     Args:
         figure: of plotly, in any theme.
-        path: its ending says the format; an existing file is replaced.
+        paths: files to write, from one browser; their endings say the formats. Existing files are replaced.
 
     Raises:
         ValueError: for another ending.
         RuntimeError: (of kaleido) if neither Chrome nor Chromium is installed.
     """
-    path = Path(path)
-    if path.suffix not in (".pdf", ".svg", ".png"):
-        raise ValueError(f"cannot write {path.name}: the name must end in .pdf, .svg or .png")
-    dots = _PRINT if path.suffix == ".png" else _SCREEN
-    for_paper(figure).write_image(path, scale=WIDTH * dots / _LAYOUT_WIDTH)
+    files = [Path(path) for path in paths]
+    for file in files:
+        if file.suffix not in (".pdf", ".svg", ".png"):
+            raise ValueError(f"cannot write {file.name}: the name must end in .pdf, .svg or .png")
+    dots = [_PRINT if file.suffix == ".png" else _SCREEN for file in files]
+    drawn, scale = for_paper(figure), [WIDTH * each / _LAYOUT_WIDTH for each in dots]
+    pio.write_images(drawn, files, width=_LAYOUT_WIDTH, height=drawn.layout.height or _HEIGHT, scale=scale)

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from analyses import _models, _report, _runner
 from analyses.__main__ import app
+from mothello_interp import plots
 from mothello_interp.models import Checkpoint, CheckpointError, build_model, load, save_checkpoint
 from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS
 from mothello_interp.models.zoo import BUNDLE
@@ -559,10 +560,10 @@ def test_what_a_run_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_a_run_draws_with_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[str] = []
 
-    def write_image(figure: go.Figure, path: Path, **settings: Any) -> None:
-        drawn.append(path.name)
+    def write_image(figure: go.Figure, *paths: Path) -> None:
+        drawn.extend(path.name for path in paths)
 
     monkeypatch.setattr(_runner, "has_browser", lambda: True)
-    monkeypatch.setattr(go.Figure, "write_image", write_image)
+    monkeypatch.setattr(plots, "write_image", write_image)
     _runner.run(made(monkeypatch), tmp_path, Console(quiet=True))
     assert drawn == ["moves.png", "moves.svg", "moves.pdf"]

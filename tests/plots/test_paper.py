@@ -50,8 +50,7 @@ def test_an_ending_that_is_none_of_ours(tmp_path: Path) -> None:
 @pytest.mark.skipif(not has_browser(), reason="neither Chrome nor Chromium is installed")
 def test_images_are_as_wide_as_a_page_of_text(tmp_path: Path) -> None:
     """6.75 inches: 300 pixels an inch in PNG, 96 in SVG, 72 points in PDF."""
-    for kind in ("png", "svg", "pdf"):
-        write_image(curves(["a", "b"]), tmp_path / f"a.{kind}")
+    write_image(curves(["a", "b"]), *(tmp_path / f"a.{kind}" for kind in ("png", "svg", "pdf")))
     with Image.open(tmp_path / "a.png") as image:
         assert image.width == pytest.approx(6.75 * 300, abs=1)
     (svg,) = re.findall(r'<svg[^>]* width="([\d.]+)"', (tmp_path / "a.svg").read_text(encoding="utf-8"))[:1]
