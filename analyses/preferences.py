@@ -12,7 +12,8 @@ over six draws of the preference.
 What is seen: what was taught arrives at the mirrored squares. Between naive languages the image named best is the one that
 carried over most in nearly all directions, and where it is not, the second is: such a pair has two maps (`mixtures`), and
 learning takes both. Images named last carry nothing. More carries over where a pair is aligned more fully: between four naive
-languages that are aligned almost as well as a language with itself, most of the preference. Their model then also answers in
+languages that are aligned almost as well as a language with itself, most of the preference. Alignment is not all of it: two
+languages of four anchors (Muon) are aligned as fully and pass on a third. The model of four naive languages then also answers in
 the taught language's words (the probability of legal moves falls): as with anchors in `transfer`, sharing the game and
 keeping the tongue are two things. Two naive languages trained with Muon, which probes relate by no image, are the null.
 
@@ -105,30 +106,26 @@ def figure(table: pd.DataFrame) -> go.Figure:
     for place, regime in enumerate(regimes):
         here = pairs[pairs["regime"] == regime]
         where: dict[str, Any] = {"row": place // _WIDTH + 1, "col": place % _WIDTH + 1}
-        for kind, marker in (("last", {"size": 4, "color": "#BBBBBB"}),
-                             ("second", {"size": 7, "color": COLOURS["zero"], "symbol": "circle-open"})):  # fmt: skip
-            _dots(drawing, here[here["kind"] == kind], _KINDS[kind], marker, legend=place == 0, **where)
+        _dots(drawing, here[here["kind"] == "last"], _KINDS["last"], {"size": 4, "color": "#BBBBBB"}, **where)
+        ring = {"size": 7, "color": COLOURS["zero"], "symbol": "circle-open"}
+        _dots(drawing, here[here["kind"] == "second"], _KINDS["second"], ring, **where)
         best = here[here["kind"] == "first"]
         for name in SYMMETRIES:
             label, marker = f"{_KINDS['first']}: {name.replace('_', ' ')}", {"size": 9, "color": COLOURS[name]}
-            _dots(drawing, best[best["symmetry"] == name], label, marker, legend=place == 0, bars=True, **where)
+            _dots(drawing, best[best["symmetry"] == name], label, marker, bars=True, **where)
     drawing.update_xaxes(range=[-0.05, 1.05]).update_yaxes(range=[-0.15, 1.05])
     return drawing.add_hline(y=0, line={"color": COLOURS["zero"], "width": 1})
 
 
 def _dots(
-    drawing: go.Figure,
-    pairs: pd.DataFrame,
-    name: str,
-    marker: dict[str, Any],
-    *,
-    legend: bool,
-    bars: bool = False,
-    **where: int,
+    drawing: go.Figure, pairs: pd.DataFrame, name: str, marker: dict[str, Any], *, bars: bool = False, **where: Any
 ) -> None:
-    """A dot a pair."""
+    """A dot a pair; in the legend from the first panel that has one."""
+    if pairs.empty:
+        return
     drawing.add_scatter(
-        x=pairs["normalised"], y=pairs["coefficient"], mode="markers", name=name, legendgroup=name, showlegend=legend,
+        x=pairs["normalised"], y=pairs["coefficient"], mode="markers", name=name, legendgroup=name,
+        showlegend=name not in {trace.name for trace in drawing.data},
         error_y={"array": pairs["half"], "thickness": 1, "width": 0} if bars else None, marker=marker,
         customdata=pairs[["seed", "source", "target", "symmetry"]],
         hovertemplate="seed %{customdata[0]}: taught %{customdata[1]}, asked %{customdata[2]}<br>%{customdata[3]}"

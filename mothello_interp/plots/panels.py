@@ -40,7 +40,7 @@ def panel_grid(
         subplot_titles=[_broken(title, _LETTERS // columns) for row in titles for title in row],
         x_title=x if shared and columns > 1 else None,
         horizontal_spacing=0.03 if shared else 0.06,
-        vertical_spacing=(0.09 if shared else 0.4) / rows if rows > 1 else 0,
+        vertical_spacing=(0.4 if not shared else 0.25 if any(map(any, titles[1:])) else 0.09) / rows if rows > 1 else 0,
     )
     figure.update_annotations(font_size=_TITLE)
     for column in range(1, columns + 1) if not shared or columns == 1 else ():
