@@ -10,6 +10,16 @@ from mothello_interp.alignment import align_up_to_symmetry
 from mothello_interp.othello.symmetry import Symmetry
 from mothello_interp.probes import fit_probes_on
 
+MODELS = {
+    "mini/two-atomic": "2 naive languages",
+    "mini/four-atomic": "4 naive languages",
+    "mini/four-atomic-long": "4 naive languages, longer",
+    "mini/five-atomic": "5 naive languages",
+    "mini/twenty-atomic": "20 naive languages",
+    "mini/five-atomic-off-diagonal": "5, one anchor off the diagonals",
+    "mini/five-atomic-diagonal": "5, one anchor on the diagonal",
+    "mini/five-atomic-antidiagonal": "5, one anchor on the antidiagonal",
+}  # whose languages may meet through any symmetry, and their regimes
 LAYER = 0  # named beforehand: where the prototype's languages met
 RAISED = 0.2  # of the way from floor to ceiling, as in `anchors`
 FIT, SCORE = 1000, 800

@@ -32,23 +32,13 @@ import pandas as pd
 import plotly.graph_objects as go
 from scipy.stats import t as student
 
-from analyses._maps import best_maps, raised
+from analyses._maps import MODELS, best_maps, raised
 from analyses._models import BUNDLED, LABELS, Zoo, over_models
 from mothello_interp import SYMMETRIES, Checkpoint, random_games
 from mothello_interp.plots import COLOURS, panel_grid
 from mothello_interp.preferences import carried_over, choices, teach
 
-_MODELS = {
-    "mini/two-atomic": "2 naive languages",
-    "mini/four-atomic": "4 naive languages",
-    "mini/four-atomic-long": "4 naive languages, longer",
-    "mini/five-atomic": "5 naive languages",
-    "mini/twenty-atomic": "20 naive languages",
-    "mini/five-atomic-off-diagonal": "5, one anchor off the diagonals",
-    "mini/five-atomic-diagonal": "5, one anchor on the diagonal",
-    "mini/atomic-atomic-anchors4": "anchors",
-    "mini/atomic-atomic-anchors0": "naive",
-}
+_MODELS = MODELS | {"mini/atomic-atomic-anchors4": "anchors", "mini/atomic-atomic-anchors0": "naive"}
 _LANGUAGES = 5  # at most, of many
 _DRAWS, _GAMES = 6, 200
 

@@ -35,7 +35,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._maps import LAYER, SCORE, best_maps, probes_at, raised
+from analyses._maps import LAYER, MODELS, SCORE, best_maps, probes_at, raised
 from analyses._matrix import clustered
 from analyses._models import BUNDLED, Zoo, over_models
 from mothello_interp import SYMMETRIES, Checkpoint, random_games
@@ -45,17 +45,7 @@ from mothello_interp.othello.symmetry import ALL, CONTROLS
 from mothello_interp.patching import SHARED_AFTER, minimal_pairs, recovery
 from mothello_interp.plots import COLOURS, add_categories, add_curve, panel_grid
 
-_MODELS = {
-    "mini/two-atomic": "2 naive languages",
-    "mini/four-atomic": "4 naive languages",
-    "mini/four-atomic-long": "4 naive languages, longer",
-    "mini/five-atomic": "5 naive languages",
-    "mini/twenty-atomic": "20 naive languages",
-    "mini/five-atomic-off-diagonal": "5, one anchor off the diagonals",
-    "mini/five-atomic-diagonal": "5, one anchor on the diagonal",
-    "mini/five-atomic-antidiagonal": "5, one anchor on the antidiagonal",
-    "mini/atomic-atomic-anchors4": "2, four anchors",
-}
+_MODELS = MODELS | {"mini/atomic-atomic-anchors4": "2, four anchors"}
 _PAIRS = 150
 _DONORS = 4  # languages whose states are patched into the first one's
 
