@@ -25,11 +25,14 @@ surely, and whether the maps fit together.</p>
 
 
 def write_story(out: Path) -> Path | None:
-    """Write `symmetries.html` beside the figures that it shows; None if one of them was not made."""
+    """Write `symmetries.html` beside the figures that it shows; None if one of them was not made, or by another version."""
     analyses = find()
     if not all((out / f"{name}.json").exists() for name in _NEEDED):
         return None
-    texts = _texts({name: pd.read_csv(out / f"{name}-headline.csv") for name in _NEEDED})
+    try:
+        texts = _texts({name: pd.read_csv(out / f"{name}-headline.csv") for name in _NEEDED})
+    except KeyError:  # a headline of another version lacks what is told here
+        return None
     sections = [section(analyses[name], out, title=title, text=text) for name, title, text in texts]
     page = out / "symmetries.html"
     page.write_text(

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from analyses import _report, _runner
 from analyses._report import write_report
-from analyses._story import _verdict
+from analyses._story import _verdict, write_story
 from tests.analyses.test_figures import table_of
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -229,6 +230,19 @@ def test_the_story_of_the_symmetries(out: Path, tmp_path: Path) -> None:
     write_report(tmp_path)
     assert not (tmp_path / "symmetries.html").exists()
     assert "symmetries.html" not in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_no_story_is_told_from_tables_of_another_version(out: Path, tmp_path: Path) -> None:
+    """A column that is not there leaves the report without it, and whole."""
+    shutil.copytree(out, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "symmetries.html").unlink()
+    assert write_story(tmp_path)
+    (tmp_path / "symmetries.html").unlink()
+    headline = tmp_path / "preferences-headline.csv"
+    pd.read_csv(headline).drop(columns="best first").to_csv(headline, index=False)
+    page = Page(write_report(tmp_path))
+    assert "preferences" in page.figures
+    assert not (tmp_path / "symmetries.html").exists()
 
 
 def test_the_story_counts_triples_where_there_are_some() -> None:
