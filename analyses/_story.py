@@ -50,106 +50,103 @@ def write_story(out: Path) -> Path | None:
 
 def _texts(headlines: dict[str, pd.DataFrame]) -> list[tuple[str, str, str]]:
     """Analysis, title and text of every section."""
-    many, seeds, found, taught, mixed = (headlines[name] for name in _NEEDED)
+    told = {
+        "many_languages": ("The same matrix, and what it is read against", _matrix),
+        "seeds": ("Five languages, seed by seed", _seeds),
+        "symmetry": ("Do the maps fit together?", _maps),
+        "preferences": ("Does learning go through the map?", _learning),
+        "mixtures": ("Where a pair has two maps", _two_maps),
+    }
+    return [(name, title, tell(headlines[name])) for name, (title, tell) in told.items()]
+
+
+def _matrix(many: pd.DataFrame) -> str:
     values = {row["related by"]: row for _, row in many.iterrows()}
     reflections = [values[name] for name in ("diagonal", "antidiagonal") if name in values]
+    return _paragraphs(
+        f"Left, a matrix as the paper draws it: the board itself is what a probe is held against. Pairs whose best map "
+        f"is a reflection score {_range(reflections, 'against the board')} there, pairs related by the half turn "
+        f"{_range([values[name] for name in ('half turn',) if name in values], 'against the board')}. That is near what "
+        f"a board scores against its own image ({_range(reflections, 'expected')} and "
+        f"{_range([values[name] for name in ('half turn',) if name in values], 'expected')}): the two values of the paper "
+        "are no failure to read the board but a faithful reading of another one.",
+        "Held against the image under its own map, every kind of pair scores alike (column “through the map”), and the "
+        "difference between clusters is gone.",
+    )
+
+
+def _seeds(seeds: pd.DataFrame) -> str:
+    return _paragraphs(
+        f"The paper's nine seeds of five languages look like luck: most pairs low, some high. Ours score "
+        f"{_listed(seeds['other language'])} against the board, and {_listed(seeds['under the best symmetry'])} under the "
+        f"best symmetry of each pair, where a guess that never sees the model has {seeds['guess'].mean():.2f} and the "
+        f"same predictions against other games' boards {seeds['floor'].mean():.2f}."
+    )
+
+
+def _maps(found: pd.DataFrame) -> str:
     trained = found[found["weights"] == "trained"]
     naive = trained[trained["regime"].str.contains("naive")]
     anchored = trained[trained["regime"].str.contains("anchor")]
-    naive_taught = taught[taught["regime"].str.contains("naive languages")]
-    return [
-        (
-            "many_languages",
-            "The same matrix, and what it is read against",
-            _paragraphs(
-                f"Left, a matrix as the paper draws it: the board itself is what a probe is held against. Pairs whose best map "
-                f"is a reflection score {_range(reflections, 'against the board')} there, pairs related by the half turn "
-                f"{_range([values[name] for name in ('half turn',) if name in values], 'against the board')}. That is near what "
-                f"a board scores against its own image ({_range(reflections, 'expected')} and "
-                f"{_range([values[name] for name in ('half turn',) if name in values], 'expected')}): the two values of the paper "
-                "are no failure to read the board but a faithful reading of another one.",
-                "Held against the image under its own map, every kind of pair scores alike (column “through the map”), and the "
-                "difference between clusters is gone.",
-            ),
-        ),
-        (
-            "seeds",
-            "Five languages, seed by seed",
-            _paragraphs(
-                f"The paper's nine seeds of five languages look like luck: most pairs low, some high. Ours score "
-                f"{_listed(seeds['other language'])} against the board, and {_listed(seeds['under the best symmetry'])} under the "
-                f"best symmetry of each pair, where a guess that never sees the model has {seeds['guess'].mean():.2f} and the "
-                f"same predictions against other games' boards {seeds['floor'].mean():.2f}."
-            ),
-        ),
-        (
-            "symmetry",
-            "Do the maps fit together?",
-            _paragraphs(
-                "That each pair is read best through some map proves nothing: the best of four is always there. Two tests were "
-                "stated before looking. A pair counts as raised only if both directions name the same map on other games than "
-                "they are scored on, each at least a fifth of the way from floor to ceiling, and each reads that image on the "
-                "squares where it differs from the runner-up's. And if there is one code, maps compose: the map from a to c is "
-                "the one from a to b followed by the one from b to c. Unrelated maps do so one time in four.",
-                "Raised pairs, triples that compose, and how often random maps and the found maps dealt anew would do as well: "
-                + "; ".join(_verdict(row) for _, row in naive.iterrows())
-                + f". A map that Othello does not have (quarter turns, flips) wins in {_listed(naive['won by a control'])} "
-                "directions; with random weights "
-                f"{_listed(found[found['weights'] == 'random']['raised pairs'])} pairs are raised.",
-                "An anchor fixes the answer beforehand. Off the diagonals it should leave the identity alone, on a diagonal the "
-                "identity and that reflection: found "
-                + "; ".join(f"{row['regime']}, seed {row['seed']}: {row['maps']}" for _, row in anchored.iterrows())
-                + ".",
-                "The maps are used, not only readable: patch a language's state into another at that layer, and the moves that "
-                "the map predicts gain "
-                + _listed(naive["recovery, best map"].map("{:.2f}".format))
-                + " of the way from no effect to full effect; the moves of other maps "
-                + _listed(naive["other maps"].map("{:.2f}".format))
-                + ", states of another game "
-                + _listed(naive["another game"].map("{:.2f}".format))
-                + ", a state of the language itself "
-                + _listed(naive["own language"].map("{:.2f}".format))
-                + ".",
-            ),
-        ),
-        (
-            "preferences",
-            "Does learning go through the map?",
-            _paragraphs(
-                "The last doubt: perhaps probes and patches meet a likeness that the model makes nothing of. So teach the model "
-                "something in one language alone, a preference for some squares, drawn at random, and look for it in the others. "
-                "It arrives, at the squares that the map predicts. Of the pairs that have a map, the image it names is the one "
-                "that carried over most in "
-                + "; ".join(
-                    f"{row['best first']} directions ({row['regime']}, seed {row['seed']})"
-                    for _, row in taught[~taught["best first"].str.startswith("0 ")].iterrows()
-                )
-                + "; where it is not, it is mostly the image that the probes name second, for some pairs have two maps. Mean over "
-                "naive languages: "
-                + _listed(naive_taught["carried over, best"].map("{:.2f}".format))
-                + " of the preference through the best image, "
-                + _listed(naive_taught["last"].map("{:.2f}".format))
-                + " through those named last. Where probes find no map there is none to pass through: "
-                + _listed(
-                    taught[taught["directions with a map"].str.startswith("0 ")]["carried over, best"].map(
-                        "{:.2f}".format
-                    )
-                )
-                + " (two languages trained with Muon).",
-            ),
-        ),
-        (
-            "mixtures",
-            "Where a pair has two maps",
-            _paragraphs(
-                "In some pairs two maps are raised together. Two images superposed would leave every square torn between both; "
-                "what we see is a board in pieces: squares that follow one map and squares that follow the other, "
-                f"for instance {int(mixed['best squares'].iloc[0])} and {int(mixed['runner-up squares'].iloc[0])} of "
-                f"{int(mixed['of'].iloc[0])} in the most even pair ({mixed['pair'].iloc[0]}, seed {mixed['seed'].iloc[0]}). "
-                "Such a pair has settled in parts: neighbouring squares agree with one another before the whole board does."
-            ),
-        ),
-    ]
+    return _paragraphs(
+        "That each pair is read best through some map proves nothing: the best of four is always there. Two tests were "
+        "stated before looking. A pair counts as raised only if both directions name the same map on other games than "
+        "they are scored on, each at least a fifth of the way from floor to ceiling, and each reads that image on the "
+        "squares where it differs from the runner-up's. And if there is one code, maps compose: the map from a to c is "
+        "the one from a to b followed by the one from b to c. Unrelated maps do so one time in four.",
+        "Raised pairs, triples that compose, and how often random maps and the found maps dealt anew would do as well: "
+        + "; ".join(_verdict(row) for _, row in naive.iterrows())
+        + f". A map that Othello does not have (quarter turns, flips) wins in {_listed(naive['won by a control'])} "
+        "directions; with random weights "
+        f"{_listed(found[found['weights'] == 'random']['raised pairs'])} pairs are raised.",
+        "An anchor fixes the answer beforehand. Off the diagonals it should leave the identity alone, on a diagonal the "
+        "identity and that reflection: found "
+        + "; ".join(f"{row['regime']}, seed {row['seed']}: {row['maps']}" for _, row in anchored.iterrows())
+        + ".",
+        "The maps are used, not only readable: patch a language's state into another at that layer, and the moves that "
+        "the map predicts gain "
+        + _listed(naive["recovery, best map"].map("{:.2f}".format))
+        + " of the way from no effect to full effect; the moves of other maps "
+        + _listed(naive["other maps"].map("{:.2f}".format))
+        + ", states of another game "
+        + _listed(naive["another game"].map("{:.2f}".format))
+        + ", a state of the language itself "
+        + _listed(naive["own language"].map("{:.2f}".format))
+        + ".",
+    )
+
+
+def _learning(taught: pd.DataFrame) -> str:
+    naive = taught[taught["regime"].str.contains("naive languages")]
+    mapless = taught["directions with a map"].str.startswith("0 ")
+    nothing = "; ".join(f"{row['carried over, best']:.2f} ({row['regime']})" for _, row in taught[mapless].iterrows())
+    return _paragraphs(
+        "The last doubt: perhaps probes and patches meet a likeness that the model makes nothing of. So teach the model "
+        "something in one language alone, a preference for some squares, drawn at random, and look for it in the others. "
+        "It arrives, at the squares that the map predicts. Of the pairs that have a map, the image it names is the one "
+        "that carried over most in "
+        + "; ".join(
+            f"{row['best first']} directions ({row['regime']}, seed {row['seed']})"
+            for _, row in taught[~mapless].iterrows()
+        )
+        + "; where it is not, it is mostly the image that the probes name second, for some pairs have two maps. Mean over "
+        "naive languages: "
+        + _listed(naive["carried over, best"].map("{:.2f}".format))
+        + " of the preference through the best image, "
+        + _listed(naive["last"].map("{:.2f}".format))
+        + " through those named last."
+        + (f" Where probes find no map, the image they name best carries {nothing}." if nothing else ""),
+    )
+
+
+def _two_maps(mixed: pd.DataFrame) -> str:
+    return _paragraphs(
+        "In some pairs two maps are raised together. Two images superposed would leave every square torn between both; "
+        "what we see is a board in pieces: squares that follow one map and squares that follow the other, "
+        f"for instance {int(mixed['best squares'].iloc[0])} and {int(mixed['runner-up squares'].iloc[0])} of "
+        f"{int(mixed['of'].iloc[0])} in the most even pair ({mixed['pair'].iloc[0]}, seed {mixed['seed'].iloc[0]}). "
+        "Such a pair has settled in parts: neighbouring squares agree with one another before the whole board does."
+    )
 
 
 def _closing(found: pd.DataFrame) -> str:

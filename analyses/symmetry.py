@@ -17,9 +17,10 @@ map and (other colours) through that map and a further one; dots are what a lang
 full curves lie on their dots, languages differ by the map and nothing else. And the map is used, not only readable: one
 language's state, patched into another, makes the moves legal that the map predicts (summary, `recovery`).
 
-What is seen: nearly every pair is raised through one map, and maps compose far more often than by chance. How fully languages
-are aligned is a matter of training: four of them at 640,000 games were a third of the way, and with more weight decay and
-twice the games nearly all of it, every pair through the map that the group table demands.
+What is seen: five and twenty naive languages are aligned in part; most pairs are raised through one map, and maps compose more
+often than by chance. Four languages trained as long were a third of the way and do not pass the test; trained with more weight
+decay and twice the games, in two seeds, every pair is nearly all of the way and every triple composes. So few triples say
+little by themselves (p in the summary): there it is how far up the pairs are, and what the maps do, that speaks.
 
 What could fool it: choosing the best of four (other games, and the squares where two images differ), a map that is common
 for another reason (the found maps dealt anew to the pairs: p shuffled), early boards that equal their images (curves by
