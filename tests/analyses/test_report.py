@@ -239,7 +239,7 @@ def test_no_story_is_told_from_tables_of_another_version(out: Path, tmp_path: Pa
     assert write_story(tmp_path)
     (tmp_path / "symmetries.html").unlink()
     headline = tmp_path / "preferences-headline.csv"
-    pd.read_csv(headline).drop(columns="best first").to_csv(headline, index=False)
+    pd.read_csv(headline).drop(columns="directions with a map").to_csv(headline, index=False)
     page = Page(write_report(tmp_path))
     assert "preferences" in page.figures
     assert not (tmp_path / "symmetries.html").exists()
