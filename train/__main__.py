@@ -10,19 +10,38 @@ import typer
 
 _PRESET = Path(__file__).parent / "presets" / "mini" / "atomic-atomic-anchors4.toml"
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
 def _commands() -> None:
-    """Train models of Multilingual Othello and turn runs into checkpoints."""
+    """Train models of Multilingual Othello and turn runs into checkpoints.
+
+    Presets: train/presets/mini (6x6, minutes on one core), midi (8x8, an hour), paper (8x8, for a GPU), sharing.
+
+    Recipes of finetune: train/presets/finetune. Every key: train/settings.py, mothello_interp/models/spec.py.
+
+    Interrupted, even killed? The same command goes on, to the same weights on the same processor and threads.
+
+    Watching: metrics.csv in the run's folder; --log tensorboard, --log wandb (WANDB_MODE=offline: offline).
+
+    Checkpoints on the way: --keep 12. On a GPU: --device cuda --compile.
+
+    One model, several processes: accelerate launch -m train pretrain ..., torchrun --nproc_per_node 2 -m train ...
+
+    Many models: sweep, with --jobs on this machine, with --dask tcp://HOST:PORT on a cluster.
+
+    Where finetune starts (--from): a bundled name, a folder on disk, or org/name@revision on the Hugging Face Hub.
+    """
 
 
-Seed = Annotated[int, typer.Option(help="of the weights and the stream of games")]
-Threads = Annotated[int, typer.Option(help="processor cores to use")]
+Seed = Annotated[int, typer.Option(min=0, help="of the weights and the stream of games")]
+Threads = Annotated[int, typer.Option(min=1, help="processor cores to use")]
 Device = Annotated[str, typer.Option(help="cpu, or cuda")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress bar")]
-Keep = Annotated[int, typer.Option(help="checkpoints to keep on the way, at log-spaced steps, in the run's steps/")]
+Keep = Annotated[
+    int, typer.Option(min=0, help="checkpoints to keep on the way, at log-spaced steps, in the run's steps/")
+]
 Compile = Annotated[bool, typer.Option("--compile", help="torch.compile the step: a minute, worth it on a GPU")]
 Log = Annotated[str | None, typer.Option(help="where metrics go besides metrics.csv: tensorboard, or wandb")]
 
@@ -32,7 +51,7 @@ def pretrain(
     preset: Annotated[
         Path, typer.Argument(help="a TOML preset, such as train/presets/mini/atomic-atomic-anchors4.toml")
     ],
-    out: Annotated[Path | None, typer.Option(help="folder of the run  [default: runs/NAME-seedSEED]")] = None,
+    out: Annotated[Path | None, typer.Option(help="folder of the run", show_default="runs/NAME-seedSEED")] = None,
     seed: Seed = 0,
     threads: Threads = 1,
     device: Device = "cpu",
@@ -59,7 +78,7 @@ def finetune(
     checkpoint: Annotated[str, typer.Option("--from", help="a bundled name, a checkpoint, or a finished run")],
     language: Annotated[int, typer.Option(help="the language to go on in")],
     out: Annotated[
-        Path | None, typer.Option(help="folder of the run  [default: runs/NAME-RECIPE-languageL-seedSEED]")
+        Path | None, typer.Option(help="folder of the run", show_default="runs/NAME-RECIPE-languageL-seedSEED")
     ] = None,
     seed: Seed = 0,
     threads: Threads = 1,
@@ -120,10 +139,10 @@ def sweep(
     out: Annotated[Path, typer.Option(help="folder of the runs, OUT/NAME-seedSEED, and of sweep.csv")] = Path("runs"),
     jobs: Annotated[
         int | None,
-        typer.Option(min=1, help="runs at once  [default: 1, on a cluster one a worker]", show_default=False),
+        typer.Option(min=1, help="runs at once", show_default="1, on a cluster one a worker"),
     ] = None,
     threads: Annotated[int, typer.Option(min=1, help="processor cores of one run")] = 1,
-    device: Annotated[str, typer.Option(help="cpu, or cuda")] = "cpu",
+    device: Device = "cpu",
     keep: Keep = 0,
     dask: Annotated[str | None, typer.Option(help="train on the cluster of this scheduler, tcp://HOST:PORT")] = None,
 ) -> None:
@@ -174,7 +193,7 @@ def corpus(
     games: Annotated[int, typer.Option(min=1, help="how many games")],
     out: Annotated[Path, typer.Option(help="Parquet file to write")],
     preset: Annotated[Path, typer.Argument(help="a TOML preset: the board, the languages and the opening")] = _PRESET,
-    seed: Annotated[int, typer.Option(help="of the stream of games, as in pretrain")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="of the stream of games, as in pretrain")] = 0,
     held_out: Annotated[bool, typer.Option("--held-out", help="games that training never draws")] = False,
     threads: Threads = 1,
     quiet: Quiet = False,

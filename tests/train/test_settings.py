@@ -259,8 +259,51 @@ def test_help_comes_without_torch(arguments: list[str]) -> None:
 
 def invoke(*arguments: Any) -> tuple[int, str]:
     """Exit status and all that `python -m train` prints."""
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200", "TERM": "dumb"})
     return result.exit_code, result.output
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("train/presets/mini", "paper", "train/presets/finetune", "pretrain", "finetune", "sweep", "export", "corpus"),
+        *("The same command goes on", "metrics.csv", "--log wandb", "--log tensorboard", "--keep", "--device cuda"),
+        *("--compile", "accelerate launch -m train", "torchrun", "--jobs", "--dask tcp://", "org/name@revision"),
+    ],
+)
+def test_help_has_a_line_for_everything(words: str) -> None:
+    assert words in invoke("--help")[1]
+
+
+def test_presets_named_by_the_help_are_there() -> None:
+    """And the files that describe their keys."""
+    shown = invoke("--help")[1]
+    for scale in sorted(folder.name for folder in PRESETS.iterdir()):
+        assert scale in shown
+    for file in ("train/settings.py", "mothello_interp/models/spec.py"):
+        assert file in shown
+        assert (PRESETS.parent.parent / file).exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "default"),
+    [
+        ("pretrain", "runs/NAME-seedSEED"),
+        ("finetune", "runs/NAME-RECIPE-languageL-seedSEED"),
+        ("sweep", "1, on a cluster one a worker"),
+    ],
+)
+def test_help_shows_defaults_that_depend(command: str, default: str) -> None:
+    """They are not lost as markup of the terminal."""
+    assert f"[default: ({default})]" in invoke(command, "--help")[1]
+
+
+@pytest.mark.parametrize("option", ["--threads=0", "--seed=-1", "--keep=-1"])
+@pytest.mark.parametrize("command", [["pretrain", "x.toml"], ["finetune", "x.toml", "--from", "x", "--language", "0"]])
+def test_a_number_out_of_range_is_refused_at_once(command: list[str], option: str) -> None:
+    status, shown = invoke(*command, option)
+    assert status == 2
+    assert f"Invalid value for '{option.partition('=')[0]}'" in shown
 
 
 @pytest.mark.parametrize(
