@@ -7,9 +7,11 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from mothello_interp.corpus import Corpus, Objective, Pairing
+from mothello_interp.languages.language import did_you_mean
 from mothello_interp.models.spec import ModelSpec, SpecError, Strict, read_toml
 
 PRESETS = Path(__file__).parent / "presets"
+_TABLES = ("world", "model", "training", "extends")
 
 
 class Training(Strict):
@@ -89,7 +91,7 @@ class Recipe(Strict):
         if unknown:
             raise SpecError(
                 f"{path}: table [{unknown[0]}]: a recipe for fine-tuning has [training] alone, all else comes with the "
-                f"checkpoint; see train/presets/finetune/"
+                f"checkpoint; see train/presets/finetune/. {did_you_mean(unknown[0], _TABLES)}".rstrip()
             )
         training = Training.read(tables.get("training", {}), f"{path}: [training]")
         for key, why in (("opening", "fine-tuning"), ("language_weights", "one language")):
@@ -124,7 +126,10 @@ class Preset(Strict):
         tables = _with_bases(path, ())
         unknown = sorted(tables.keys() - {"world", "model", "training"})
         if unknown:
-            raise SpecError(f"{path}: unknown table [{unknown[0]}]; a preset has [world], [model] and [training]")
+            raise SpecError(
+                f"{path}: unknown table [{unknown[0]}]; a preset has [world], [model] and [training]. "
+                f"{did_you_mean(unknown[0], _TABLES)}".rstrip()
+            )
         spec = ModelSpec.read({key: tables[key] for key in ("world", "model") if key in tables}, str(path))
         training = Training.read(tables.get("training", {}), f"{path}: [training]")
         return cls.read(

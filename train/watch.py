@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from mothello_interp.languages.language import did_you_mean
 from train.state import TrainingStopped
 
 WATCHERS = ("tensorboard", "wandb")
@@ -22,7 +23,8 @@ def check_watcher(kind: str | None) -> None:
     if kind is None:
         return
     if kind not in WATCHERS:
-        raise TrainingStopped(f"--log {kind}: choose one of {', '.join(WATCHERS)}")
+        hint = did_you_mean(kind, WATCHERS)
+        raise TrainingStopped(f"--log {kind}: choose one of {', '.join(WATCHERS)}{'; ' + hint if hint else ''}")
     if find_spec(kind) is None:
         raise TrainingStopped(f"--log {kind} needs a package that is not here: pip install {kind}")
 

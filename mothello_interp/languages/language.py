@@ -126,12 +126,12 @@ def language_from(description: str | Mapping[str, Any]) -> Language:
     options: dict[str, Any] = {"type": description} if isinstance(description, str) else dict(description)
     name = options.pop("type", None)
     if not isinstance(name, str) or name not in _TYPES:
-        hint = _nearest(name, _TYPES) or "your own types are made known with register_language before they are used"
+        hint = did_you_mean(name, _TYPES) or "your own types are made known with register_language before they are used"
         raise ValueError(f"unknown language type {name!r}: known are {', '.join(sorted(_TYPES))}; {hint}")
     known = _defaults(_TYPES[name])
     for option in options:
         if option not in known:
-            hint = _nearest(option, known) or f"its options are {list(known)}"
+            hint = did_you_mean(option, known) or f"its options are {list(known)}"
             raise ValueError(f"language type {name!r} does not take {options}: it has no option {option!r}; {hint}")
     try:
         return _TYPES[name](**options)
@@ -166,6 +166,7 @@ def _defaults(cls: type[Any]) -> dict[str, Any]:
     }
 
 
-def _nearest(name: object, known: Iterable[str]) -> str:
-    near = get_close_matches(str(name), known, 1)
+def did_you_mean(given: object, known: Iterable[str]) -> str:
+    """A hint at the known word nearest to a mistyped one, `did you mean 'atomic'?`; empty where none is near."""
+    near = get_close_matches(str(given), known, 1)
     return f"did you mean {near[0]!r}?" if near else ""

@@ -1,5 +1,6 @@
 """ModelSpec: everything that names a model - its world, languages and architecture - read from TOML and validated."""
 
+import re
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -11,6 +12,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mothello_interp.languages import Language, Mothello, describe_language, language_from
+from mothello_interp.languages.language import did_you_mean
 
 
 class SpecError(ValueError):
@@ -28,9 +30,9 @@ class Strict(BaseModel):
         if isinstance(values, Mapping):
             for key in values:
                 if key not in cls.model_fields:
-                    near = get_close_matches(str(key), cls.model_fields, 1, 0.5)
-                    hint = f"; did you mean {near[0]!r}?" if near else "."
-                    raise ValueError(f"unknown key {key!r}{hint} Known are: {', '.join(cls.model_fields)}")
+                    hint = did_you_mean(key, cls.model_fields)
+                    known = ", ".join(cls.model_fields)
+                    raise ValueError(f"unknown key {key!r}{'; ' + hint if hint else '.'} Known are: {known}")
         return values
 
     @classmethod
@@ -47,6 +49,9 @@ class Strict(BaseModel):
             for problem in error.errors():
                 place = ".".join(str(part) for part in problem["loc"])
                 given = "" if isinstance(problem["input"], Mapping) else f" (given: {problem['input']!r})"
+                if problem["type"] == "literal_error":
+                    hint = did_you_mean(problem["input"], re.findall(r"'(\w+)'", problem["ctx"]["expected"]))
+                    given += f"; {hint}" if hint else ""
                 lines.append(
                     f"{source}: {place + ': ' if place else ''}{problem['msg'].removeprefix('Value error, ')}{given}"
                 )
@@ -177,11 +182,23 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """The tables of a TOML file.
 
     Raises:
-        SpecError: if the file is missing or no TOML.
+        SpecError: if the file is missing, naming the nearest one, or no TOML.
     """
     try:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise SpecError(f"{path}: there is no such file") from None
+        hint = _nearest_file(Path(path))
+        raise SpecError(f"{path}: there is no such file{'; ' + hint if hint else ''}") from None
+    except IsADirectoryError:
+        raise SpecError(f"{path}: a folder; give one of the TOML files in it") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SpecError(f"{path}: not a TOML file: {error}") from None
+
+
+def _nearest_file(path: Path) -> str:
+    """A hint at what lies beside the first part of a path that is not there."""
+    while not path.parent.is_dir():
+        path = path.parent
+    beside = [other.stem for other in path.parent.iterdir() if other.suffix == path.suffix]
+    near = get_close_matches(path.stem, beside, 1)
+    return f"did you mean {near[0] + path.suffix!r}?" if near else ""

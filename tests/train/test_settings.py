@@ -101,16 +101,22 @@ def test_a_circle_through_the_parent_folder(tmp_path: Path) -> None:
 REFUSED: dict[str, tuple[str, str]] = {
     "unknown table": (
         BASE + "[modle]\n",
-        r"mine\.toml: unknown table \[modle\]; a preset has \[world\], \[model\] and",
+        r"mine\.toml: unknown table \[modle\]; a preset has .* and \[training\]\. did you mean 'model'\?",
     ),
     "unknown key": (BASE + "bach = 3\n", r"mine\.toml: \[training\]: unknown key 'bach'; did you mean 'batch'\?"),
     "unknown key of the model": (BASE.replace("n_heads", "heads"), r"mine\.toml: model: .*did you mean 'n_heads'"),
     "missing key": (BASE.replace("games = 100", ""), r"\[training\]: games: Field required"),
     "missing table": ("[training]\ngames = 1\n", r"mine\.toml: world: Field required"),
     "no batch": (BASE.replace("batch = 8", "batch = 0"), r"\[training\]: batch: .*greater than 0 \(given: 0\)"),
-    "unknown objective": (BASE + 'objective = "exactly"\n', r"\[training\]: objective: .*'exact' or 'sampled'"),
-    "unknown optimizer": (BASE + 'optimizer = "sgd"\n', r"\[training\]: optimizer: .*'adamw' or 'muon'"),
-    "missing base": ('extends = "nowhere.toml"\n', r"nowhere\.toml: there is no such file"),
+    "mistyped extends": ('extend = "base.toml"\n' + BASE, r"unknown table \[extend\]; .*did you mean 'extends'\?"),
+    "unknown objective": (
+        BASE + 'objective = "exactly"\n',
+        r"\[training\]: objective: .*'exact' or 'sampled' \(given: 'exactly'\); did you mean 'exact'\?",
+    ),
+    "unknown pairing": (BASE + 'pairing = "paralel"\n', r"\[training\]: pairing: .*; did you mean 'parallel'\?"),
+    "unknown optimizer": (BASE + 'optimizer = "sgd"\n', r"optimizer: .*'adamw' or 'muon' \(given: 'sgd'\)$"),
+    "missing base": ('extends = "nowhere.toml"\n', r"nowhere\.toml: there is no such file$"),
+    "mistyped base": ('extends = "min.toml"\n', r"min\.toml: there is no such file; did you mean 'mine\.toml'\?"),
     "no TOML": ("[world", r"mine\.toml: not a TOML file"),
 }
 
@@ -222,6 +228,7 @@ REFUSED_RECIPES = {
     ),
     "endless games": ("[training]\ngames = 9\n", "corpus_games must be set"),
     "a typo": ("[training]\ngame = 9\n", "unknown key 'game'; did you mean 'games'"),
+    "a mistyped table": ("[trainig]\ngames = 9\n", r"table \[trainig\]: .* did you mean 'training'\?"),
 }
 
 
@@ -315,6 +322,23 @@ def test_an_unknown_option_is_an_error(arguments: list[str]) -> None:
     status, shown = invoke(*arguments)
     assert status == 2
     assert "Usage: " in shown
+
+
+@pytest.mark.parametrize(
+    ("given", "nearest"),
+    [("mini/atomic-atomic-anchor4.toml", "atomic-atomic-anchors4.toml"), ("mimi/four-naive.toml", "mini")],
+    ids=["file", "folder"],
+)
+@pytest.mark.parametrize("command", [["pretrain"], ["sweep"], ["finetune", "--from", "x", "--language", "0"]])
+def test_a_mistyped_preset_names_the_nearest(command: list[str], given: str, nearest: str) -> None:
+    status, shown = invoke(*command, PRESETS / given)
+    assert status == 1
+    assert shown == f"error: {PRESETS / given}: there is no such file; did you mean '{nearest}'?\n"
+
+
+def test_a_folder_is_no_preset() -> None:
+    status, shown = invoke("pretrain", PRESETS / "mini")
+    assert (status, shown) == (1, f"error: {PRESETS / 'mini'}: a folder; give one of the TOML files in it\n")
 
 
 def test_a_bad_preset_is_one_line(tmp_path: Path) -> None:

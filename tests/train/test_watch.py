@@ -80,6 +80,11 @@ def test_an_unknown_log_is_refused_before_any_work(tmp_path: Path) -> None:
     assert not (tmp_path / "run").exists()
 
 
+def test_a_mistyped_log_names_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(TrainingStopped, match=r"choose one of tensorboard, wandb; did you mean 'tensorboard'\?"):
+        train(tiny_preset(), tmp_path / "run", log="tensorbord")
+
+
 @pytest.mark.parametrize("kind", ["tensorboard", "wandb"])
 def test_a_missing_package_is_named_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setitem(sys.modules, kind, None)
