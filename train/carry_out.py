@@ -65,8 +65,7 @@ def _finished(job: Job, folder: Path, device: torch.device) -> Checkpoint | None
     if not (folder / CHECKPOINT).exists():
         return None
     done = load_checkpoint(folder / CHECKPOINT, device=device, name=job.name)
-    found = {key: done.provenance[key] for key in job.identity if key != "spec"}
-    check_same(folder, found | {"spec": done.spec.to_toml()}, job.identity)
+    check_same(folder, {**done.provenance, "spec": done.spec.to_toml()}, job.identity)
     return done
 
 

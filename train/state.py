@@ -1,6 +1,8 @@
 """The state of a run on disk: one file, replaced whole, so that a run killed at any moment goes on exactly."""
 
 import os
+import tomllib
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -68,16 +70,29 @@ def check_same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) -> N
     """Is what was found in the folder the run that is wanted?
 
     Raises:
-        TrainingStopped: naming the first setting that differs.
+        TrainingStopped: naming the first part that differs, and all that differs in it.
     """
     for key, value in wanted.items():
         found = there.get(key)
         if key == "training" and found is not None:  # a setting that came later has the value it had before
             found, value = (Training.model_validate(settings).model_dump(mode="json") for settings in (found, value))
         if found != value:
+            if key == "spec" and found is not None:
+                found, value = tomllib.loads(found), tomllib.loads(value)
             raise TrainingStopped(
-                f"{folder} holds a run with another {key} ({found!r}, now {value!r}); choose another --out, or delete it"
+                f"{folder} holds a run with another {key} ({_changes(found, value)}); choose another --out, or delete it"
             )
+
+
+def _changes(found: Any, value: Any) -> str:
+    """What was and what is; of tables only the settings that differ."""
+    if not isinstance(value, Mapping) or not isinstance(found, Mapping):
+        return f"{found!r}, now {value!r}"
+    return "; ".join(
+        f"{key}: {_changes(found.get(key), value.get(key))}"
+        for key in dict.fromkeys([*found, *value])
+        if found.get(key) != value.get(key)
+    )
 
 
 class Table:

@@ -153,6 +153,16 @@ def test_another_run_is_refused(tmp_path: Path, other: str) -> None:
         OTHERS[other](tmp_path)
 
 
+def test_a_folder_that_holds_no_fine_tuning_is_refused(tmp_path: Path) -> None:
+    """The run that is tuned, say, where --out was meant for another folder."""
+    here = start(training=recipe().training.model_dump(mode="json"), seed=1)
+    save_checkpoint(tmp_path / CHECKPOINT, here)
+    with pytest.raises(
+        TrainingStopped, match=r"holds a run with another language \(None, now 0\); choose another --out"
+    ):
+        tune(tmp_path)
+
+
 def test_a_language_that_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(TrainingStopped, match=r"--language 0: tiny/x reads the languages \[1, 2\]"):
         tune(tmp_path, of=start("unified"), language=0)

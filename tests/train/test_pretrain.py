@@ -12,7 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from mothello_interp.models import build_model, load_checkpoint
+from mothello_interp.models import Checkpoint, build_model, load_checkpoint, save_checkpoint
 from tests.train.tiny import (
     BATCH,
     KINDS,
@@ -247,8 +247,8 @@ def test_a_device_that_is_not_there(tmp_path: Path, device: str) -> None:
 
 
 OTHERS: dict[str, tuple[dict[str, Any], int, str]] = {
-    "training": ({"kind": "adamw"}, 1, "another training"),
-    "spec": ({"world": "split"}, 1, "another spec"),
+    "training": ({"kind": "adamw"}, 1, r"another training \(optimizer: 'muon', now 'adamw'; decay: 'all', now 'matrices'\)"),
+    "spec": ({"world": "split"}, 1, r"another spec \(world: languages: \[.*\], now \[.*\]\)"),
     "seed": ({}, 2, r"another seed \(1, now 2\)"),
 }
 
@@ -289,6 +289,16 @@ def test_the_checkpoint_of_another_run_is_refused(tmp_path: Path, other: str) ->
     change, seed, message = OTHERS[other]
     with pytest.raises(TrainingStopped, match=f"holds a run with {message}"):
         train(tiny_preset(**{"games": BATCH, **change}), tmp_path, seed=seed)
+
+
+def test_a_checkpoint_that_tells_nothing_is_refused(tmp_path: Path) -> None:
+    """One that was trained elsewhere, say."""
+    preset = tiny_preset()
+    save_checkpoint(tmp_path / CHECKPOINT, Checkpoint(build_model(preset.spec, seed=1), preset.spec, {}))
+    with pytest.raises(
+        TrainingStopped, match=r"holds a run with another training \(None, now \{'games'.*another --out"
+    ):
+        train(preset, tmp_path)
 
 
 @pytest.mark.parametrize("world", ["compositional", "split", "unified"])
