@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import gcd
+from math import gcd, inf
 from typing import Literal
 
 import numpy as np
@@ -61,7 +61,7 @@ class Corpus:
     def __post_init__(self) -> None:
         inputs = self.mothello.inputs
         weights = self.language_weights
-        if weights and (len(weights) != len(inputs) or min(weights) < 0 or sum(weights) <= 0):
+        if weights and (len(weights) != len(inputs) or not (min(weights) >= 0 and 0 < sum(weights) < inf)):
             raise ValueError(
                 f"language_weights={weights}: give {len(inputs)} numbers, one for each input language {list(inputs)}, "
                 f"0 or more and not all 0"

@@ -164,7 +164,9 @@ def test_inside_an_opening_its_move_is_certain(mothello: Mothello) -> None:
         assert 0 < exact.targets[game, end].max() < 1
 
 
-@pytest.mark.parametrize("weights", [(1, 2), (1, 2, 3, 4), (1, -1, 2), (0, 0, 0)])
+@pytest.mark.parametrize(
+    "weights", [(1, 2), (1, 2, 3, 4), (1, -1, 2), (0, 0, 0), (1, float("nan"), 1), (1, float("inf"), 1)]
+)
 def test_weights_that_are_none(weights: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=r"give 3 numbers, one for each input language \[0, 1, 2\]"):
         Corpus(MOTHELLO, seed=0, language_weights=weights)

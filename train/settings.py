@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -11,6 +11,7 @@ from mothello_interp.languages.language import did_you_mean
 from mothello_interp.models.spec import ModelSpec, SpecError, Strict, read_toml
 
 PRESETS = Path(__file__).parent / "presets"
+_Beta = Annotated[float, Field(ge=0, lt=1)]
 _TABLES = ("world", "model", "training", "extends")
 
 
@@ -24,6 +25,7 @@ class Training(Strict):
         optimizer: "adamw", or "muon" for the transformer's weight matrices with AdamW for all else.
         lr: peak learning rate of AdamW.
         matrix_lr: peak learning rate of Muon, scaled so that an update is as large as AdamW's would be.
+        betas: how much of their past AdamW's running means of gradient and squared gradient keep a step.
         weight_decay: decay a step is `lr * weight_decay` under either optimiser, on the parameters that `decay` names.
         decay: "matrices" (attention, MLP and unembedding, as minGPT and the paper), or "all" weights, embeddings
             included; never biases and layer norms.
@@ -46,7 +48,7 @@ class Training(Strict):
     optimizer: Literal["adamw", "muon"] = "adamw"
     lr: float = Field(default=5e-4, gt=0)
     matrix_lr: float = Field(default=0.01, gt=0)
-    betas: tuple[float, float] = (0.9, 0.95)
+    betas: tuple[_Beta, _Beta] = (0.9, 0.95)
     weight_decay: float = Field(default=0.1, ge=0)
     decay: Literal["matrices", "all"] = "matrices"
     dropout: float = Field(default=0.0, ge=0, lt=1)
@@ -97,6 +99,8 @@ class Recipe(Strict):
         for key, why in (("opening", "fine-tuning"), ("language_weights", "one language")):
             if getattr(training, key):
                 raise SpecError(f"{path}: [training]: {key} has no place in {why}")
+        if training.pairing == "parallel":
+            raise SpecError(f"{path}: [training]: pairing = 'parallel' has no place in one language")
         if not training.corpus_games:
             raise SpecError(f"{path}: [training]: corpus_games must be set, so that an epoch means something")
         return cls(training=training, name=path.stem)

@@ -135,6 +135,8 @@ def load_checkpoint(folder: str | Path, *, device: str | torch.device = "cpu", n
         provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
     except ValueError as error:
         raise CheckpointError(f"{folder / PROVENANCE} cannot be read: {error}") from None
+    if not isinstance(provenance, dict):
+        raise CheckpointError(f"{folder / PROVENANCE} cannot be read: expected one table, found {provenance!r:.40}")
     try:
         stored = load_file(folder / WEIGHTS)
     except SafetensorError as error:

@@ -186,6 +186,12 @@ def test_provenance_cut_short(saved: Path) -> None:
         load_checkpoint(saved)
 
 
+def test_provenance_that_is_no_table(saved: Path) -> None:
+    (saved / PROVENANCE).write_text('["seed"]', encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"provenance\.json cannot be read: expected one table, found \['seed'\]"):
+        load_checkpoint(saved)
+
+
 @every_world
 def test_games_as_a_model_reads_them(world: str) -> None:
     checkpoint, games = tiny_checkpoint(world), random_games(6, board=4, seed=1)

@@ -247,7 +247,11 @@ def test_a_device_that_is_not_there(tmp_path: Path, device: str) -> None:
 
 
 OTHERS: dict[str, tuple[dict[str, Any], int, str]] = {
-    "training": ({"kind": "adamw"}, 1, r"another training \(optimizer: 'muon', now 'adamw'; decay: 'all', now 'matrices'\)"),
+    "training": (
+        {"kind": "adamw"},
+        1,
+        r"another training \(optimizer: 'muon', now 'adamw'; decay: 'all', now 'matrices'\)",
+    ),
     "spec": ({"world": "split"}, 1, r"another spec \(world: languages: \[.*\], now \[.*\]\)"),
     "seed": ({}, 2, r"another seed \(1, now 2\)"),
 }

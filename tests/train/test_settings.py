@@ -109,6 +109,9 @@ REFUSED: dict[str, tuple[str, str]] = {
     "missing table": ("[training]\ngames = 1\n", r"mine\.toml: world: Field required"),
     "no batch": (BASE.replace("batch = 8", "batch = 0"), r"\[training\]: batch: .*greater than 0 \(given: 0\)"),
     "mistyped extends": ('extend = "base.toml"\n' + BASE, r"unknown table \[extend\]; .*did you mean 'extends'\?"),
+    "no finite rate": (BASE + "lr = inf\n", r"\[training\]: lr: Input should be a finite number \(given: inf\)"),
+    "no finite weight": (BASE + "language_weights = [nan, 1]\n", r"language_weights\.0: .* finite number"),
+    "a beta of one": (BASE + "betas = [0.9, 1.0]\n", r"\[training\]: betas\.1: .*less than 1 \(given: 1\.0\)"),
     "unknown objective": (
         BASE + 'objective = "exactly"\n',
         r"\[training\]: objective: .*'exact' or 'sampled' \(given: 'exactly'\); did you mean 'exact'\?",
@@ -228,6 +231,10 @@ REFUSED_RECIPES = {
     ),
     "endless games": ("[training]\ngames = 9\n", "corpus_games must be set"),
     "a typo": ("[training]\ngame = 9\n", "unknown key 'game'; did you mean 'games'"),
+    "another pairing": (
+        '[training]\ngames = 9\ncorpus_games = 3\npairing = "parallel"\n',
+        "pairing = 'parallel' has no place in one language",
+    ),
     "a mistyped table": ("[trainig]\ngames = 9\n", r"table \[trainig\]: .* did you mean 'training'\?"),
 }
 
