@@ -50,9 +50,15 @@ class Optimizer:
             )
         self._peaks = [[group["lr"] for group in inner.param_groups] for inner in self._inner]
 
-    def step(self, scale: float) -> None:
-        """Clip the gradients, take one step at `scale` times the peak learning rates, and clear the gradients."""
-        torch.nn.utils.clip_grad_norm_(self.parameters, self._clip)
+    def step(self, scale: float) -> float:
+        """Clip the gradients, take one step at `scale` times the peak learning rates, and clear the gradients.
+
+        Returns:
+            The norm of the gradient before it was clipped. If that is not finite, no step is taken.
+        """
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters, self._clip).item()
+        if not math.isfinite(norm):
+            return norm
         for weight, head, view in self._views:
             assert weight.grad is not None
             view.grad = weight.grad if head is None else weight.grad[head]
@@ -62,6 +68,7 @@ class Optimizer:
             inner.step()
         for weight in self.parameters:
             weight.grad = None
+        return norm
 
     def state_dict(self) -> list[dict[str, Any]]:
         """The state of every optimiser inside."""

@@ -135,14 +135,18 @@ class Run:
             dropout=dropout,
             compiled=self.how.compile,
         )
-        if not math.isfinite(sums["loss"]):
-            raise TrainingStopped(
-                f"the loss is {sums['loss']} at step {self.step}; what was saved before is kept in {self.folder}. "
-                f"Try a smaller learning rate, or precision = 'float32'"
-            )
+        self._stop_unless_finite("loss", sums["loss"])
         for name, value in sums.items():
             self.sums[name] += value
-        self.optimizer.step(learning_rate(self.step, self.job.training))
+        norm = self.optimizer.step(learning_rate(self.step, self.job.training))
+        self._stop_unless_finite("norm of the gradient", norm)
+
+    def _stop_unless_finite(self, what: str, value: float) -> None:
+        if not math.isfinite(value):
+            raise TrainingStopped(
+                f"the {what} is {value} at step {self.step}; what was saved before is kept in {self.folder}. "
+                f"Try a smaller learning rate, or precision = 'float32'"
+            )
 
     def _evaluate(self, log: Watch) -> dict[str, Any]:
         means = {name: self.sums[name] / self.sums["positions"] for name in ("loss", "floor")}

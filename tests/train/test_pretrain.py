@@ -27,6 +27,7 @@ from tests.train.tiny import (
     weights,
 )
 from train import carry_out as carry_out_module
+from train import run as run_module
 from train.__main__ import app
 from train.pretrain import pretrain
 from train.settings import Preset
@@ -204,6 +205,31 @@ def test_a_loss_that_is_not_finite(
     assert torch.load(tmp_path / STATE, weights_only=True)["step"] == 4
     assert not (tmp_path / CHECKPOINT).exists()
     assert_same(weights(train(tiny_preset(), tmp_path)), finished("muon").weights)
+
+
+def test_a_gradient_that_is_not_finite(
+    finished: Callable[[str], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may come with a finite loss: no step is taken, so that no state with ruined weights is saved."""
+    with monkeypatch.context() as patch:
+        break_gradient(patch, step=7)  # the last before a state is saved
+        with pytest.raises(TrainingStopped, match="the norm of the gradient is inf at step 7; what was saved before"):
+            train(tiny_preset(), tmp_path)
+    assert torch.load(tmp_path / STATE, weights_only=True)["step"] == 4
+    assert_same(weights(train(tiny_preset(), tmp_path)), finished("muon").weights)
+
+
+def break_gradient(monkeypatch: pytest.MonkeyPatch, *, step: int) -> None:
+    """One infinite entry at that step, where the loss is as ever."""
+    whole = run_module.add_gradients
+
+    def broken(model: Any, *arguments: Any, **settings: Any) -> dict[str, float]:
+        sums = whole(model, *arguments, **settings)
+        if settings["seed"][1] == step:
+            model.W_E.grad[0, 0] = float("inf")
+        return sums
+
+    monkeypatch.setattr(run_module, "add_gradients", broken)
 
 
 def test_a_full_disk_keeps_the_earlier_state(
