@@ -35,8 +35,8 @@ def carry_out(
         finish: measures the trained model, for its provenance.
 
     Raises:
-        TrainingStopped: for a loss that is not finite, a folder that cannot be written, a run of something else found
-            there, or a device or a package for the log that is not there.
+        TrainingStopped: for a loss or gradient that is not finite, a folder that cannot be written, a run of something
+            else found there, a model with hooks, or a device or a package for the log that is not there.
     """
     _check(how)
     try:
@@ -50,7 +50,9 @@ def carry_out(
         return done
     torch.set_num_threads(how.threads)
     with threadpool_limits(how.threads):
-        run = Run.begin(job, folder, start(processes.device), processes, how)
+        model = start(processes.device)
+        _refuse_hooks(model)
+        run = Run.begin(job, folder, model, processes, how)
         with watch(how.log if processes.first else None, folder, job.name, job.identity, games=run.games) as log:
             run.train(log)
         run.checkpoint.model.eval()
@@ -67,6 +69,16 @@ def _finished(job: Job, folder: Path, device: torch.device) -> Checkpoint | None
     done = load_checkpoint(folder / CHECKPOINT, device=device, name=job.name)
     check_same(folder, {**done.provenance, "spec": done.spec.to_toml()}, job.identity)
     return done
+
+
+def _refuse_hooks(checkpoint: Checkpoint) -> None:
+    """The training step runs without hooks, so it may not stand in for a model that has some."""
+    hooked = [name for name, point in checkpoint.model.hook_dict.items() if point.fwd_hooks or point.bwd_hooks]
+    if hooked:
+        raise TrainingStopped(
+            f"hooks are attached to the model, at {', '.join(hooked)}: training would not run them; "
+            f"call model.reset_hooks(including_permanent=True) first"
+        )
 
 
 def _check(how: How) -> None:

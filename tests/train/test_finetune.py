@@ -163,6 +163,17 @@ def test_a_folder_that_holds_no_fine_tuning_is_refused(tmp_path: Path) -> None:
         tune(tmp_path)
 
 
+def test_a_model_with_hooks_is_refused(tmp_path: Path) -> None:
+    """The training step would not run them."""
+    of = start()
+    with (
+        of.model.hooks(fwd_hooks=[("blocks.0.hook_resid_post", lambda rows, hook: 2 * rows)]),
+        pytest.raises(TrainingStopped, match=r"hooks are attached to the model, at blocks\.0\.hook_resid_post: "),
+    ):
+        tune(tmp_path, of=of)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_language_that_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(TrainingStopped, match=r"--language 0: tiny/x reads the languages \[1, 2\]"):
         tune(tmp_path, of=start("unified"), language=0)
