@@ -149,7 +149,7 @@ def sweep(
     """Train many presets and seeds, several at once. The same command skips what is done and goes on with the rest."""
     import rich
 
-    from train.sweep import SweepError, draw, parse_seeds, plan, tabulate
+    from train.sweep import SweepError, draw, parse_seeds, plan, tabulate, write_table
     from train.sweep import sweep as run
 
     try:
@@ -160,11 +160,10 @@ def sweep(
             of = f"{len(results)}/{len(planned)}"
             typer.echo(f"[{of}] {job.preset.name} seed {job.seed}: {result.describe()}")
         table = tabulate([(job, results[job.folder]) for job in planned])
-        out.mkdir(parents=True, exist_ok=True)
-        table.to_csv(out / "sweep.csv", index=False)
+        rich.print(draw(table))  # first, in case that it cannot be written
+        write_table(table, out / "sweep.csv")
     except (SweepError, OSError) as error:
         raise SystemExit(f"error: {error}") from None
-    rich.print(draw(table))
     typer.echo(f"table: {out / 'sweep.csv'}")
     if any(result.failed for result in results.values()):
         raise typer.Exit(1)

@@ -150,6 +150,22 @@ def tabulate(results: Sequence[tuple[Job, Result]]) -> pd.DataFrame:
     return pd.DataFrame(rows).astype({"steps": "Int64", "minutes": float})
 
 
+def write_table(table: pd.DataFrame, path: Path) -> None:
+    """Write the table of `tabulate` as CSV, whole or not at all.
+
+    Raises:
+        OSError: if it cannot be written; what stood there before is intact.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    try:
+        table.to_csv(partial, index=False)
+        partial.replace(path)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
+
+
 def draw(table: pd.DataFrame) -> Table:
     """The table of `tabulate` for a terminal."""
     drawn = Table(*(Column(name, overflow="fold") for name in table.columns))

@@ -129,6 +129,24 @@ def test_its_table(presets: Path, runs: Path) -> None:
     assert f"table: {runs / 'sweep.csv'}" in shown.output
 
 
+def test_a_table_that_cannot_be_written(presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is shown all the same, and the earlier one is intact."""
+    assert invoke(presets / "one.toml", "--out", runs).exit_code == 0
+    before = (runs / "sweep.csv").read_bytes()
+
+    def half_written(table: pd.DataFrame, path: Path, **_: Any) -> None:
+        path.write_text("preset,se", encoding="utf-8")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", half_written)
+    shown = invoke(presets / "one.toml", "--out", runs)
+    assert shown.exit_code == 1
+    assert re.search(r"tiny/one .* already there ", shown.output)
+    assert "error: [Errno 28] No space left on device" in shown.output
+    assert (runs / "sweep.csv").read_bytes() == before
+    assert sorted(path.name for path in runs.iterdir()) == ["sweep.csv", "tiny"]
+
+
 def test_jobs_without_a_model_have_no_numbers(presets: Path, runs: Path) -> None:
     first, second = plan([presets], [0], runs)
     table = tabulate([(first, Result("trained", 5, 1.5, {0: 0.5, 1: 1.0})), (second, Result("failed: [why]"))])
