@@ -1,6 +1,7 @@
 """`python -m train`: make checkpoints."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,7 +69,8 @@ def pretrain(
         settings = Preset.load(preset)
         folder = out or Path("runs") / f"{settings.name}-seed{seed}"
         how = {"threads": threads, "device": device, "quiet": quiet, "keep": keep, "log": log, "compile": compile}
-        train(settings, folder, seed=seed, **how)
+        with _alone(folder):
+            train(settings, folder, seed=seed, **how)
     _report(folder)
 
 
@@ -99,7 +101,8 @@ def finetune(
         name = start.provenance.get("preset", start.name)
         folder = out or Path("runs") / f"{name}-{settings.name}-language{language}-seed{seed}"
         how = {"threads": threads, "device": device, "quiet": quiet, "keep": keep, "log": log, "compile": compile}
-        train(settings, start, folder, language=language, seed=seed, **how)
+        with _alone(folder):
+            train(settings, start, folder, language=language, seed=seed, **how)
     _report(folder)
 
 
@@ -113,6 +116,19 @@ def _one_line_errors() -> Iterator[None]:
         yield
     except (SpecError, CheckpointError, TrainingStopped, OSError) as error:
         raise SystemExit(f"error: {error}") from None
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Hold the run's folder; of several processes the first one does, and the others wait for it to join them."""
+    if int(os.environ.get("RANK", "0")) > 0:
+        yield
+        return
+    from train.lock import alone
+
+    with alone(folder) as note:
+        note(f"holds it: python -m train {' '.join(sys.argv[1:])}")
+        yield
 
 
 def _inside(checkpoint: str) -> str:

@@ -1,4 +1,4 @@
-"""One process a run: a lock on the run's folder that dies with the process that holds it."""
+"""One training a run: a lock on the run's folder that dies with the process that holds it."""
 
 import fcntl
 import os
@@ -9,14 +9,16 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-LOG = "sweep.log"
+from train.state import TrainingStopped
+
+LOG = "run.log"
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[Callable[[str], None]]:
     """Hold the run's folder until the end of the block; while another holds it, wait.
 
-    Gives a function that notes a line, with time, machine and process, in the locked file `folder/sweep.log`.
+    Gives a function that notes a line, with time, machine and process, in the locked file `folder/run.log`.
 
     The lock is `flock`: the kernel releases it when its process ends, also when that is killed, so none is ever left
     behind. Who waited then goes on from what was saved. It holds between machines only where the file system they share
@@ -24,10 +26,15 @@ def alone(folder: Path) -> Iterator[Callable[[str], None]]:
     mounted with `flock`, and many others keep it to one machine: there, give one folder to one machine.
 
     Raises:
-        OSError: if the folder cannot be written, or its file system has no locks.
+        TrainingStopped: if the folder cannot be written.
+        OSError: if its file system has no locks.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOG).open("a", encoding="utf-8") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / LOG).open("a", encoding="utf-8")
+    except OSError as error:
+        raise TrainingStopped(f"{folder} cannot be written ({error.strerror}); choose another --out") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

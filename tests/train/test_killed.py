@@ -1,6 +1,7 @@
 """A run that is really killed, again and again, ends like one left alone."""
 
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -27,13 +28,76 @@ save_every = 320
 """
 
 
+# a command that kills itself at one moment of its third save, or of writing the checkpoint
+DOOMED = """
+import io, os, pathlib, signal, sys
+from train import state
+from train.__main__ import app
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def half(value, file, save=state.torch.save, calls=[]):
+    calls.append(value)
+    if len(calls) < 3:
+        return save(value, file)
+    whole = io.BytesIO()
+    save(value, whole)
+    file.write(whole.getvalue()[: len(whole.getvalue()) // 2])
+    file.flush()
+    die()
+
+def replace(path, target, move=pathlib.Path.replace, calls=[]):
+    calls.append(path)
+    if len(calls) == 3 and moment == "before":
+        die()
+    moved = move(path, target)
+    if len(calls) == 3:
+        die()
+    return moved
+
+moment = sys.argv.pop(1)
+if moment == "half":
+    state.torch.save = half
+elif moment == "checkpoint":
+    pathlib.Path.rename = lambda path, target: die()
+else:
+    pathlib.Path.replace = replace
+app()
+"""
+
+
 def command(preset: Path, out: Path) -> list[str]:
     return [sys.executable, "-m", "train", "pretrain", str(preset), "--out", str(out), "--quiet"]
 
 
+def assert_same_end(one: Path, other: Path) -> None:
+    """The same weights, to the last bit, and the same metrics but for the time."""
+    first, second = (load_file(folder / "checkpoint" / "weights.safetensors") for folder in (one, other))
+    assert all(bool((first[name] == second[name]).all()) for name in first)
+    lines, others = (pd.read_csv(folder / "metrics.csv").drop(columns="seconds") for folder in (one, other))
+    pd.testing.assert_frame_equal(lines, others)
+
+
+@pytest.mark.slow
+def test_killed_in_the_midst_of_saving_it_ends_the_same(tmp_path: Path) -> None:
+    """With half of the state written, before and after it replaces the last one, and with the checkpoint half there."""
+    preset = tmp_path / "tiny.toml"
+    preset.write_text(PRESET.replace("38_400", "6_400"), encoding="utf-8")
+    alone, killed = tmp_path / "alone", tmp_path / "killed"
+    subprocess.run(command(preset, alone), check=True, capture_output=True)
+    for moment in ("half", "before", "after", "checkpoint"):
+        arguments = command(preset, killed)[3:]
+        died = subprocess.run([sys.executable, "-c", DOOMED, moment, *arguments], check=False, capture_output=True)
+        assert died.returncode == -signal.SIGKILL, died.stderr
+        assert (killed / "state.pt.partial").exists() == (moment in ("half", "before"))
+        assert not (killed / "checkpoint").exists()
+    subprocess.run(command(preset, killed), check=True, capture_output=True)
+    assert_same_end(alone, killed)
+
+
 @pytest.mark.slow
 def test_killed_at_random_it_ends_the_same(tmp_path: Path) -> None:
-    """Saves are frequent, so that some kills fall into one."""
     preset = tmp_path / "tiny.toml"
     preset.write_text(PRESET, encoding="utf-8")
     alone, killed = tmp_path / "alone", tmp_path / "killed"
@@ -54,7 +118,4 @@ def test_killed_at_random_it_ends_the_same(tmp_path: Path) -> None:
             kills += 1
         child.wait()
     assert kills == 5
-    one, other = (load_file(folder / "checkpoint" / "weights.safetensors") for folder in (alone, killed))
-    assert all(bool((one[name] == other[name]).all()) for name in one)
-    first, second = (pd.read_csv(folder / "metrics.csv").drop(columns="seconds") for folder in (alone, killed))
-    pd.testing.assert_frame_equal(first, second)
+    assert_same_end(alone, killed)

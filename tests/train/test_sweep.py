@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from mothello_interp.models import load_checkpoint
 from tests.train.tiny import assert_same, lose, measured, stop_at, train, weights
 from train import cluster
-from train.__main__ import app
+from train.__main__ import app, pretrain
 from train.lock import LOG, alone
 from train.settings import Preset
 from train.state import CHECKPOINT, STATE
@@ -285,6 +285,25 @@ def test_a_locked_folder_is_waited_for(presets: Path, runs: Path, capfd: pytest.
     other.join()
     assert [(job, result.status) for job, result in found] == [(jobs[0], "already there")]
     assert notes(jobs[0].folder) == ["ends here"]
+
+
+def test_a_second_pretraining_waits(
+    presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The same command twice: the second one finds what the first has made; so it is with a sweep beside it."""
+    monkeypatch.delenv("RANK", raising=False)
+    folder = runs / "tiny/one-seed0"
+    with alone(folder) as note:
+        second = threading.Thread(target=lambda: pretrain(presets / "one.toml", out=folder, quiet=True))
+        second.start()
+        while "is in training elsewhere: waiting for it" not in capfd.readouterr().err:
+            assert second.is_alive()
+        made = train(Preset.load(presets / "one.toml"), folder, seed=0)
+        note("ends")
+    second.join()
+    assert f"checkpoint: {folder / CHECKPOINT}" in capfd.readouterr().out
+    assert_same(weights(load_checkpoint(folder / CHECKPOINT)), weights(made))
+    assert [line.split(":")[0] for line in notes(folder)] == ["ends", "holds it"]
 
 
 def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
