@@ -2,86 +2,18 @@
 
 import json
 import re
-import shutil
-from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import plotly.io as pio
 import pytest
 from plotly.offline import get_plotlyjs
-from rich.console import Console
 
 from analyses import _report, _runner
 from analyses._report import write_report
-from analyses._story import _verdict, write_story
-from tests.analyses.test_figures import table_of
-
-VOID = {"meta", "link", "img", "br", "hr", "input"}
-FIGURE = re.compile(r"const f = (\{.*\});\nPlotly\.newPlot\(\"figure-(\w+)\"")
-
-
-class Page(HTMLParser):
-    """A page as a browser reads it: its text, identities, links and scripts; every tag must be closed in its order."""
-
-    def __init__(self, path: Path):
-        super().__init__()
-        self.open: list[str] = []
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.sources: list[str] = []
-        self.inside: dict[str, list[str]] = {}
-        self.feed(path.read_text(encoding="utf-8"))
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        values = {key: value or "" for key, value in attrs}
-        self.ids += [values["id"]] if "id" in values else []
-        self.links += [values["href"]] if tag == "a" else []
-        self.sources += [values[key] for key in ("src", "href", "data", "srcset") if key in values and tag != "a"]
-        if tag not in VOID:
-            self.open.append(tag)
-            self.inside.setdefault(tag, []).append("")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag in VOID
-        self.handle_starttag(tag, attrs)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open, f"</{tag}> closes nothing"
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        for tag in set(self.open):
-            self.inside[tag][-1] += data
-
-    @property
-    def figures(self) -> dict[str, Any]:
-        """The figures that its scripts draw, by the analysis."""
-        found = [match for script in self.inside["script"] for match in FIGURE.findall(script)]
-        return {name: json.loads(figure) for figure, name in found}
-
-
-def run(names: list[str], out: Path) -> None:
-    """Run analyses on tables that are there already."""
-    for name in names:
-        analysis = _runner.find()[name]
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_runner, "has_browser", lambda: False)
-            patch.setattr(analysis.module(), "compute", lambda zoo, name=name, **inputs: table_of(name))
-            _runner.run(analysis, out, Console(quiet=True))
-
-
-@pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with every analysis and the report."""
-    folder = tmp_path_factory.mktemp("figures")
-    run(list(_runner.find()), folder)
-    assert write_report(folder) == folder / "index.html"
-    return folder
+from tests.analyses.conftest import run
+from tests.analyses.page import Page
 
 
 @pytest.fixture(scope="module")
@@ -213,41 +145,3 @@ def test_figures_on_a_page_are_figures(out: Path) -> None:
         figure = pio.read_json(out / f"{name}.json")
         assert len(figure.data) > 3
         assert figure.layout.template.layout.paper_bgcolor == "white"
-
-
-def test_the_story_of_the_symmetries(out: Path, tmp_path: Path) -> None:
-    """It needs five figures, loads plotly from beside it, and says what the tables say."""
-    page = Page(out / "symmetries.html")
-    assert page.sources == ["plotly.min.js"]
-    assert set(page.figures) == {"many_languages", "seeds", "symmetry", "preferences", "mixtures"}
-    text = (out / "symmetries.html").read_text(encoding="utf-8")
-    found = pd.read_csv(out / "symmetry-headline.csv").query("weights == 'trained'")
-    for _, row in found[found["regime"].str.contains("naive")].iterrows():
-        assert f"{row['regime']}, seed {row['seed']}: {row['raised pairs']} pairs" in text
-        assert f"{row['recovery, best map']:.2f}" in text
-    assert 'href="symmetries.html"' in (out / "index.html").read_text(encoding="utf-8")
-    run(["moves", "symmetry"], tmp_path)
-    write_report(tmp_path)
-    assert not (tmp_path / "symmetries.html").exists()
-    assert "symmetries.html" not in (tmp_path / "index.html").read_text(encoding="utf-8")
-
-
-def test_no_story_is_told_from_tables_of_another_version(out: Path, tmp_path: Path) -> None:
-    """A column that is not there leaves the report without it, and whole."""
-    shutil.copytree(out, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "symmetries.html").unlink()
-    assert write_story(tmp_path)
-    (tmp_path / "symmetries.html").unlink()
-    headline = tmp_path / "preferences-headline.csv"
-    pd.read_csv(headline).drop(columns="directions with a map").to_csv(headline, index=False)
-    page = Page(write_report(tmp_path))
-    assert "preferences" in page.figures
-    assert not (tmp_path / "symmetries.html").exists()
-
-
-def test_the_story_counts_triples_where_there_are_some() -> None:
-    row = {"regime": "5 naive languages", "seed": 3, "raised pairs": "9 of 10"}
-    assert _verdict(pd.Series(row)) == "5 naive languages, seed 3: 9 of 10 pairs"
-    row |= {"triples that compose": "7 of 10", "p, random maps": 0.25, "p, shuffled": 0.5}
-    expected = "5 naive languages, seed 3: 9 of 10 pairs, 7 of 10 triples (p = 0.2500 and 0.5000)"
-    assert _verdict(pd.Series(row)) == expected

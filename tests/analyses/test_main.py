@@ -1,0 +1,150 @@
+"""The command line: what it lists, refuses, runs and records."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from analyses import _models, _report, _runner
+from analyses.__main__ import app
+from mothello_interp.models.zoo import BUNDLE
+
+ROOT = Path(_runner.HERE).parent
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        ([], "Where do two languages meet?"),
+        (["--help"], "Is the shared board used?"),
+        (["anchors", "--help"], "A probe learns to read the board from games written in one language"),
+    ],
+)
+def test_help_is_there_without_loading_torch(arguments: list[str], shown: str) -> None:
+    """In a process of its own, that says afterwards what it has imported."""
+    lines = [
+        "import runpy, sys",
+        f"sys.argv = {['analyses', *arguments]!r}",
+        "try:",
+        "    runpy.run_module('analyses', run_name='__main__', alter_sys=True)",
+        "except SystemExit as stop:",
+        "    assert not stop.code, stop.code",
+        "heavy = {'torch', 'transformer_lens', 'plotly', 'pandas', 'numba'} & sys.modules.keys()",
+        "print('imported:', sorted(heavy))",
+    ]
+    command = [sys.executable, "-W", "error", "-c", "\n".join(lines)]
+    settings = {"COLUMNS": "200", "PATH": "/usr/bin:/bin", "TERM": "dumb"}
+    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert shown in done.stdout
+    assert done.stdout.splitlines()[-1] == "imported: []"
+    if not arguments:
+        for analysis in _runner.find().values():
+            assert any(line.split()[:1] == [analysis.name] for line in done.stdout.splitlines())
+            assert analysis.title in done.stdout
+
+
+def invoke(*arguments: str) -> Any:
+    return CliRunner().invoke(app, list(arguments), env={"COLUMNS": "200", "TERM": "dumb"})
+
+
+def test_an_analysis_that_is_none() -> None:
+    result = invoke("anchrs")
+    assert result.exit_code == 2
+    assert "anchrs" in result.output
+    recorded = invoke("record", "anchrs", "somewhere")
+    assert recorded.exit_code == 1
+    assert "no analysis 'anchrs'; there are: anchors, cka," in recorded.output
+
+
+@pytest.mark.parametrize("arguments", [["anchors", "--seed", "1"], ["all", "--fast"], ["anchors", "cka"]])
+def test_an_option_that_is_none(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is run before the mistake is found."""
+    monkeypatch.setattr(_runner, "run", pytest.fail)
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert arguments[1] in result.output
+
+
+@pytest.mark.parametrize("browser", [False, True])
+def test_commands_run_analyses_and_write_the_report(
+    browser: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run: list[tuple[Any, ...]] = []
+
+    def note(analysis: _runner.Analysis, out: Path, console: Console, inputs: dict[str, Any], **zoo: Any) -> None:
+        run.append((analysis.name, out, *zoo.values(), *(value for value in inputs.values() if value is not None)))
+
+    monkeypatch.setattr(_runner, "run", note)
+    monkeypatch.setattr(_runner, "has_browser", lambda: browser)
+    monkeypatch.setattr(_report, "write_report", lambda out, zoo: out / "index.html")
+    result = invoke("all", "--out", str(tmp_path))
+    assert result.exit_code == 0, result.output
+    assert run == [(name, tmp_path, "mini", None, "cpu") for name in _runner.find()]
+    assert "index.html" in result.output
+    assert ("No Chrome or Chromium found" in result.output) != browser
+    run.clear()
+    chosen = ("--scale", "paper", "--runs", "mine", "--device", "cuda")
+    assert invoke("cka", "--out", str(tmp_path), *chosen).exit_code == 0
+    assert run == [("cka", tmp_path, "paper", Path("mine"), "cuda")]
+    run.clear()
+    assert invoke("realgames", "--out", str(tmp_path), "--wthor", "games").exit_code == 0
+    assert invoke("cka", "--out", str(tmp_path), "--wthor", "games").exit_code == 2
+    assert invoke("all", "--out", str(tmp_path), "--wthor", "games").exit_code == 0
+    assert run == [(name, tmp_path, "mini", None, "cpu", Path("games")) for name in ("realgames", *_runner.find())]
+
+
+def test_games_that_cannot_be_read(tmp_path: Path) -> None:
+    """A folder without any, a broken file, and none where some are needed."""
+    given = ("--wthor", str(tmp_path), "--out", str(tmp_path / "figures"))
+    assert "holds no .wtb file" in invoke("realgames", *given).output
+    bundled = str(BUNDLE / "mini" / "atomic-atomic-anchors4")
+    assert "name the folder of their .wtb files with --wthor" in invoke("record", "realgames", bundled).output
+    refused = invoke("record", "moves", bundled, "--wthor", str(tmp_path))
+    assert (refused.exit_code, refused.output) == (1, "error: moves measures no real games; leave out --wthor\n")
+    (tmp_path / "a.wtb").write_bytes(bytes(16 + 67))
+    refused = invoke("record", "realgames", bundled, "--wthor", str(tmp_path))
+    assert refused.exit_code == 1
+    assert "6x6" in refused.output
+
+
+def test_an_out_folder_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said before anything is measured."""
+    monkeypatch.setattr(_runner, "run", pytest.fail)
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    result = invoke("cka", "--out", str(tmp_path / "file" / "figures"))
+    assert result.exit_code == 1
+    assert "figures cannot be made" in result.output
+    assert "choose another --out" in result.output
+
+
+def test_the_command_that_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a finished run its checkpoint is taken."""
+    asked: list[Any] = []
+
+    def record(name: str, measure: Any, folders: list[Path]) -> Path:
+        asked.append((name, measure, folders))
+        return tmp_path / "moves.csv"
+
+    monkeypatch.setattr(_models, "record", record)
+    (tmp_path / "run" / "checkpoint").mkdir(parents=True)
+    result = invoke("record", "moves", str(tmp_path / "run"), str(tmp_path / "plain"))
+    assert result.exit_code == 0, result.output
+    measure = _runner.find()["moves"].module().measure
+    assert asked == [("moves", measure, [tmp_path / "run" / "checkpoint", tmp_path / "plain"])]
+
+
+def test_a_scale_without_models(tmp_path: Path) -> None:
+    """One analysis alone says so and fails; among all of them it is left out."""
+    alone = CliRunner().invoke(app, ["anchors", "--scale", "paper", "--out", str(tmp_path / "a")])
+    assert (alone.exit_code, alone.output[:7]) == (1, "error: ")
+    assert "paper/atomic-atomic-anchors0" in alone.output
+    together = CliRunner().invoke(app, ["all", "--scale", "paper", "--out", str(tmp_path / "b")])
+    assert together.exit_code == 0, together.output
+    assert "anchors: left out, for there is no model of it" in together.output
+    assert "known by stored rows alone" in (tmp_path / "b" / "index.html").read_text(encoding="utf-8")
+    assert CliRunner().invoke(app, ["anchors", "--scale", "maxi"]).exit_code == 2

@@ -1,0 +1,30 @@
+"""Pairs between two maps, square by square."""
+
+import pandas as pd
+
+from tests.analyses.conftest import module_of
+from tests.analyses.drawn import equal, heatmap
+
+
+def test_mixtures_are_shown_from_the_middle_outwards() -> None:
+    """Boards, rows from the top: the pairs between two maps above, the clearest below."""
+    squares = [f"{letter}{number}" for number in (1, 2) for letter in "ab"]
+    rows = []
+    for target, margin in ((1, 0.4), (2, 0.0), (3, 0.2)):
+        for place, square in enumerate(squares):
+            low, high = (-0.1, 0.1) if place == 1 else (0.1, 0.3) if place < 3 else (-0.3, -0.1)
+            row = {"square": square, "fixed": place == 0, "cells": 9, "first": 0.5 + place / 10, "second": 0.4}
+            row |= {"low": low, "high": high, "first_null": 0.3, "agreed": 0.8, "agreed_null": 0.5, "margin": margin}
+            rows.append({**row, "source": 0, "target": target, "best": "identity", "runner_up": "half_turn"})
+    table = pd.DataFrame(rows).assign(regime="5 naive languages", seed=0)
+    figure = module_of("mixtures").figure(table)
+    titles = [note.text for note in figure.layout.annotations]
+    assert [title.split(":")[1] for title in titles] == [
+        " 0 to 2<br>identity, half turn",
+        " 0 to 1<br>identity, half turn",
+    ]
+    equal(heatmap(figure, 1).z, [[0.1, 0.2], [0.3, 0.4]])
+    assert [list(row) for row in heatmap(figure, 1).text] == [["x", "·"], ["", ""]]
+    headline = module_of("mixtures").headline(table)
+    assert headline["margin"].tolist() == [0.0, 0.2, 0.4]
+    assert headline[["best squares", "runner-up squares", "of"]].iloc[0].tolist() == [2, 1, 4]

@@ -1,0 +1,42 @@
+"""A preference taught in one language, looked for in the others."""
+
+import numpy as np
+import pytest
+
+from analyses._models import LABELS
+from mothello_interp.plots import COLOURS
+from tests.analyses.conftest import labels_of, module_of, table_of
+from tests.analyses.drawn import curve, equal
+
+
+def test_preferences_draw_their_table() -> None:
+    """Every pair once at the image named best, coloured, once at the second, twice at the last; means over draws with
+    Student's interval; who comes first is counted among pairs that have a map."""
+    table = table_of("preferences").assign(first="diagonal", second="half_turn", normalised=0.5)
+    table["raised"] = table["regime"] != "naive"
+    figure = module_of("preferences").figure(table)
+    for panel, regime in enumerate(labels_of("preferences"), 1):
+        here = table[(table["regime"] == regime) & (table["source"] != table["target"])]
+        draws = here.groupby(["seed", "source", "target", "symmetry"])["coefficient"]
+        means, spread = draws.mean(), draws.std()
+        best = curve(figure, "named best: diagonal", panel=panel)
+        equal(best.y, means.xs("diagonal", level="symmetry"))
+        half = 12.7062 * spread.xs("diagonal", level="symmetry") / np.sqrt(2)  # Student's t of one degree
+        np.testing.assert_allclose(best.error_y.array, half, rtol=1e-4)
+        assert best.marker.color == COLOURS["diagonal"]
+        equal(curve(figure, "named second", panel=panel).y, means.xs("half_turn", level="symmetry"))
+        equal(
+            sorted(curve(figure, "named last", panel=panel).y),
+            sorted(means.drop(["diagonal", "half_turn"], level="symmetry")),
+        )
+    rows = module_of("preferences").headline(table).query("seed == 3").set_index("regime")
+    here = table.query("regime == 'anchors' and seed == 3 and source != target")
+    wide = here.pivot_table("coefficient", ["source", "target"], "symmetry", aggfunc="mean")
+    first, second = ((wide.idxmax(axis=1) == name).sum() for name in ("diagonal", "half_turn"))
+    row, of = rows.loc[LABELS["anchors"]], len(wide)
+    assert (row["directions with a map"], row["best first"]) == (f"{of} of {of}", f"{first} of {of}")
+    assert row["second first"] == second
+    assert row["carried over, best"] == pytest.approx(wide["diagonal"].mean())
+    assert row["second"] == pytest.approx(wide["half_turn"].mean())
+    assert row["last"] == pytest.approx(wide[["identity", "antidiagonal"]].to_numpy().mean())
+    assert rows.loc[LABELS["naive"], "directions with a map"] == f"0 of {of}"
