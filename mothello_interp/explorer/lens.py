@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from mothello_interp.languages import PAD
+from mothello_interp.lens import lens_logits
 from mothello_interp.models import Checkpoint
 
 
@@ -34,20 +34,19 @@ def lens(
         legal: bool `[square]`.
         top: how many tokens to name.
     """
-    model = checkpoint.model
     with torch.inference_mode():
-        logits = model.unembed(model.ln_final(residuals.to(model.W_E.device)[None]))[0]
+        logits = lens_logits(checkpoint.model, residuals.to(checkpoint.model.W_E.device))
         probabilities = logits.float().softmax(1).cpu().numpy()
     output = checkpoint.mothello.output_of(language)
-    legal_tokens = np.setdiff1d(checkpoint.mothello.words[output][legal, 0], [PAD])
+    begins = checkpoint.mothello.begins(output)[legal].any(axis=0)  # bool [token]: the first of a legal move
     own = set(checkpoint.mothello.tokens_of(output).tolist())
     rows = []
     for layer, shares in enumerate(probabilities, -1):
         likeliest = np.argsort(-shares)[:top].tolist()
         named = tuple(
-            (_token_name(checkpoint, token, own), float(shares[token]), token in legal_tokens) for token in likeliest
+            (_token_name(checkpoint, token, own), float(shares[token]), bool(begins[token])) for token in likeliest
         )
-        rows.append(LensRow(layer, float(shares[legal_tokens].sum()), named))
+        rows.append(LensRow(layer, float(shares[begins].sum()), named))
     return rows
 
 
