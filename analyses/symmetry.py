@@ -18,9 +18,10 @@ full curves lie on their dots, languages differ by the map and nothing else. And
 language's state, patched into another, makes the moves legal that the map predicts (summary, `recovery`).
 
 What is seen: five and twenty naive languages are aligned in part; most pairs are raised through one map, and maps compose more
-often than by chance. Four languages trained as long were a third of the way and do not pass the test; trained with more weight
-decay and twice the games, in two seeds, every pair is nearly all of the way and every triple composes. So few triples say
-little by themselves (p in the summary): there it is how far up the pairs are, and what the maps do, that speaks.
+often than by chance. Four languages trained as long are under a third of the way and do not pass the test; trained with more
+weight decay and twice the games, in two seeds, every pair is nearly all of the way and every triple composes. So few triples
+say little by themselves (p in the summary): there it is how far up the pairs are, and what the maps do, that speaks. Two
+languages make no triple; those of the one seed there is share a board, three quarters of the way, through the identity.
 
 What could fool it: choosing the best of four (other games, and the squares where two images differ), a map that is common
 for another reason (the found maps dealt anew to the pairs: p shuffled), early boards that equal their images (curves by
