@@ -7,8 +7,9 @@ each pair best. If clusters are one code seen through different maps, the blocks
 values between them are what a board agrees with its own image (summary, `expected`: what P_src scores at home, read through
 that map).
 
-What could fool it: clusters are named by the best of four maps, which any matrix yields (`symmetry` has the test); values
-between clusters below the guess from square and move number (summary) say nothing by their size.
+What could fool it: clusters are named by the best of four maps, on the same games that are shown, which any matrix yields
+(`symmetry` chooses on other games, and has the test); values below the guess from square and move number (summary) say
+nothing by their size, nor does a value near what an image predicts where that is near the floor, as it is for the half turn.
 """
 
 import pandas as pd
@@ -74,5 +75,5 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
                 row |= {"pairs": len(plain), "against the board": plain.mean(), "sd": plain.std()}
                 row["expected"] = here[here["symmetry"] == name]["predicted"].mean()
                 row |= {"paper": _PAPER[name], "through the map": here[here["symmetry"] == name]["accuracy"].mean()}
-                rows.append({**row, "guess": here["guess"].mean(), "floor": here["floor"].mean()})
+                rows.append({**row, **here[["guess", "floor", "ceiling"]].mean()})
     return pd.DataFrame(rows)

@@ -8,8 +8,9 @@ put in one place (crosses), which are not different and so not coloured. Squares
 one part of the board is written through one map, another part through the other, and training has not settled it.
 
 What could fool it: colours by chance (a square is marked by a dot if its interval over games holds 0; the summary counts
-squares that are surely of either kind), squares that differ in how easily they are guessed (both images are read off the same
-predictions, and the null re-pairs games).
+squares that are surely of either kind, and asks whether neighbouring squares are of one kind more often than the same squares
+dealt anew: `neighbours`, Moran's I, beside the 95% quantile by chance), squares that differ in how easily they are guessed
+(both images are read off the same predictions, and the null re-pairs games).
 """
 
 from typing import Any
@@ -29,6 +30,7 @@ _MODELS = {"mini/four-atomic": "4 naive languages", "mini/five-atomic": "5 naive
 _LAYER = 0  # as in `symmetry`
 _FIT, _CHOOSE, _SCORE, _RESAMPLES = 1000, 400, 800, 200
 _SHOWN = 8
+_DEALS = 999
 
 
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:
@@ -109,5 +111,23 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
         row |= {"margin": one["margin"], "best squares": int((pair["low"] > 0).sum())}
         row |= {"runner-up squares": int((pair["high"] < 0).sum()), "of": int((pair["cells"] > 0).sum())}
         row |= {"best": pair["first"].mean(), "runner-up's": pair["second"].mean(), "null": pair["first_null"].mean()}
-        rows.append({**row, "where both agree": pair["agreed"].mean(), "its null": pair["agreed_null"].mean()})
+        row |= {"where both agree": pair["agreed"].mean(), "its null": pair["agreed_null"].mean()}
+        row["neighbours"], row["neighbours, by chance"] = _neighbours(pair)
+        rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _neighbours(pair: pd.DataFrame) -> tuple[float, float]:
+    """Moran's I of how much more a square is read as the one image than as the other, over squares that share an edge and
+    where the images differ; and the 95% quantile of the same squares dealt anew."""
+    more = (pair["first"] - pair["second"]).to_numpy()
+    side, places = round(len(pair) ** 0.5), np.flatnonzero(pair["cells"] > 0)
+    file, rank = places % side, places // side
+    edges = np.abs(file - file[:, None]) + np.abs(rank - rank[:, None]) == 1
+    values = more[places] - more[places].mean()
+    if not edges.any() or not values.any():
+        return np.nan, np.nan
+    dealt = np.random.default_rng(0).permuted(np.tile(values, (_DEALS, 1)), axis=1)
+    alike = np.einsum("ni,ij,nj->n", np.vstack([values, dealt]), edges, np.vstack([values, dealt]))
+    alike /= edges.sum() * values.var()
+    return float(alike[0]), float(np.quantile(alike[1:], 0.95))

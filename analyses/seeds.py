@@ -7,7 +7,8 @@ board under the symmetry that suits each pair best. Where a cell is dark above a
 is only read through the wrong map.
 
 What could fool it: the guess from square and move number alone scores as much as most of the cells (summary), and the best
-of four is a choice (`symmetry` makes it on other games, and asks whether the choices fit together).
+of four is a choice, made here on the games that are shown (`symmetry` makes it on other games, and asks whether the choices
+fit together).
 """
 
 import pandas as pd
