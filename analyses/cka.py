@@ -5,7 +5,8 @@ clouds of points have the same shape, whichever way they are turned; retrieval (
 neighbour in the other language is itself; cosine (green) whether the two point the same way. Dashed: random weights, at
 the usual scale of 0.02.
 Dotted: the same language in a model trained from another seed, which shares no coordinates at all. Where CKA is high and
-the others are at their null, the languages are alike but not shared: CKA alone would call the naive model
+the others hardly leave their null (naive: one game in ten finds itself, at most, and
+re-paired games one in five hundred), the languages are alike but not shared: CKA alone would call the naive model
 language-neutral.
 
 What could fool it: position embeddings (only rows of one move number are compared), too few games (debiased estimator;

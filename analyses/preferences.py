@@ -10,11 +10,11 @@ second; small and pale, the two others. Across: how far up the probe reads the f
 over six draws of the preference.
 
 What is seen: what was taught arrives at the mirrored squares. Between naive languages the image named best is the one that
-carried over most in nearly all directions, and where it is not, the second is: such a pair has two maps (`mixtures`), and
-learning takes both. Images named last carry nothing. More carries over where a pair is aligned more fully: between four naive
+carried over most in most directions, and where it is not, the second is: such a pair has two maps (`mixtures`), and
+learning takes both. Images named last carry nothing on average. More carries over where a pair is aligned more fully: between four naive
 languages that are aligned almost as well as a language with itself, most of the preference. Alignment is not all of it: two
-languages of four anchors (Muon) are aligned as fully and pass on a third. The model of four naive languages then also answers in
-the taught language's words (the probability of legal moves falls): as with anchors in `transfer`, sharing the game and
+languages of four anchors (Muon) are aligned as fully and pass on less than a third. The model of those four naive languages
+then also answers in the taught language's words (the probability of legal moves falls): as with anchors in `transfer`, sharing the game and
 keeping the tongue are two things. Two naive languages trained with Muon, which probes relate by no image, are the null.
 
 What could fool it: a model that merely prefers some squares everywhere (a preference is random, drawn anew six times; the

@@ -6,6 +6,13 @@ other games), interpolated along the run to the moment when its top-1 legal accu
 deviation of the initial weights (logarithmic; 0.07 is HookedTransformer's default), a colour a number of anchors; a dot a
 seed, the line their mean. Right: one change each to the model of 4 anchors and 0.02, whose seeds are the first row.
 
+What is seen: smaller initial weights and more anchors bring languages together, each the more so with the other; without
+anchors, at any scale, there is next to nothing by then. No model comes half of the way before it plays that well: sharing
+comes after the game (`emergence`). Models with small initial weights have seen more games when they reach the level
+(summary), but where all have seen equally many, at the end of training, the order is the same. Of the single changes none
+does as much as the smallest initial weights; those that do most (sampled targets, AdamW, unequal languages) slow learning
+down, so that more games have been seen by then.
+
 What could fool it: a model that merely lags behind (equal legal accuracy; one that never reaches it is missing, and the
 summary counts it), an alignment that is there but through a reflection (the best of four symmetries; through the identity
 alone on hovering), luck (seeds), the optimiser (Muon; one row is AdamW).

@@ -8,7 +8,7 @@ on, and probes are fitted again on changed states. Where the black curve alone r
 the same shape, but in coordinates of their own: alike, not shared.
 
 What is seen: of the four changes only the rotation brings the naive languages to alignment, at every layer; without their
-means, or without the whole language subspace, they stay at the floor, though the language can be read off every state. Much
+means, or without the whole language subspace, they stay near the floor, though the language can be read off every state. Much
 of what a rotation gives it gives random weights too (half of the way and more): what training adds is the rest of it.
 
 What could fool it: an orthogonal map has many free parameters (grey: fitted on games that are paired at random, move by

@@ -1,0 +1,147 @@
+"""What the texts of the figures say is seen holds in the stored tables: whoever records new rows learns which sentence to change."""
+
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analyses import mixtures, preferences, sharing, similarity, symmetry, transfer, transplant
+from analyses._models import TABLES
+from mothello_interp.alignment import group_test
+from mothello_interp.similarity import SAME_COORDINATES
+
+NAIVE = r"^\d+ naive languages"
+
+
+def stored(name: str, models: dict[str, str]) -> Any:
+    """The stored rows of these models alone, under their regimes."""
+    table = pd.read_csv(TABLES / f"{name}.csv")
+    return table.assign(regime=table["model"].map(models)).dropna(subset="regime")
+
+
+@cache
+def maps() -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(symmetry, "group_test", partial(group_test, draws=999))
+        found: Any = symmetry.headline(stored("symmetry", symmetry._MODELS))
+    return found[found["weights"] == "trained"].set_index(["regime", "seed"])
+
+
+def test_symmetry_is_told_as_it_is() -> None:
+    """Most pairs raised, maps that compose more often than by chance; four languages do not pass, longer nearly all of the way."""
+    found = maps()
+    for regime in ("5 naive languages", "20 naive languages"):
+        part = found.loc[regime]
+        assert (part["p, random maps"] < 0.05).all()
+        assert (part["p, shuffled"] < 0.05).all()
+        assert (part["normalised"] < 0.6).all()
+        raised, pairs = part["raised pairs"].str.split(" of ", expand=True).astype(int).to_numpy().T
+        assert (raised > pairs / 2).all()
+    assert (found.loc["4 naive languages", "normalised"] < 1 / 3).all()
+    assert (found.loc["4 naive languages", "p, random maps"] > 0.05).all()
+    longer = found.loc["4 naive languages, longer"]
+    assert len(longer) == 2
+    assert (longer["normalised"] > 0.9).all()
+    assert (longer["triples that compose"] == "4 of 4").all()
+    two = found.loc["2 naive languages"]
+    assert two["maps"].tolist() == ["1 identity"]
+    assert two["normalised"].tolist() == [pytest.approx(0.75, abs=0.05)]
+    assert (found["won by a control"].str.startswith("0 of")).all()
+
+
+def test_an_anchor_on_the_diagonal_leaves_the_reflection_and_off_it_mostly_the_identity() -> None:
+    found = maps()
+    off = found.loc["5, one anchor off the diagonals", "maps"]
+    assert off.str.contains("identity").all()
+    assert not off.str.contains("antidiagonal|half turn").any()
+    on = ", ".join(found.loc["5, one anchor on the diagonal", "maps"])
+    assert "identity" in on
+    assert " diagonal" in on
+    assert "antidiagonal" not in on
+
+
+def test_pieces_hang_together() -> None:
+    """Most of the pairs nearest to the middle."""
+    found: Any = mixtures.headline(stored("mixtures", mixtures._MODELS))
+    middle = found.head(len(found) // 2)
+    assert (middle["neighbours"] > middle["neighbours, by chance"]).mean() > 0.8
+
+
+def test_learning_arrives_at_the_image_named_best_or_second() -> None:
+    pairs: Any = preferences._pairs(stored("preferences", preferences._MODELS))
+    naive = pairs[pairs["regime"].str.contains(NAIVE)]
+    most = naive.loc[naive.groupby(["regime", "seed", "source", "target"])["coefficient"].idxmax(), "kind"]
+    assert set(most) == {"first", "second"}
+    assert (most == "first").mean() > 0.8
+    assert abs(naive[naive["kind"] == "last"]["coefficient"].mean()) < 0.01
+    means = pairs[pairs["kind"] == "first"].groupby("regime")["coefficient"].mean()
+    assert means["4 naive languages, longer"] > 0.5
+    assert 0.2 < means["anchors"] < 1 / 3
+    assert means["naive"] < 0.02
+
+
+def test_the_named_image_becomes_legal() -> None:
+    found: Any = transplant.headline(stored("transplant", transplant._MODELS))
+    longer = found[found["regime"] == "4 naive languages, longer"]
+    assert (longer["most legal"] == longer["the probes name"]).all()
+    assert (longer["high"] > longer["own language"]).all()
+    five = found[found["regime"] == "5 naive languages"]
+    assert ((five["low"] > five["highest of the others"]).sum(), len(five)) == (7, 8)
+    assert (five["mass"] / five["own language"]).mean() == pytest.approx(2 / 3, abs=0.05)
+
+
+def test_where_measures_disagree() -> None:
+    table = stored("similarity", {"mini/atomic-atomic-anchors0": "naive"})
+    trained = table[(table["weights"] == "trained") & (table["layer"] >= 0)]
+    means = trained.groupby("measure")["value"].mean()
+    assert (means[["alignment", "retrieval", "cosine"]] < 0.1).all()
+    assert (means.drop(["alignment", *SAME_COORDINATES]) > 0.6).all()
+    (layer,) = table[table["weights"] == "random"]["layer"].unique()
+    there = trained[trained["layer"] == layer].set_index("measure")["value"]
+    random = table[table["weights"] == "random"].set_index("measure")["value"]
+    assert all(random[name] > there[name] for name in ("svcca", "pwcca", "mutual_knn"))
+    anchored = stored("similarity", {"mini/atomic-atomic-anchors4": "anchors"}).query(
+        "weights == 'trained' and layer == 3"
+    )
+    last = anchored.set_index("measure")["value"]
+    assert last["alignment"] < 0.1
+    assert last["cosine"] < 0.75
+    assert last["retrieval"] > 0.9
+
+
+def test_alignment_goes_with_transfer_most_closely_and_cka_least() -> None:
+    found: Any = similarity.headline(similarity.compute()).set_index("measure")
+    for column in ("with the change in its own words", "in any words"):
+        assert found[column].idxmax() == "alignment"
+        assert set(found.index[found[column] == found[column].min()]) <= {"cka", "rbf cka"}
+    assert found.loc["alignment", "p, any words"] < 0.01
+
+
+def test_anchors_lose_the_tongue_and_keep_the_game() -> None:
+    """Naive languages keep more of the tongue, and split and compositional ones lose the game; unified output lifts both."""
+    found: Any = transfer.headline(transfer.compute())
+    found = found[found["schedule"] == "mini"].set_index("regime")
+    own, anyhow = (found[f"{name}, end"] - found[f"{name}, start"] for name in ("target", "any words"))
+    assert (own["8 anchor tokens"] < own["naive (no anchors)"].min()).all()
+    assert (np.abs(anyhow["8 anchor tokens"]) < 0.05).all()
+    words = found.loc[["naive (no anchors)"]]
+    assert ((words["any words, end"] - words["any words, start"])[words["target"] != "atomic"] < -0.1).all()
+    assert (own["unified output"] > 0.05).all()
+
+
+def test_what_makes_languages_share() -> None:
+    """Small initial weights and anchors, at equal legal accuracy and at the end; none half of the way by then."""
+    found: Any = sharing.headline(stored("sharing", sharing._MODELS)).set_index("regime")
+    for column in ("alignment", "best, end"):
+        grid = np.array(
+            [[found.loc[sharing._MAP[init, n], column] for n in sharing._ANCHORS] for init in sharing._INITS]
+        )
+        assert (np.diff(grid, axis=0) < 0).all()
+        assert (np.diff(grid, axis=1) > 0).all()
+    assert found["most"].max() < 0.5
+    alone = found.loc[list(sharing._ALONE.values()), "alignment"]
+    assert alone.max() < found.loc["init 0.002, 4 anchors", "alignment"]
+    assert set(alone.nlargest(3).index) == {"sampled targets", "AdamW", "languages 90 : 10"}
+    assert stored("sharing", sharing._MODELS)["games"].max() <= 300_000
