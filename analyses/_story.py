@@ -64,7 +64,6 @@ def _matrix(many: pd.DataFrame) -> str:
     values = {row["related by"]: row for _, row in many.iterrows()}
     reflections = [values[name] for name in ("diagonal", "antidiagonal") if name in values]
     turned = [values[name] for name in ("half turn",) if name in values]
-    home = f" of the {many['ceiling'].mean():.2f} that a probe scores at home" if "ceiling" in many else ""
     return _paragraphs(
         f"Left, a matrix as the paper draws it: the board itself is what a probe is held against. Pairs whose best map "
         f"is a reflection score {_range(reflections, 'against the board')} there, pairs related by the half turn "
@@ -72,8 +71,9 @@ def _matrix(many: pd.DataFrame) -> str:
         f"{_range(reflections, 'expected')} and {_range(turned, 'expected')}, what a board scores against its own images, "
         "and so the paper's two values may be no failure to read the board but a faithful reading of another one.",
         "Held against the image under its own map, every kind of pair scores alike (column “through the map”: "
-        f"{_range(list(values.values()), 'through the map')}{home}), and the difference between clusters is gone. At this "
-        f"layer and by the paper's probe that is not far above a guess from square and move number "
+        f"{_range(list(values.values()), 'through the map')} of the {many['ceiling'].mean():.2f} that a probe scores at home), "
+        "and the difference between clusters is gone. At this layer and by the paper's probe that is not far above a guess "
+        "from square and move number "
         f"({many['guess'].mean():.2f}; other games' boards: {many['floor'].mean():.2f}), and the best of four maps is always "
         "a little above the others: our matrix alone would not show that the maps are there. The next sections do.",
     )
