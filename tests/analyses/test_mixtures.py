@@ -1,6 +1,8 @@
 """Pairs between two maps, square by square."""
 
+import numpy as np
 import pandas as pd
+import pytest
 
 from tests.analyses.conftest import module_of
 from tests.analyses.drawn import equal, heatmap
@@ -28,3 +30,17 @@ def test_mixtures_are_shown_from_the_middle_outwards() -> None:
     headline = module_of("mixtures").headline(table)
     assert headline["margin"].tolist() == [0.0, 0.2, 0.4]
     assert headline[["best squares", "runner-up squares", "of"]].iloc[0].tolist() == [2, 1, 4]
+
+
+@pytest.mark.parametrize(("pattern", "alike", "beyond"), [("halves", 0.8, True), ("chessboard", -1, False)])
+def test_neighbouring_squares_of_one_kind(pattern: str, alike: float, beyond: bool) -> None:
+    """Two halves hang together, a chessboard falls apart, whatever the squares that are not compared say."""
+    file, rank = np.arange(36) % 6, np.arange(36) // 6
+    first = np.where(file < 3 if pattern == "halves" else (file + rank) % 2, 0.8, 0.2)
+    pair = pd.DataFrame({"first": first, "second": 0.5, "cells": 9})
+    found, chance = module_of("mixtures")._neighbours(pair)
+    assert found == pytest.approx(alike)
+    assert (found > chance) == beyond
+    pair.loc[[0, 35], ["first", "cells"]] = 5.0, 0
+    assert module_of("mixtures")._neighbours(pair)[0] == pytest.approx(found, abs=0.1)
+    assert np.isnan(module_of("mixtures")._neighbours(pair.assign(first=0.5))).all()

@@ -1,7 +1,12 @@
 """All measures of similarity side by side, against what fine-tuning does."""
 
+from itertools import permutations
+from typing import Any
+
+import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 
 from analyses._models import REGIMES
 from mothello_interp.similarity import MEASURES, SAME_COORDINATES
@@ -10,22 +15,24 @@ from tests.analyses.drawn import equal, heatmap
 
 
 def test_similarity_knows_what_fine_tuning_did(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The target's end beside the model that fine-tuning started from; nothing beside the others."""
+    """The target's change beside the model that fine-tuning started from, seed by seed; nothing beside the others."""
     stored = table_of("similarity").drop(columns=["transfer_own", "transfer_any"])
-    keys = ["regime", "role", "epoch", "top1", "top1_any"]
+    keys = ["regime", "seed", "role", "epoch", "top1", "top1_any"]
     name = "mini/transfer-atomic-naive-mini-language0"
-    rows = [(name, "target", 0.0, 0.1, 0.2), (name, "target", 4.0, 0.3, 0.4), (name, "source", 4.0, 0.5, 0.6)]
-    ends = pd.DataFrame(rows, columns=keys)
+    rows: list[tuple[Any, ...]] = [(name, 0, "target", 4.0, 0.3, 0.6), (name, 0, "target", 0.0, 0.5, 0.5)]
+    rows += [(name, 0, "source", 4.0, 0.9, 0.9), (name, 3, "target", 0.0, 0.5, 0.5), (name, 3, "target", 4.0, 0.8, 0.4)]
+    curves = pd.DataFrame(rows, columns=keys)
     monkeypatch.setattr(
         module_of("similarity"),
         "over_models",
-        lambda analysis, *rest, **settings: ends if analysis == "transfer" else stored.copy(),
+        lambda analysis, *rest, **settings: curves if analysis == "transfer" else stored.copy(),
     )
     table = module_of("similarity").compute()
     known = table["regime"] == "atomic, naive (no anchors)"
-    assert known.any()
-    assert set(table[known]["transfer_own"]) == {0.3}
-    assert set(table[known]["transfer_any"]) == {0.4}
+    for seed, own, anyhow in ((0, -0.2, 0.1), (3, 0.3, -0.1)):
+        here = table[known & (table["seed"] == seed)]
+        assert len(here)
+        np.testing.assert_allclose(here[["transfer_own", "transfer_any"]], np.tile([own, anyhow], (len(here), 1)))
     assert table[~known]["transfer_own"].isna().all()
 
 
@@ -46,3 +53,14 @@ def test_similarity_draws_its_table() -> None:
     rows = table[(table["measure"] == "cka") & (table["layer"] == 0) & (table["weights"] == "trained")]
     assert row["models"] == len(rows)
     assert row["in any words"] == pytest.approx(rows["value"].corr(rows["transfer_any"], method="spearman"))
+
+
+@pytest.mark.parametrize("change", [[1.0, 2, 3, 4, 5, 6], [6.0, 4, 5, 2, 1, 3], [1.0, 1, 2, 5, 0, 3]])
+def test_how_closely_measures_go_with_transfer(change: list[float]) -> None:
+    """The correlation is scipy's; the chance is the share of all 720 orders."""
+    before = pd.Series([0.1, 0.2, 0.4, 0.5, 0.7, 0.9])
+    found, p = module_of("similarity")._together(before, pd.Series(change))
+    assert found == pytest.approx(spearmanr(before, change).statistic)
+    orders = [abs(spearmanr(before, order).statistic) for order in permutations(change)]
+    assert p == pytest.approx(np.mean(np.array(orders) >= abs(found) - 1e-12), abs=0.015)
+    assert np.isnan(module_of("similarity")._together(before, before * 0)).all()
