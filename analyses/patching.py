@@ -16,8 +16,8 @@ each direction; bands are the mean of the two.
 
 What is seen: under a unified output A's state is as good as B's own everywhere, with four anchors up to layer 1 (and, shifted
 by the means, to the end), in the naive model no better than another game's, and the model then answers in A's words; but
-turned it is as good as B's own at every layer: the naive languages hold one board in two rotated copies, and with anchors
-the last layers differ by little more than the tongue.
+turned it is as good as B's own at every layer: the naive languages hold one board in two rotated copies. With anchors the
+shifted state gives the legal moves to the end, though a probe of A reads little of B's board in the last layers (`structure`).
 
 What could fool it: a rotation has many free parameters (one fitted on re-paired games must do worse), legal mass that
 survives anything (another game's state), and pairs that hardly differ (they are dropped and counted, and ratios are of sums).
