@@ -101,10 +101,8 @@ def labels_of(name: str) -> dict[str, str]:
 
 def measure(name: str) -> pd.DataFrame:
     """What the analysis measures on a tiny model; patching needs one that has learned something."""
-    if name in ("many_languages", "seeds"):
-        return measured_matrix()
     if name in ("four_languages", "transfer"):
-        return pd.concat([fine_tuned(schedule) for schedule in ("mini", "mini-rising")], ignore_index=True)
+        return pd.concat([fine_tuned(name, schedule) for schedule in ("mini", "mini-rising")], ignore_index=True)
     if name in ("emergence", "sharing"):
         return step_by_step(name)
     if name == "realgames":
@@ -115,8 +113,9 @@ def measure(name: str) -> pd.DataFrame:
     with pytest.MonkeyPatch.context() as patch:
         for setting, value in SETTINGS[name].items():
             patch.setattr(module_of(name), setting, value)
-        patch.setattr(_maps, "FIT", 40)
-        patch.setattr(_maps, "SCORE", 20)
+        for shared in (_maps, _matrix):
+            patch.setattr(shared, "FIT", 40)
+            patch.setattr(shared, "SCORE", 20)
         patch.setattr(module_of("symmetry"), "SCORE", 20)
         table: pd.DataFrame = module_of(name).measure(checkpoint)
     return table
@@ -151,21 +150,14 @@ def on_real_games() -> pd.DataFrame:
     return table
 
 
-def measured_matrix() -> pd.DataFrame:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_matrix, "FIT", 40)
-        patch.setattr(_matrix, "SCORE", 20)
-        return _matrix.measure_matrix(tiny_checkpoint())
-
-
-def fine_tuned(schedule: str) -> pd.DataFrame:
+def fine_tuned(name: str, schedule: str) -> pd.DataFrame:
     """What the analysis reads of a short fine-tuning."""
     training = Training(games=64, corpus_games=32, batch=16, evaluate_every=32, warmup=16)
     with TemporaryDirectory() as folder:
         finetune(
             Recipe(training=training, name=schedule), tiny_checkpoint(), Path(folder), language=0, seed=0, quiet=True
         )
-        table: pd.DataFrame = module_of("transfer").measure(load(Path(folder) / "checkpoint"))
+        table: pd.DataFrame = module_of(name).measure(load(Path(folder) / "checkpoint"))
     return table
 
 
