@@ -101,4 +101,7 @@ def test_the_best_symmetry_is_chosen_on_other_games(monkeypatch: pytest.MonkeyPa
 def test_the_headline_of_a_model_that_knows_no_board() -> None:
     table = measured("anchors").assign(regime="naive", seed=0, origin="computed")
     assert table["normalised"].isna().any()
-    assert len(module_of("anchors").headline(table.assign(normalised=np.nan))) == 2
+    headline = module_of("anchors").headline(table.assign(normalised=np.nan))
+    assert set(headline["best symmetry, each pair and seed"]) == {"none"}
+    assert headline["normalised under it"].isna().all()
+    assert len(headline) == 2
