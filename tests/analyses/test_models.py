@@ -28,7 +28,6 @@ def test_colours_and_labels_cover_the_regimes() -> None:
 
 
 WORLD_OF = {"naive": "split", "anchors": "atomic", "unified": "unified"}
-Layers = dict[str, list[float]]
 
 
 class House:
@@ -262,8 +261,8 @@ def test_recording_keeps_rows_and_where_they_come_from(house: House) -> None:
     assert list(table.loc[table["origin"] == "stored", "seed"]) == [1] * 3 + [2] * 3
 
 
-def test_rows_without_provenance_are_not_recorded(house: House) -> None:
-    """A folder that is no checkpoint is an error, and the table that was there stays."""
+def test_a_folder_that_is_no_checkpoint_is_not_recorded(house: House) -> None:
+    """It is an error, and the table that was there stays."""
     good, bad = house.save("run1", "atomic", seed=1), house.save("run2", "unified", seed=1)
     target = _models.record("fake", house.measure, [good])
     before = target.read_bytes()

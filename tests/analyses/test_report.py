@@ -32,7 +32,7 @@ def test_every_figure_is_there(out: Path, page: Page) -> None:
         assert page.ids.count(f"figure-{name}") == 1
 
 
-def test_plotly_is_there_once(out: Path, page: Page) -> None:
+def test_plotly_is_there_once(out: Path) -> None:
     """And before the figures that need it."""
     text = (out / "index.html").read_text(encoding="utf-8")
     assert text.count(get_plotlyjs()) == 1
@@ -78,7 +78,7 @@ def test_headlines_are_shown(out: Path, page: Page) -> None:
         headline = pd.read_csv(out / f"{name}-headline.csv")
         for column in headline:
             assert str(column) in section
-        for label in headline.get("regime", ()):  # similarity's columns are the regimes
+        for label in headline.get("regime", ()):  # similarity's is a row a measure
             assert label in section
         number = float(headline.select_dtypes("float").to_numpy()[0, 0])
         assert f"{number:.3f}" in section
