@@ -8,7 +8,7 @@ import torch
 from mothello_interp.models.spec import ModelSpec
 
 if TYPE_CHECKING:
-    from transformer_lens import HookedTransformer
+    from transformer_lens import HookedTransformer, HookedTransformerConfig
 
 
 def build_model(spec: ModelSpec, *, seed: int, device: str | torch.device = "cpu") -> "HookedTransformer":
@@ -19,23 +19,30 @@ def build_model(spec: ModelSpec, *, seed: int, device: str | torch.device = "cpu
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # transformer-lens 3 announces that 4 drops this class; pyproject pins <4
-        from transformer_lens import HookedTransformer, HookedTransformerConfig
+        from transformer_lens import HookedTransformer
 
-        config = HookedTransformerConfig(
-            n_layers=spec.model.n_layers,
-            d_model=spec.model.d_model,
-            n_heads=spec.model.n_heads,
-            d_head=spec.model.d_model // spec.model.n_heads,
-            d_mlp=spec.model.d_mlp,
-            n_ctx=spec.mothello.n_ctx,
-            d_vocab=spec.mothello.d_vocab,
-            act_fn="gelu",
-            normalization_type="LN",
-            initializer_range=spec.model.initializer_range,
-            device="cpu",
-        )
+        config = config_of(spec)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = HookedTransformer(config, move_to_device=False)
     model.unembed.b_U.requires_grad_(False)
     return model.to(device, print_details=False)
+
+
+def config_of(spec: ModelSpec) -> "HookedTransformerConfig":
+    """The configuration of the model that a spec describes."""
+    from transformer_lens import HookedTransformerConfig
+
+    return HookedTransformerConfig(
+        n_layers=spec.model.n_layers,
+        d_model=spec.model.d_model,
+        n_heads=spec.model.n_heads,
+        d_head=spec.model.d_model // spec.model.n_heads,
+        d_mlp=spec.model.d_mlp,
+        n_ctx=spec.mothello.n_ctx,
+        d_vocab=spec.mothello.d_vocab,
+        act_fn="gelu",
+        normalization_type="LN",
+        initializer_range=spec.model.initializer_range,
+        device="cpu",
+    )

@@ -3,7 +3,7 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from mothello_interp.languages import Mothello
-from mothello_interp.models.build import build_model
+from mothello_interp.models.build import build_model, config_of
 from mothello_interp.models.spec import ModelSpec
 from mothello_interp.othello import Games
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from transformer_lens import HookedTransformer
 
 WEIGHTS, SPEC, PROVENANCE = "weights.safetensors", "spec.toml", "provenance.json"
+_SIZES = ("n_layers", "d_model", "n_heads", "d_vocab", "n_ctx")
+_KINDS = ("act_fn", "normalization_type", "positional_embedding_type", "attention_dir", "attn_only", "gated_mlp",
+          "parallel_attn_mlp", "use_attn_scale", "attn_scale", "eps", "d_head", "d_mlp")  # fmt: skip
 
 
 class CheckpointError(ValueError):
@@ -29,13 +32,16 @@ class CheckpointError(ValueError):
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model with its identity.
+    """A model with its identity. Any HookedTransformer that reads the tokens of `spec.mothello` will do.
 
     Attributes:
         model: a TransformerLens HookedTransformer in float32, in evaluation mode.
         spec: world, languages and architecture.
         provenance: how it was made: seed, steps, games, versions, final metrics.
         name: what it was loaded as.
+
+    Raises:
+        CheckpointError: for a model of other sizes than the spec says (its context may be longer).
 
     Examples:
         >>> from mothello_interp import load, random_games
@@ -51,6 +57,14 @@ class Checkpoint:
     spec: ModelSpec
     provenance: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
+
+    def __post_init__(self) -> None:
+        sizes = getattr(self.model, "cfg", None)
+        odd = _differences(sizes, self.spec, _SIZES) if sizes else {}
+        if odd.get("n_ctx", (0, 0))[0] > self.mothello.n_ctx:
+            del odd["n_ctx"]
+        if odd:
+            raise CheckpointError(f"the model does not fit its spec: {_in_words(odd)}; change one of the two")
 
     @property
     def mothello(self) -> Mothello:
@@ -84,10 +98,16 @@ def save_checkpoint(
     """Write a checkpoint beside its final place, then rename it there: a reader sees all of it or nothing.
 
     Raises:
+        CheckpointError: for a model of another kind than specs describe (see `build_model`), which would be read back as
+            another model.
         FileExistsError: if the folder exists and `overwrite` is False.
         OSError: if it cannot be written; what stood there before is intact.
     """
     folder = Path(folder)
+    if odd := _differences(checkpoint.model.cfg, checkpoint.spec, (*_SIZES, *_KINDS)):
+        raise CheckpointError(
+            f"a spec cannot describe this model: {_in_words(odd)}; keep its own files, and make it a Checkpoint anew"
+        )
     if folder.exists() and not overwrite:
         raise FileExistsError(f"{folder} exists; choose another name or pass overwrite=True")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -153,6 +173,17 @@ def load_checkpoint(folder: str | Path, *, device: str | torch.device = "cpu", n
                 raise CheckpointError(f"{folder / WEIGHTS} does not fit {SPEC}: {key} is {shapes}")
             weight.copy_(stored[key])
     return Checkpoint(model.eval(), spec, provenance, name or folder.name)
+
+
+def _differences(config: Any, spec: ModelSpec, names: Sequence[str]) -> dict[str, tuple[Any, Any]]:
+    """Where a model's configuration is not the one of its spec: (what it is, what the spec says) by name."""
+    said = config_of(spec)
+    both = {name: (getattr(config, name), getattr(said, name)) for name in names}
+    return {name: (is_, says) for name, (is_, says) in both.items() if is_ != says}
+
+
+def _in_words(differences: Mapping[str, tuple[Any, Any]]) -> str:
+    return ", ".join(f"{name} is {is_!r}, by the spec {says!r}" for name, (is_, says) in differences.items())
 
 
 def _weights(model: "HookedTransformer") -> list[tuple[str, torch.Tensor]]:

@@ -1,6 +1,7 @@
 """Checkpoints: what is saved comes back, whole or not at all; and names find the bundled ones."""
 
 import json
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformer_lens import HookedTransformer, HookedTransformerConfig
 
 from mothello_interp.models import Checkpoint, CheckpointError, bundled, load, load_checkpoint, save_checkpoint, zoo
 from mothello_interp.models import checkpoint as module
@@ -258,3 +260,50 @@ def test_nothing_is_unpickled(saved: Path) -> None:
 
 def test_provenance_is_plain_json(saved: Path) -> None:
     assert json.loads((saved / PROVENANCE).read_text(encoding="utf-8")) == {"seed": 0}
+
+
+def own_model(**changes: Any) -> HookedTransformer:
+    """A model made without this package, for the languages of `tiny_spec`."""
+    mothello = tiny_spec().mothello
+    sizes = {
+        "n_layers": 2,
+        "d_model": 16,
+        "n_heads": 2,
+        "d_head": 8,
+        "n_ctx": mothello.n_ctx,
+        "d_vocab": mothello.d_vocab,
+    }
+    config = {**sizes, "act_fn": "gelu", "normalization_type": "LN", "device": "cpu", "seed": 1, **changes}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return HookedTransformer(HookedTransformerConfig(**config))
+
+
+def test_a_model_of_ones_own(tmp_path: Path) -> None:
+    mine = Checkpoint(own_model(), tiny_spec())
+    assert torch.equal(logits(load_checkpoint(save_checkpoint(tmp_path / "mine", mine))), logits(mine))
+
+
+def test_a_longer_context_does_no_harm(tmp_path: Path) -> None:
+    long = Checkpoint(own_model(n_ctx=40), tiny_spec())
+    assert logits(long).shape == logits(tiny_checkpoint()).shape
+    with pytest.raises(CheckpointError, match="a spec cannot describe this model: n_ctx is 40, by the spec 11"):
+        save_checkpoint(tmp_path / "mine", long)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("d_vocab", 7), ("n_ctx", 5), ("d_model", 32), ("n_layers", 3), ("n_heads", 4)]
+)
+def test_a_model_that_does_not_fit_its_spec(name: str, value: int) -> None:
+    with pytest.raises(CheckpointError, match=f"the model does not fit its spec: {name} is {value}, by the spec "):
+        Checkpoint(own_model(**{name: value}), tiny_spec())
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("act_fn", "relu"), ("normalization_type", "RMS"), ("positional_embedding_type", "shortformer")]
+)
+def test_a_model_that_would_come_back_as_another_is_not_saved(tmp_path: Path, name: str, value: str) -> None:
+    other = Checkpoint(own_model(**{name: value}), tiny_spec())
+    with pytest.raises(CheckpointError, match=f"a spec cannot describe this model: {name} is '{value}', by the spec"):
+        save_checkpoint(tmp_path / "mine", other)
+    assert list(tmp_path.iterdir()) == []
