@@ -1,13 +1,14 @@
 """How a language shows in the residual stream, and what is left of the difference when that is taken away.
 
 `language_identity` asks how well the language can be read. The others are fitted on the rows of some games and change the
-rows of others: less each language's mean, without the subspace in which the means differ, or turned into the coordinates
-of one language by the best orthogonal map. What they bring to alignment is found by fitting probes on changed rows, and
-scoring them with `align_on` on changed rows of other games.
+rows of others, as in `fit_centring(some)(others)`: less each language's mean, without the subspace in which the means
+differ, or turned into the coordinates of one language by the best orthogonal map. What they bring to alignment is found by
+fitting probes on changed rows, and scoring them with `align_on` on changed rows of other games.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -70,12 +71,20 @@ class Centring:
 
     Attributes:
         offsets: what is taken away, float32 `[language layer 1 d_model]`.
+        languages, layers: what the first two axes hold.
     """
 
     offsets: torch.Tensor
+    languages: tuple[int, ...]
+    layers: tuple[int, ...]
 
     def __call__(self, activations: Activations) -> Activations:
-        """The rows without it."""
+        """The rows without it.
+
+        Raises:
+            ValueError: for rows of other languages or layers.
+        """
+        _check_fitted(activations, self.layers, self.languages)
         return replace(activations, values=activations.values - self.offsets)
 
 
@@ -86,13 +95,20 @@ class Projection:
     Attributes:
         means: the point that stays where it is, float32 `[layer d_model]`.
         directions: orthonormal columns `[d_model direction]` for each layer.
+        layers: which these are.
     """
 
     means: torch.Tensor
     directions: tuple[torch.Tensor, ...]
+    layers: tuple[int, ...]
 
     def __call__(self, activations: Activations) -> Activations:
-        """The rows without it."""
+        """The rows without it, in any language.
+
+        Raises:
+            ValueError: for rows of other layers.
+        """
+        _check_fitted(activations, self.layers)
         layers = []
         for place, directions in enumerate(self.directions):
             rows = activations.values[:, place] - self.means[place]
@@ -113,11 +129,17 @@ class Rotation:
     maps: Mapping[tuple[int, int], OrthogonalMap]
 
     def __call__(self, activations: Activations) -> Activations:
-        """The rows in the coordinates of the reference."""
+        """The rows in the coordinates of the reference.
+
+        Raises:
+            ValueError: for rows of a language or layer without a map.
+        """
         values = activations.values.clone()
-        for (language, layer), turn in self.maps.items():
-            place = activations.languages.index(language), activations.layers.index(layer)
-            values[place] = turn.apply(activations.values[place])
+        for (i, language), (j, layer) in product(enumerate(activations.languages), enumerate(activations.layers)):
+            if language != self.reference:
+                if (language, layer) not in self.maps:
+                    raise ValueError(f"no map for language {language} at layer {layer}: there are {sorted(self.maps)}")
+                values[i, j] = self.maps[language, layer].apply(activations.values[i, j])
         return replace(activations, values=values)
 
 
@@ -129,7 +151,7 @@ def fit_centring(activations: Activations) -> Centring:
     """
     _check_two(activations)
     means = activations.values.mean(dim=2, keepdim=True)
-    return Centring(means - means.mean(dim=0))
+    return Centring(means - means.mean(dim=0), activations.languages, activations.layers)
 
 
 def fit_projection(activations: Activations, *, share: float = 0.99) -> Projection:
@@ -152,7 +174,7 @@ def fit_projection(activations: Activations, *, share: float = 0.99) -> Projecti
         _, lengths, axes = torch.linalg.svd(rows.double(), full_matrices=False)
         reached = lengths.square().cumsum(0) / lengths.square().sum()
         directions.append(axes[: int((reached < share).sum()) + 1].T.float())
-    return Projection(activations.values.mean(dim=(0, 2)), tuple(directions))
+    return Projection(activations.values.mean(dim=(0, 2)), tuple(directions), activations.layers)
 
 
 def fit_rotation(activations: Activations, *, reference: int, repaired: bool = False) -> Rotation:
@@ -180,3 +202,12 @@ def fit_rotation(activations: Activations, *, reference: int, repaired: bool = F
 def _check_two(activations: Activations) -> None:
     if len(activations.languages) < 2:
         raise ValueError(f"languages {list(activations.languages)}: two or more are needed to tell them apart")
+
+
+def _check_fitted(activations: Activations, layers: tuple[int, ...], languages: tuple[int, ...] | None = None) -> None:
+    """Axes go by place, so those of another order or number would be changed by what was fitted elsewhere."""
+    if activations.layers != layers or (languages is not None and activations.languages != languages):
+        raise ValueError(
+            f"rows of languages {list(activations.languages)} at layers {list(activations.layers)}: fitted at layers "
+            f"{list(layers)}{'' if languages is None else f' on languages {list(languages)}'}; collect both alike"
+        )

@@ -121,3 +121,22 @@ def test_what_cannot_be_told_apart() -> None:
         fit_projection(fit, share=0)
     with pytest.raises(ValueError, match="language 2 at layer 0 was not collected"):
         fit_rotation(score, reference=2)
+
+
+def test_rows_that_a_change_was_not_fitted_for() -> None:
+    """Axes go by place: a change fitted at one layer must not be spread over others, nor over other languages."""
+    fit, score = rows(seed=0), rows(seed=1)
+    first = rows(seed=0, layers=(0,))
+    alone = replace(score, values=score.values[:1], languages=(1,))
+    for change in (fit_centring(first), fit_projection(first)):
+        with pytest.raises(ValueError, match=r"rows of languages \[1, 3\] at layers \[0, 1\]: fitted at layers \[0\]"):
+            change(score)
+    with pytest.raises(
+        ValueError, match=r"rows of languages \[1\] at .*: fitted at .* on languages \[1, 3\]; collect both"
+    ):
+        fit_centring(fit)(alone)
+    assert fit_projection(fit)(alone).values.shape == alone.values.shape
+    with pytest.raises(ValueError, match=r"no map for language 3 at layer 1: there are \[\(3, 0\)\]"):
+        fit_rotation(first, reference=1)(score)
+    turn = fit_rotation(fit, reference=3)
+    torch.testing.assert_close(turn(alone).values[0], turn(score).values[0])
