@@ -50,14 +50,28 @@ class Probes:
     guess: np.ndarray
 
     def logits(self, rows: torch.Tensor, language: int, layer: int) -> torch.Tensor:
-        """Class logits `[row square 3]` for residual rows `[row d_model]`, by the probe of a language and layer."""
+        """Class logits `[row square 3]` for residual rows, float32 `[row d_model]`, by the probe of a language and layer.
+
+        Raises:
+            ValueError: for rows of another width or type or with values that are not finite; for a language or layer
+                without a probe.
+        """
         site = self._site(language, layer)
+        width = self.weights["weight_in" if self.kind == "mlp" else "weight"].shape[2]
+        if not isinstance(rows, torch.Tensor) or rows.dtype != torch.float32 or rows.shape[1:] != (width,):
+            given = f"{rows.dtype} of shape {tuple(rows.shape)}" if hasattr(rows, "dtype") else f"{type(rows).__name__}"
+            raise ValueError(f"rows: {given}; expected a float32 tensor [row {width}], as Activations.at gives it")
+        if not torch.isfinite(rows).all():
+            raise ValueError("rows hold values that are not finite: what is read in them means nothing")
         if self.kind == "mlp":
             rows = torch.relu(rows @ self.weights["weight_in"][site] + self.weights["bias_in"][site])
         return rearrange(rows @ self.weights["weight"][site] + self.weights["bias"][site], "row (c s) -> row s c", c=3)
 
     def predict(self, rows: torch.Tensor, language: int, layer: int) -> np.ndarray:
-        """The likeliest class of every square, int8 `[row square]`, by the probe of a language and layer."""
+        """The likeliest class of every square, int8 `[row square]`, by the probe of a language and layer.
+
+        The classes are 0, 1, 2: white, empty, black, or theirs, empty, mine. Arguments and errors as `logits`.
+        """
         with torch.inference_mode():
             first, second, third = self.logits(rows, language, layer).unbind(-1)
             likeliest = (second > first).to(torch.int8)
@@ -88,10 +102,10 @@ class Probes:
         return discs, certainty
 
     def directions(self, language: int, layer: int) -> torch.Tensor:
-        """What a linear probe looks along: `[square 3 d_model]`, in the coordinates of the residual stream.
+        """What a linear probe looks along: float32 `[square 3 d_model]`, in the coordinates of the residual stream.
 
         Raises:
-            ValueError: for MLP probes, which have no directions.
+            ValueError: for MLP probes, which have no directions; for a language or layer without a probe.
         """
         if self.kind != "linear":
             raise ValueError(f"{self.kind} probes have no directions: fit kind='linear'")
@@ -150,7 +164,7 @@ def fit_probes(
         seed: of the initial weights and the order of rows.
 
     Raises:
-        ValueError: for an unknown kind or frame, or no games.
+        ValueError: for an unknown kind or frame, no games, or fewer than one epoch or row a step.
 
     Examples:
         >>> from mothello_interp import collect, load, random_games
@@ -180,13 +194,20 @@ def fit_probes_on(
     smaller `batch`, or the fit ends early. The paper's probe is kind="mlp", frame="absolute".
 
     Cross-entropy summed over squares, Adam, no weight decay, the learning rate falling along a cosine to 0.
+
+    Raises:
+        ValueError: as `fit_probes`; for rows that are not finite.
     """
     if kind not in _LEARNING_RATE:
         raise ValueError(f'kind={kind!r}: choose "linear" or "mlp"')
+    if epochs < 1 or batch < 1:
+        raise ValueError(f"epochs={epochs}, batch={batch}: expected 1 or more of each")
     kept, classes = activations.labels(frame)
     if len(kept) == 0:
         raise ValueError("no rows to fit on: pass at least one game with two moves")
     x = rearrange(activations.values[:, :, kept], "language layer row d_model -> row (language layer) d_model")
+    if not torch.isfinite(x).all():
+        raise ValueError("the rows hold values that are not finite: nothing can be fitted on them")
     mean, scale = x.mean(dim=0), x.std(dim=0, correction=0) + 1e-6
     x = (x - mean) / scale
     truth = rearrange(torch.nn.functional.one_hot(torch.from_numpy(classes).long(), 3), "row s c -> row (c s)").float()

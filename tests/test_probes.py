@@ -358,3 +358,25 @@ def test_a_site_that_was_not_fitted() -> None:
     probes = fit_probes_on(four_sites(8, seed=1), frame="absolute", epochs=1, seed=0)
     with pytest.raises(ValueError, match=r"no probe of language 7 at layer 0: these were fitted on languages \[0, 1\]"):
         probes.predict(torch.zeros(1, probes.weights["weight"].shape[2]), 7, 0)
+
+
+@pytest.mark.parametrize("settings", [{"epochs": 0}, {"batch": 0}])
+def test_a_fit_of_nothing(settings: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=r"epochs=\d+, batch=\d+: expected 1 or more of each"):
+        fit_probes_on(four_sites(8, seed=1), seed=0, **settings)  # type: ignore[arg-type]
+
+
+@both_kinds
+def test_rows_that_cannot_be_read(kind: Kind) -> None:
+    """NaN would be read as the first class, and white discs look like any others."""
+    sites = four_sites(8, seed=1)
+    probes = fit_probes_on(sites, kind=kind, frame="absolute", epochs=1, seed=0)
+    good = sites.at(0, 0)
+    for bad in (good[:, :-1], good.double(), good.numpy(), good.tolist(), good[0]):
+        with pytest.raises(ValueError, match=rf"rows: .*; expected a float32 tensor \[row {good.shape[1]}\]"):
+            probes.predict(bad, 0, 0)
+    with pytest.raises(ValueError, match="values that are not finite"):
+        probes.predict(torch.where(good > 0, good, torch.nan), 0, 0)
+    nan = Activations(**{**vars(sites), "values": torch.full_like(sites.values, torch.nan)})
+    with pytest.raises(ValueError, match="values that are not finite: nothing can be fitted"):
+        fit_probes_on(nan, kind=kind, frame="absolute", seed=0)
