@@ -120,6 +120,8 @@ class BoardEdit(Intervention):
 class FlipSquares(BoardEdit):
     """Turn the discs on some squares; rows in which a square is empty keep it so.
 
+    In the relative frame, so do rows behind the last move of a finished game, where no disc is "mine".
+
     Attributes:
         squares: a name, an index, several, or bool `[game square]`.
     """
@@ -157,8 +159,8 @@ class SetBoard(BoardEdit):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.boards is None or not np.isin(self.boards, (-1, 0, 1)).all():
-            raise ValueError("boards: expected -1 white, 0 empty, 1 black, as [square] or [game square]")
+        if not isinstance(self.boards, np.ndarray) or not np.isin(self.boards, (-1, 0, 1)).all():
+            raise ValueError("boards: expected an array of -1 white, 0 empty, 1 black, [square] or [game square]")
 
     def wanted(self, truth: np.ndarray, context: Context) -> np.ndarray:
         assert self.boards is not None

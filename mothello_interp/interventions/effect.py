@@ -89,7 +89,14 @@ def legal_errors(probabilities: np.ndarray, legal: np.ndarray) -> np.ndarray:
     Args:
         probabilities: float `[game square]`.
         legal: bool `[game square]`.
+
+    Raises:
+        ValueError: for two shapes, or probabilities that are not finite.
     """
+    if probabilities.shape != legal.shape or not np.isfinite(probabilities).all():
+        raise ValueError(
+            f"probabilities of shape {probabilities.shape}, legal of {legal.shape}: expected finite numbers, of one shape"
+        )
     rank = np.argsort(np.argsort(-probabilities, axis=1, kind="stable"), axis=1)
     predicted = rank < legal.sum(axis=1, keepdims=True)
     return (predicted != legal).sum(axis=1)
@@ -144,6 +151,8 @@ def edit_effect(
     facts["squares"] = int(boards.squares.sum(axis=1).max())
     rows = []
     for layer in probes.layers if layers is None else layers:
+        if layer not in probes.layers:
+            raise ValueError(f"layer {layer}: these probes were fitted at layers {list(probes.layers)}")
         where = [item for item in all_layers(checkpoint) if item >= layer] if onward else [layer]
         where = [item for item in where if item in probes.layers]
         own = FlipSquares(probes, scale=scale, squares=boards.squares, layer=where, moves="last")

@@ -142,6 +142,8 @@ class _Hook:
             why = "met no token: the moves it names lie behind the tokens that were read"
         else:
             why = f"changed none of its {self.rows_met} rows"
+            if not self.context.mover.any():
+                why += ", all behind the end of a game, where nobody is to move: name earlier moves"
         raise NoEffectError(
             f"{self.intervention} at {self.name} {why}. Pass allow_no_effect=True if that is an answer to your question."
         )

@@ -99,6 +99,10 @@ class Intervention:
             raise ValueError(f'hook={self.hook!r}, head={self.head}: a head goes with hook="z", and only with it')
         if self.tokens not in ("last", "all"):
             raise ValueError(f'tokens={self.tokens!r}: choose "last" or "all" of a move\'s tokens')
+        numbers = {"layer": self.layer} | ({} if isinstance(self.moves, str | np.ndarray) else {"moves": self.moves})
+        for name, given in numbers.items():
+            if np.size(given) and np.asarray(given).dtype.kind not in "iu":
+                raise ValueError(f"{name}={given!r}: expected a whole number, or several, such as range(2, 4)")
         if not self.layers:
             raise ValueError("layer=[]: name at least one layer")
         if -1 in self.layers and self.hook != "resid_post":

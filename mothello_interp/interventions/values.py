@@ -87,10 +87,14 @@ class ProjectOut(Intervention):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if not torch.isfinite(self.basis).all():
+            raise ValueError("basis holds values that are not finite")
         if self.basis.ndim != 2 or torch.linalg.matrix_rank(self.basis.double()) < len(self.basis):
             raise ValueError(f"basis of shape {tuple(self.basis.shape)}: expected independent rows [direction d_model]")
 
     def apply(self, rows: torch.Tensor, context: Context) -> torch.Tensor:
+        if self.basis.shape[1] != rows.shape[1]:
+            raise ValueError(f"{self}: basis of shape {tuple(self.basis.shape)}: expected [direction {rows.shape[1]}]")
         basis = torch.linalg.qr(self.basis.double().T)[0].to(rows)
         offset = rows if self.centre is None else rows - self.centre.to(rows)
         return rows - (offset @ basis) @ basis.T

@@ -88,6 +88,15 @@ def test_empty_squares_stay_empty() -> None:
     assert not torch.equal(after[~empty], before[~empty])
 
 
+def test_behind_the_end_of_a_game_no_disc_is_mine() -> None:
+    """A reader who flips a disc behind the last move of finished games is told why nothing happens."""
+    over = GAMES[GAMES.lengths < GAMES.moves.shape[1]]
+    with pytest.raises(
+        NoEffectError, match="all behind the end of a game, where nobody is to move: name earlier moves"
+    ):
+        residual(FlipSquares(probes(), squares="b2", layer=1, moves="last"), games=over)
+
+
 def test_squares_by_name_by_number_and_by_game() -> None:
     def flipped(squares: Any) -> torch.Tensor:
         return residual(FlipSquares(probes(), squares=squares, layer=1, moves=5))
@@ -203,8 +212,13 @@ def test_a_random_step_of_equal_length() -> None:
         (lambda: FlipSquares(probes(), squares=5, layer=1, scale=0), "scale=0, steps=20"),
         (lambda: FlipSquares(probes(), squares=5, layer=1, steps=0), "steps=0"),
         (lambda: FlipSquares(probes(), squares=5, layer=1, rate=-1.0), "rate=-1.0"),
-        (lambda: SetBoard(probes(), layer=1), "boards: expected -1 white"),
-        (lambda: SetBoard(probes(), boards=np.full(16, 2), layer=1), "boards: expected -1 white"),
+        (lambda: SetBoard(probes(), layer=1), "boards: expected an array of -1 white"),
+        (lambda: SetBoard(probes(), boards=[0] * 16, layer=1), "boards: expected an array of -1 white"),  # type: ignore[arg-type]
+        (lambda: SetBoard(probes(), boards=np.full(16, 2), layer=1), "boards: expected an array of -1 white"),
+        (lambda: FlipSquares(probes(), squares=5, layer=1.5), "layer=1.5: expected a whole number"),  # type: ignore[arg-type]
+        (lambda: FlipSquares(probes(), squares=5, layer="1"), "layer='1': expected a whole number"),  # type: ignore[arg-type]
+        (lambda: FlipSquares(probes(), squares=5, layer=1, moves=2.5), "moves=2.5: expected a whole number"),  # type: ignore[arg-type]
+        (lambda: FlipSquares(probes(), squares=5, layer=1, moves=[1, 2.5]), "expected a whole number"),  # type: ignore[list-item]
         (lambda: residual(SetBoard(probes(), boards=np.zeros(15, int), layer=1)), r"boards of shape \(15,\): expected"),
         (lambda: residual(FlipSquares(probes(), squares="e5", layer=1)), "'e5' is no square"),
         (lambda: residual(FlipSquares(probes(), squares=16, layer=1)), "squares=16: expected one or more of 0 to 15"),

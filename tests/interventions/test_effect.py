@@ -71,6 +71,9 @@ def test_errors_by_hand() -> None:
     legal = np.array([[1, 1, 1, 0, 0], [1, 1, 0, 0, 0]], bool)
     probabilities = np.array([[0.5, 0.0, 0.1, 0.2, 0.3], [0.6, 0.3, 0.1, 0.0, 0.0]])
     assert legal_errors(probabilities, legal).tolist() == [4, 0]
+    for odd in (probabilities[:, 1:], np.full_like(probabilities, np.nan)):
+        with pytest.raises(ValueError, match="expected finite numbers, of one shape"):
+            legal_errors(odd, legal)
 
 
 class TestOnAPlantedModel:
@@ -126,6 +129,12 @@ def test_an_edit_of_nothing_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None
     probes.weights["weight"].zero_()
     with pytest.raises(NoEffectError, match="changed nothing in 10 games"):
         edit_effect(planted(), boards, probes, language=0)
+
+
+def test_a_layer_without_probes() -> None:
+    boards = edited_boards(random_games(60, board=4, seed=3), 10, seed=0, earliest=2, latest=MOVES - 1)
+    with pytest.raises(ValueError, match=r"layer 0: these probes were fitted at layers \[1, 2\]"):
+        edit_effect(planted(), boards, exact_probes(), language=0, layers=[0])
 
 
 @every_world

@@ -213,3 +213,7 @@ def test_a_basis_that_is_none() -> None:
         ProjectOut(torch.ones(2, 16), layer=0)
     with pytest.raises(ValueError, match=r"basis of shape \(16,\): expected independent rows"):
         ProjectOut(torch.ones(16), layer=0)
+    with pytest.raises(ValueError, match="basis holds values that are not finite"):
+        ProjectOut(torch.full((1, 16), torch.nan), layer=0)
+    with pytest.raises(ValueError, match=r"basis of shape \(2, 8\): expected \[direction 16\]"):
+        rows_of(ProjectOut(torch.eye(8)[:2], layer=0))
