@@ -15,10 +15,18 @@ def build_code(board: int, languages: Sequence[Language], groups: Groups) -> tup
     """The names of all tokens, and the tokens of every move, int32 `[language square piece]`, padded with 0.
 
     Raises:
-        ValueError: for a language without a word for a square, with one word for two, or with a word that begins another.
+        ValueError: for a language whose words are not one tuple of names a square, with one word for two squares, or with
+            a word that begins another.
     """
     owner = {(square, member): group[0] for square, group in groups for member in group}
     own_words = [language.words(board) for language in languages]
+    for number, table in enumerate(own_words):
+        if len(table) != board**2 or not all(
+            isinstance(word, tuple | list) and all(isinstance(name, str) for name in word) for word in table
+        ):
+            raise ValueError(
+                f"language {number} ({languages[number]!r}): words({board}) must give {board**2} tuples of names, one a square"
+            )
     vocabulary, index = ["<pad>"], {}
     written: list[list[list[int]]] = []
     for language in range(len(languages)):

@@ -104,13 +104,21 @@ def register_language(name: str) -> Callable[[_Type], _Type]:
     Loading a checkpoint never imports code, so register your own types before you load a model that uses them.
 
     Raises:
-        ValueError: if the name is taken by another class.
+        ValueError: if the name is taken by another class, or for what is no such class.
     """
 
     def register(cls: _Type) -> _Type:
         taken = _TYPES.get(name)
         if taken and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ValueError(f"language type {name!r} is registered already, for {taken!r}; choose another name")
+        settings = vars(cls).get(
+            "__dataclass_params__"
+        )  # of the class itself: a base may be a dataclass where it is none
+        if settings is None or not settings.frozen or not hasattr(cls, "words"):
+            raise ValueError(
+                f"{cls!r}: a language is a frozen dataclass with words(board); write @register_language({name!r}) above "
+                f"@dataclass(frozen=True)"
+            )
         _TYPES[name] = cls
         return cls
 

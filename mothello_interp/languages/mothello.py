@@ -43,8 +43,9 @@ class Mothello:
         unified_output: games are read in any input language and continued in the output language.
 
     Raises:
-        ValueError: for an unknown board, an anchor that is no square or a start square, a language index out of range,
-            overlapping groups, a code in which one word begins another, or an output language with longer words.
+        ValueError: for an unknown board, what is no language, an anchor that is no square or a start square, a language
+            index out of range, overlapping groups, a code in which one word begins another, or an output language with
+            longer words.
 
     Examples:
         >>> from mothello_interp import Atomic, Compositional, Games
@@ -72,6 +73,9 @@ class Mothello:
             raise ValueError(
                 f"{len(self.languages)} languages given: at least {1 + self.unified_output} needed (the output language counts)"
             )
+        for place, language in enumerate(self.languages):
+            if isinstance(language, type) or not isinstance(language, Language):
+                raise ValueError(f"language {place} is {language!r}: expected a language, such as Atomic()")
         object.__setattr__(self, "groups", self._read_anchors())
         names = [square_name(square, self.board) for square, _ in self.groups]
         plain = all(group == self.inputs for _, group in self.groups)

@@ -174,6 +174,27 @@ def test_a_name_is_registered_once() -> None:
 
 
 @pytest.mark.usefixtures("registry")
+def test_what_is_no_language_type() -> None:
+    """It would fail only when a spec is read or written, after the training."""
+
+    @dataclass
+    class Changing:
+        def words(self, board: int) -> list[tuple[str, ...]]:
+            return Atomic().words(board)
+
+    @dataclass(frozen=True)
+    class Silent: ...
+
+    class Plain(Numbered): ...
+
+    for cls in (Changing, Silent, Plain):
+        with pytest.raises(
+            ValueError, match=rf"{cls.__name__}.*: a language is a frozen dataclass .*; write @register_"
+        ):
+            register_language("mine")(cls)
+
+
+@pytest.mark.usefixtures("registry")
 def test_the_registry_is_put_back() -> None:
     with pytest.raises(ValueError, match="unknown language type 'numbered'"):
         language_from("numbered")

@@ -326,6 +326,31 @@ def test_words_that_cannot_be_read_back(words: tuple[tuple[str, ...], ...], mess
         Mothello(6, (Atomic(), Spelled(words)))
 
 
+@dataclass(frozen=True)
+class Raw:
+    """Gives what it is told to."""
+
+    table: Any
+
+    def words(self, board: int) -> Any:
+        return self.table
+
+
+@pytest.mark.parametrize(
+    "table", [[f"{square}" for square in range(16)], [("a",)] * 15, [(square,) for square in range(16)]]
+)
+def test_words_that_are_none(table: Any) -> None:
+    """Names not in tuples would be cut into letters, and read as so many pieces."""
+    with pytest.raises(ValueError, match=r"language 1 \(Raw.*\): words\(4\) must give 16 tuples of names"):
+        Mothello(4, (Atomic(), Raw(table)))
+
+
+@pytest.mark.parametrize("spoken", ["atomic", Atomic, None])
+def test_what_is_no_language(spoken: Any) -> None:
+    with pytest.raises(ValueError, match=r"language 1 is .*: expected a language, such as Atomic\(\)"):
+        Mothello(4, (Atomic(), spoken))
+
+
 def test_an_unknown_board() -> None:
     with pytest.raises(ValueError, match=r"board=5: Othello is played here on boards of side \(4, 6, 8\)"):
         Mothello(5, (Atomic(),))
