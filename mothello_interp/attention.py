@@ -19,8 +19,10 @@ def attention_by_move(checkpoint: Checkpoint, games: Games, language: int) -> to
         game is over, and from the last move of a full game, which models never read.
 
     Raises:
-        ValueError: as `Mothello.encode`.
+        ValueError: for no games; as `Mothello.encode`.
     """
+    if len(games) == 0:
+        raise ValueError("0 games: pass at least one")
     model, last = checkpoint.model, checkpoint.mothello.encode(games, language).last.astype(np.int64)
     tokens = checkpoint.tokens(games, language)
     ends = torch.from_numpy(np.where(last < tokens.shape[1], last, -1))

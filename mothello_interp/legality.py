@@ -98,8 +98,13 @@ def next_moves(
     Args:
         answers: languages in which a word counts; by default the one in which the model should go on. A word of a
             longer language may find no room at the end of the context, and then does not count.
+
+    Raises:
+        ValueError: for answers in languages that there are not; as `Mothello.encode`.
     """
     mothello = checkpoint.mothello
+    if answers is not None and not set() < set(answers) <= set(range(len(mothello.languages))):
+        raise ValueError(f"answers={list(answers)}: expected one or more of 0 to {len(mothello.languages) - 1}")
     spoken = [mothello.output_of(language)] if answers is None else list(answers)
     places = _Prefixes(mothello, games, language)
     squares = mothello.words.shape[1]

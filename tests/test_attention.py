@@ -85,3 +85,8 @@ def test_the_overlap_follows_its_seed() -> None:
 def test_games_without_another() -> None:
     with pytest.raises(ValueError, match="1 games: two or more are needed"):
         attention_overlap(tiny_checkpoint(), Games(GAMES.moves[:1], 4), 0, 1)
+
+
+def test_no_games() -> None:
+    with pytest.raises(ValueError, match="0 games: pass at least one"):
+        attention_by_move(tiny_checkpoint(), GAMES[:0], 0)

@@ -387,3 +387,9 @@ def test_continuations_that_find_no_room() -> None:
     empty = Games(np.full((1, 12), -1, np.int8), 4)
     with pytest.raises(ValueError, match="games of 0 to 0 moves: expected 1 to 11"):
         continuation_probabilities(split, empty, 0)
+
+
+@pytest.mark.parametrize("answers", [[2], [-1], []])
+def test_answers_in_a_language_that_is_none(answers: list[int], checkpoint: Checkpoint) -> None:
+    with pytest.raises(ValueError, match=r"answers=\[.*\]: expected one or more of 0 to 1"):
+        next_moves(checkpoint, some_games(), 0, answers=answers)

@@ -372,7 +372,8 @@ def test_rows_that_cannot_be_read(kind: Kind) -> None:
     sites = four_sites(8, seed=1)
     probes = fit_probes_on(sites, kind=kind, frame="absolute", epochs=1, seed=0)
     good = sites.at(0, 0)
-    for bad in (good[:, :-1], good.double(), good.numpy(), good.tolist(), good[0]):
+    others: list[Any] = [good[:, :-1], good.double(), good.numpy(), good.tolist(), good[0]]
+    for bad in others:
         with pytest.raises(ValueError, match=rf"rows: .*; expected a float32 tensor \[row {good.shape[1]}\]"):
             probes.predict(bad, 0, 0)
     with pytest.raises(ValueError, match="values that are not finite"):

@@ -54,7 +54,7 @@ def align(
         games: how many.
 
     Raises:
-        ValueError: for games without rows, and as `collect`.
+        ValueError: for games without rows, fewer than one resample, and as `collect`.
 
     Examples:
         >>> from mothello_interp import fit_probes, load, random_games
@@ -151,8 +151,13 @@ def best_layer(table: pd.DataFrame, source: int) -> int:
     """The layer at which the source's own accuracy is highest, from a table of `align`.
 
     Take the table from other games than the number you report at that layer.
+
+    Raises:
+        ValueError: for a source that the table does not have as its own target.
     """
     own = table[(table["source"] == source) & (table["target"] == source) & (table["symmetry"] == "identity")]
+    if own.empty:
+        raise ValueError(f"source {source}: the table has no row of it read in itself, under the identity")
     return int(own["layer"].iloc[own["accuracy"].to_numpy().argmax()])
 
 

@@ -94,6 +94,8 @@ class Scores:
     def resamplings(self, resamples: int, seed: int) -> np.ndarray:
         """How often each bootstrap sample has each game, `[resample game]`."""
         n = len(self.sizes)
+        if resamples < 1:
+            raise ValueError(f"resamples={resamples}: expected 1 or more, since the interval is theirs")
         return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), resamples)
 
     def per_move(self, share: np.ndarray) -> np.ndarray:

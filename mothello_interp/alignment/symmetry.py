@@ -115,8 +115,10 @@ def contest(
         agreed, agreed_null: accuracy where the two images are equal. Shares are NaN where there are no such cells.
 
     Raises:
-        ValueError: for a layer without probes, or a language without one.
+        ValueError: for a layer without probes, a language without one, or one symmetry twice.
     """
+    if first == second:
+        raise ValueError(f"{first.name} against itself: there is no square where the two images differ")
     scores = at_layer(probes, checkpoint, games, layer, (first, second))
     predicted = scores.predict(layer, source, target)
     elsewhere = predicted[other_game(scores.game, scores.move)]

@@ -84,8 +84,10 @@ def attribute(
         the values add up to the contrast of the model's logits.
 
     Raises:
-        ValueError: as `direct_logits`.
+        ValueError: for no games; as `direct_logits`.
     """
+    if len(games) == 0:
+        raise ValueError("0 games: pass at least one")
     mothello, boards = checkpoint.mothello, replay(games)
     weights = np.random.default_rng(seed).multinomial(len(games), np.full(len(games), 1 / len(games)), resamples)
     found = []

@@ -66,7 +66,7 @@ def slopes(model: Any, tokens: torch.Tensor, metric: Metric, hook: str) -> tuple
 def _estimate(
     model: Any, clean_tokens: torch.Tensor, corrupted_tokens: torch.Tensor, metric: Metric, hook: str
 ) -> torch.Tensor:
-    check_tokens(clean_tokens, corrupted_tokens)
+    check_tokens(model, clean_tokens, corrupted_tokens)
     value, gradients = slopes(model, corrupted_tokens, metric, hook)
     clean, corrupted = (cached(model, tokens, hook) for tokens in (clean_tokens, corrupted_tokens))
     rows = zip(gradients, clean, corrupted, strict=True)

@@ -31,7 +31,8 @@ def patch_grid(
         The metric `[layer pos]` (with a batch axis behind, if the metric keeps one).
 
     Raises:
-        ValueError: for tokens of different shapes, or an unknown hook.
+        ValueError: for tokens that are not int `[batch pos]` or of different shapes, or an unknown hook.
+        TypeError: for a checkpoint, or what else is no model.
 
     Examples:
         >>> from mothello_interp import load, random_games
@@ -41,7 +42,7 @@ def patch_grid(
         >>> grid.shape  # [layer pos]
         torch.Size([4, 8])
     """
-    check_tokens(clean_tokens, corrupted_tokens)
+    check_tokens(model, clean_tokens, corrupted_tokens)
     check_hook(hook)
     batch, length = clean_tokens.shape
     positions = repeat(torch.arange(length), "pos -> pos batch", batch=batch)
@@ -60,7 +61,7 @@ def patch_heads(model: Any, clean_tokens: torch.Tensor, corrupted_tokens: torch.
     Returns:
         The metric `[layer pos head]` (with a batch axis behind, if the metric keeps one).
     """
-    check_tokens(clean_tokens, corrupted_tokens)
+    check_tokens(model, clean_tokens, corrupted_tokens)
     batch, length = clean_tokens.shape
     n_heads = model.cfg.n_heads
     positions = repeat(torch.arange(length), "pos -> (pos head) batch", batch=batch, head=n_heads)
@@ -83,7 +84,7 @@ def patch_heads_everywhere(
     Returns:
         The metric `[layer head]` (with a batch axis behind, if the metric keeps one).
     """
-    check_tokens(clean_tokens, corrupted_tokens)
+    check_tokens(model, clean_tokens, corrupted_tokens)
     batch, length = clean_tokens.shape
     heads = torch.arange(model.cfg.n_heads)
     positions = repeat(torch.arange(length), "pos -> head batch pos", batch=batch, head=len(heads))
@@ -94,12 +95,16 @@ def patch_heads_everywhere(
     return torch.stack(grid)
 
 
-def check_tokens(clean_tokens: torch.Tensor, corrupted_tokens: torch.Tensor) -> None:
-    """That two runs can be told apart position by position."""
+def check_tokens(model: Any, clean_tokens: torch.Tensor, corrupted_tokens: torch.Tensor) -> None:
+    """That two runs of a model can be told apart position by position."""
+    if not hasattr(model, "run_with_cache"):
+        raise TypeError(f"{type(model).__name__} is no HookedTransformer: of a checkpoint m pass m.model")
     if clean_tokens.shape != corrupted_tokens.shape:
         raise ValueError(
             f"clean tokens {tuple(clean_tokens.shape)} and corrupted tokens {tuple(corrupted_tokens.shape)} must have one shape"
         )
+    if clean_tokens.ndim != 2 or not clean_tokens.numel() or clean_tokens.is_floating_point():
+        raise ValueError(f"tokens: {clean_tokens.dtype} of shape {tuple(clean_tokens.shape)}; expected int [batch pos]")
 
 
 def check_hook(hook: str) -> None:

@@ -47,8 +47,14 @@ def recovered(patched: np.ndarray, corrupted: np.ndarray, clean: np.ndarray) -> 
     Args:
         patched: `[... game]`.
         corrupted, clean: `[game]`.
+
+    Raises:
+        ValueError: where clean and corrupted are the same, summed over games.
     """
-    share: np.ndarray = (patched - corrupted).sum(axis=-1) / (clean - corrupted).sum()
+    way = (clean - corrupted).sum()
+    if not abs(way) > 0:
+        raise ValueError("clean and corrupted runs are scored alike: there is nothing to recover")
+    share: np.ndarray = (patched - corrupted).sum(axis=-1) / way
     return share
 
 

@@ -292,6 +292,10 @@ def test_the_layer_is_chosen_by_the_source_alone() -> None:
     misleading = (table["source"] != table["target"]) | (table["symmetry"] != "identity")
     raised = table.assign(accuracy=np.where(misleading & (table["layer"] == 0), 2.0, table["accuracy"]))
     assert (best_layer(raised, 0), best_layer(raised, 1)) == (1, -1)
+    with pytest.raises(ValueError, match="source 7: the table has no row of it read in itself"):
+        best_layer(table, 7)
+    with pytest.raises(ValueError, match="resamples=0: expected 1 or more"):
+        align(copying(layers=(-1, 0, 1)), planted(code), games, resamples=0)
 
 
 @pytest.mark.parametrize("frame", ["absolute", "relative"])

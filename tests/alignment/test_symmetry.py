@@ -243,6 +243,9 @@ def test_what_cannot_be_tested() -> None:
         group_test(maps, symmetries=(SYMMETRIES["identity"], CONTROLS["quarter_turn"]))
     with pytest.raises(ValueError, match="not closed under composition"):
         align_up_to_symmetry(copying(), planted(truthful), GAMES, layer=0, symmetries=(SYMMETRIES["diagonal"],))
+    diagonal = SYMMETRIES["diagonal"]
+    with pytest.raises(ValueError, match="diagonal against itself: there is no square"):
+        contest(copying(), planted(truthful), GAMES, layer=0, source=0, target=1, first=diagonal, second=diagonal)
     with pytest.raises(ValueError, match=r"layer 1: .*\[0\]"):
         align_up_to_symmetry(copying(), planted(truthful), GAMES, layer=1)
 

@@ -136,3 +136,8 @@ def test_contrasts_by_hand(world: str) -> None:
     heads = table[table["part"] == "head"]
     assert (heads["component"] == "L" + heads["layer"].astype(str) + "H" + heads["head"].astype(str)).all()
     assert set(table[table["layer"] == -1]["part"]) == {"embed", "pos_embed", "bias"}
+
+
+def test_no_games() -> None:
+    with pytest.raises(ValueError, match="0 games: pass at least one"):
+        attribute(tiny_checkpoint(), GAMES[:0])

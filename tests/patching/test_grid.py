@@ -11,6 +11,7 @@ from transformer_lens import HookedTransformer
 from transformer_lens import patching as reference
 
 from mothello_interp.patching import patch_grid, patch_heads, patch_heads_everywhere, reading
+from tests.conftest import tiny_checkpoint
 from tests.patching.cases import (
     LENGTH,
     every_hook,
@@ -181,6 +182,19 @@ def test_tokens_of_two_shapes() -> None:
     message = re.escape("clean tokens (3, 6) and corrupted tokens (3, 7) must have one shape")
     with pytest.raises(ValueError, match=message):
         patch_grid(model(), clean[:, 1:], corrupted, overall)
+
+
+def test_tokens_that_are_none() -> None:
+    clean, _ = two_texts(model())
+    for tokens in (clean[0], clean[:0], clean.float()):
+        with pytest.raises(ValueError, match=r"tokens: torch\..* of shape \(.*\); expected int \[batch pos\]"):
+            patch_grid(model(), tokens, tokens, overall)
+
+
+def test_a_checkpoint_in_place_of_its_model() -> None:
+    clean, corrupted = two_texts(model())
+    with pytest.raises(TypeError, match="Checkpoint is no HookedTransformer: of a checkpoint"):
+        patch_grid(tiny_checkpoint(), clean, corrupted, overall)
 
 
 @pytest.mark.parametrize("hook", ["resid", "hook_resid_pre", "pattern", ""])

@@ -52,6 +52,8 @@ def test_recovered_is_a_ratio_of_sums() -> None:
     corrupted, clean = np.array([0.0, -0.5]), np.array([0.2, 0.5])
     patched = np.array([[0.0, -0.5], [0.2, 0.5], [0.2, -0.5], [0.0, 0.5]])
     np.testing.assert_allclose(recovered(patched, corrupted, clean), [0, 1, 0.2 / 1.2, 1 / 1.2])
+    with pytest.raises(ValueError, match="clean and corrupted runs are scored alike: there is nothing to recover"):
+        recovered(patched, clean, clean)
 
 
 def test_intervals_of_means_and_of_ratios() -> None:
