@@ -11,6 +11,7 @@ from mothello_interp.plots.theme import DIVERGING, SEQUENTIAL, faded, layer_name
 
 _LETTERS = 96  # of titles beside one another in a figure as wide as a page
 _TITLE = 15  # pixels
+_TICKS = 12  # so few cells along an axis of a heat map are all named
 
 
 def panel_grid(
@@ -83,7 +84,18 @@ def add_curve(
 ) -> None:
     """Draw one curve, with a band between two columns if asked for; markers alone if its width is 0.
 
-    Columns in `hover` are shown on hovering.
+    Args:
+        table: one row a point; a table of several curves is to be cut to one.
+        x, y: names of its columns; the axes are named by `panel_grid`.
+        name: of the curve in the legend; panels that show it again pass `legend=False`.
+        colour: as `#0072B2`; see COLOURS and LANGUAGES.
+        row, column: the panel, from 1.
+        band: the columns of its lower and upper edge, such as ("low", "high").
+        hover: columns that are shown on hovering.
+
+    Raises:
+        KeyError: for a column that the table does not have.
+        ValueError: for a band in another colour than a hex one.
     """
     table = table.sort_values(x)
     place = {"row": row, "col": column}
@@ -137,9 +149,24 @@ def add_heatmap(
 
     Cells are labelled by their value if `text`, or by what a column `label` holds; `reverse` turns the scale round.
 
-    The columns `x` and `y` are numbers: on axes of names plotly sorts cells and labels apart.
+    Args:
+        table: one row a cell.
+        x, y: columns of numbers: on axes of names plotly sorts cells and labels apart.
+        z: the column shown, which also names the scale.
+        limits: the ends of the scale.
+        row, column: the panel, from 1; the first one shows the scale.
+        title: said first on hovering.
+
+    Raises:
+        KeyError: for a column that the table does not have.
+        ValueError: for a cell that the table has twice.
     """
+    if table.duplicated([x, y]).any():
+        raise ValueError(f"duplicate cells: the table has several rows of one {x} and {y}; choose among them first")
     grid = table.pivot(index=y, columns=x, values=z)
+    for values, update in ((grid.columns, figure.update_xaxes), (grid.index, figure.update_yaxes)):
+        if values.dtype.kind in "iu" and len(values) <= _TICKS:  # plotly would put some between the cells
+            update(tickvals=values.tolist(), overwrite=False, row=row, col=column)
     figure.add_trace(
         go.Heatmap(
             x=grid.columns,

@@ -1,5 +1,7 @@
 """One look for every figure: colour-blind safe colours (Okabe and Ito), one colour for a thing wherever it appears."""
 
+import re
+
 import plotly.graph_objects as go
 import plotly.io as pio
 
@@ -52,6 +54,12 @@ def layer_name(layer: int) -> str:
 
 
 def faded(colour: str, opacity: float) -> str:
-    """A hex colour as rgba with an opacity."""
+    """A hex colour as rgba with an opacity.
+
+    Raises:
+        ValueError: for a colour in another form.
+    """
+    if not re.fullmatch("#[0-9A-Fa-f]{6}", colour):
+        raise ValueError(f"colour={colour!r}: expected one such as #0072B2")
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))
     return f"rgba({red},{green},{blue},{opacity})"

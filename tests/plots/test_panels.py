@@ -185,8 +185,24 @@ def test_a_cell_that_is_missing_is_blank() -> None:
     assert np.isnan(figure.data[0].z).sum() == 1
 
 
+def test_few_cells_are_all_named_and_no_place_between_them() -> None:
+    figure = panel_grid([["a", "b"]], x="offset", y="layer", shared=False)
+    add_heatmap(figure, cells(), **HEATMAP, column=2)
+    assert list(figure.layout.yaxis2.tickvals) == list(figure.layout.xaxis2.tickvals) == [-1, 0, 1, 2]
+    assert figure.layout.yaxis.tickvals is None
+    many = pd.DataFrame({"layer": range(40), "offset": range(40), "recovery": 0.0})
+    add_heatmap(figure, many, **HEATMAP, column=1)
+    assert figure.layout.yaxis.tickvals is None
+
+
+def test_a_band_in_a_colour_by_name() -> None:
+    table = pd.DataFrame({"x": [0, 1], "y": [0.0, 1.0]})
+    with pytest.raises(ValueError, match="colour='red': expected one such as #0072B2"):
+        add_curve(panel_grid([["a"]], x="x", y="y"), table, x="x", y="y", name="n", colour="red", band=("y", "y"))
+
+
 def test_a_cell_given_twice_is_an_error() -> None:
-    with pytest.raises(ValueError, match="duplicate"):
+    with pytest.raises(ValueError, match="duplicate cells: the table has several rows of one offset and layer"):
         add_heatmap(panel_grid([["a"]], x="x", y="y"), pd.concat([cells(), cells()]), **HEATMAP)
 
 
