@@ -1,16 +1,17 @@
 """Two languages of a model, or of two models, on the same games: every measure at every layer, beside its null."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 import torch
 
 from mothello_interp.activations import Activations, hook_name
-from mothello_interp.similarity.findings import FOLDS, MEASURES, ONE_WIDTH, PAIRS_OF_ROWS, Paired
+from mothello_interp.similarity.findings import FOLDS, MEASURES, ONE_WIDTH, PAIRS_OF_ROWS, Finding, Paired, own_measure
 from mothello_interp.similarity.rows import paired
 
 MIN_BOARDS = 50  # moves with fewer distinct boards are left out: a handful of points says nothing about geometry
+Measure = str | Callable[[torch.Tensor, torch.Tensor], float]
 POOLED_ROWS = 2000  # pooled, measures on all pairs of rows take no more: their cost grows with the square
 
 
@@ -20,7 +21,7 @@ def compare(
     target: Activations,
     target_language: int,
     *,
-    measures: Sequence[str] = ("cka", "retrieval", "cosine"),
+    measures: Sequence[Measure] = ("cka", "retrieval", "cosine"),
     pooled: bool = False,
     permutations: int = 100,
     seed: int = 0,
@@ -40,7 +41,9 @@ def compare(
 
     Args:
         source, target: rows of the same games; the same object for two languages of one model.
-        measures: which, of `MEASURES`. For two widths "procrustes" and those of the same coordinates are left out.
+        measures: which, of `MEASURES`, or functions of your own, from paired rows, float64 tensors `[game d]` of one move
+            number (all rows if pooled), to a number; the table calls them by their name. For two widths "procrustes" and
+            those of the same coordinates are left out.
         pooled: compare the rows of all these moves at once instead. What depends on the move number alone then counts:
             the null, which re-pairs games within each move, shows how much. "rbf_cka", "rsa", "mutual_knn" and
             "retrieval" then take the first games that make 2,000 rows.
@@ -57,8 +60,8 @@ def compare(
 
     Raises:
         ValueError: if the games differ, are fewer than 4 * d_model (of the wider), or show too few different boards; for no
-            permutations or unknown measures, or none that these widths allow; for rows that are not finite, or equal in
-            all games; as the measures.
+            permutations, unknown measures, two of one name, or none that these widths allow; for rows that are not finite,
+            or equal in all games; for a function that gives what is not finite; as the measures.
     """
     if permutations < 1:
         raise ValueError(f"permutations={permutations}: expected 1 or more, since they are the null")
@@ -72,10 +75,10 @@ def compare(
         x = _by_move(source, source_language, layer, kept, moves)
         y = _by_move(target, target_language, layer, kept, moves)
         by_games = {n: _paired(x[:, :n], y[:, :n], permutations, seed, pooled=pooled) for n in {few, len(kept)}}
-        for measure in chosen:
-            games = few if measure in PAIRS_OF_ROWS else len(kept)
-            value, error, null = MEASURES[measure](by_games[games])
-            row = {"layer": layer, "hook": hook_name(layer), "measure": measure, "value": value}
+        for name, finding in chosen.items():
+            games = few if name in PAIRS_OF_ROWS else len(kept)
+            value, error, null = finding(by_games[games])
+            row = {"layer": layer, "hook": hook_name(layer), "measure": name, "value": value}
             row |= {"low": value - 1.96 * error, "high": value + 1.96 * error}
             null_high = float(np.quantile(null, 0.95))
             row |= {"null": null.mean(), "null_high": null_high, "above": value - null_high}
@@ -84,12 +87,19 @@ def compare(
     return pd.DataFrame(rows)
 
 
-def _chosen(measures: Sequence[str], x_width: int, y_width: int) -> list[str]:
-    """The measures that these widths allow, each once."""
-    unknown = [measure for measure in measures if measure not in MEASURES]
-    if unknown:
-        raise ValueError(f"no measure {unknown[0]!r}: there are {', '.join(MEASURES)}")
-    chosen = [measure for measure in dict.fromkeys(measures) if x_width == y_width or measure not in ONE_WIDTH]
+def _chosen(measures: Sequence[Measure], x_width: int, y_width: int) -> dict[str, Callable[[Paired], Finding]]:
+    """The measures that these widths allow, by name, each once."""
+    chosen: dict[str, Callable[[Paired], Finding]] = {}
+    for measure in dict.fromkeys(measures):
+        if isinstance(measure, str):
+            if measure not in MEASURES:
+                raise ValueError(f"no measure {measure!r}: there are {', '.join(MEASURES)}, or a function of your own")
+            if x_width == y_width or measure not in ONE_WIDTH:
+                chosen[measure] = MEASURES[measure]
+        elif measure.__name__ in (*MEASURES, *chosen):
+            raise ValueError(f"there is a measure {measure.__name__!r} already: call your function something else")
+        else:
+            chosen[measure.__name__] = own_measure(measure)
     if not chosen:
         raise ValueError(
             f"measures={list(measures)} for rows of widths {x_width} and {y_width}: name at least one that can compare them, "

@@ -78,6 +78,21 @@ def _over_groups(measure: Callable[[torch.Tensor, torch.Tensor, Paired], Table])
     return finding
 
 
+def own_measure(measure: Callable[[torch.Tensor, torch.Tensor], float]) -> Callable[[Paired], Finding]:
+    """A function of paired rows, averaged over groups."""
+
+    def score(x: torch.Tensor, y: torch.Tensor) -> Sequence[float]:
+        value = float(measure(x, y))
+        if not np.isfinite(value):
+            raise ValueError(f"{measure.__name__} gave {value} on rows of shapes {tuple(x.shape)} and {tuple(y.shape)}")
+        return [value]
+
+    def table(x: torch.Tensor, y: torch.Tensor, rows: Paired) -> Table:
+        return [score(x, y[order]) for order in _with_itself(rows)], [score(x[rest], y[rest]) for rest in rows.others]
+
+    return _over_groups(table)
+
+
 def _with_itself(rows: Paired) -> list[torch.Tensor]:
     """The pairing that is, then those at random."""
     return [torch.arange(len(rows.game)), *rows.orders]

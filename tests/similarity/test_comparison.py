@@ -276,6 +276,29 @@ def test_comparing_changes_nothing() -> None:
     assert torch.equal(acts.values, before)
 
 
+@pytest.mark.parametrize("pooled", [False, True])
+def test_a_measure_of_ones_own(pooled: bool) -> None:
+    """A function that is one of ours in disguise finds what ours does, its interval and its null included."""
+    games = full_games(60)
+    acts = parallel(games, board_rows(games, seed=0), board_rows(games, seed=1))
+
+    def mine(x: torch.Tensor, y: torch.Tensor) -> float:
+        return svcca(x, y)
+
+    def broken(x: torch.Tensor, y: torch.Tensor) -> float:
+        return float("nan")
+
+    settings: dict[str, Any] = {"permutations": 3, "pooled": pooled}
+    table = compare(acts, 0, acts, 1, measures=["svcca", mine], **settings).set_index("measure")
+    assert list(table.index) == ["svcca", "mine"]
+    numbers = table.drop(columns="hook").astype(float).to_numpy()
+    np.testing.assert_allclose(numbers[0], numbers[1], rtol=1e-6, atol=1e-6)
+    with pytest.raises(ValueError, match=r"broken gave nan on rows of shapes \(\d+, 6\) and"):
+        compare(acts, 0, acts, 1, measures=[broken], **settings)
+    with pytest.raises(ValueError, match="there is a measure 'rsa' already: call your function something else"):
+        compare(acts, 0, acts, 1, measures=[rsa], **settings)
+
+
 def test_every_measure_within_each_move() -> None:
     """Averaged over moves, but for CKA; Procrustes fitted on half of the games and scored on the other, both ways."""
     games = full_games(80)
