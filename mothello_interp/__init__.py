@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from mothello_interp.models import Checkpoint, ModelSpec, load
     from mothello_interp.othello import SYMMETRIES, Games, random_games, read_wthor, replay, wthor_records
     from mothello_interp.patching import interchange, minimal_pairs, patch_grid, recovery, transplant
+    from mothello_interp.preferences import carried_over, choices, teach
     from mothello_interp.probes import Probes, fit_probes
     from mothello_interp.similarity import compare, linear_cka
+    from mothello_interp.transfer import transfer_state
 
 _HOME = {
     "othello": ("Games", "random_games", "read_wthor", "replay", "wthor_records", "SYMMETRIES"),

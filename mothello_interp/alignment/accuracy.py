@@ -21,7 +21,7 @@ def align(
     games: Games,
     *,
     targets: Sequence[int] | None = None,
-    symmetries: Sequence[Symmetry] = ALL_FOUR,
+    symmetries: Sequence[Symmetry | str] = ALL_FOUR,
     resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -79,7 +79,7 @@ def align_on(
     activations: Activations,
     *,
     targets: Sequence[int] | None = None,
-    symmetries: Sequence[Symmetry] = ALL_FOUR,
+    symmetries: Sequence[Symmetry | str] = ALL_FOUR,
     resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -96,7 +96,7 @@ def align_on(
                 hits = scores.hits(layer, source, target)
                 floor = scores.per_game(hits.floor)
                 ceiling = scores.per_game(own[source].plain)
-                for index, symmetry in enumerate(symmetries):
+                for index, symmetry in enumerate(scores.symmetries):
                     accuracy = scores.per_game(hits.right[index])
                     row: dict[str, Any] = {"layer": layer, "hook": hook_name(layer), "source": source, "target": target}
                     row |= {"symmetry": symmetry.name, "accuracy": scores.mean(accuracy)}
@@ -120,7 +120,7 @@ def align_by_move(
     games: Games,
     *,
     layer: int,
-    symmetries: Sequence[Symmetry] = ALL_FOUR,
+    symmetries: Sequence[Symmetry | str] = ALL_FOUR,
 ) -> pd.DataFrame:
     """`align` at one layer, resolved by move number (from 0): the curves tell the symmetries apart.
 
@@ -134,7 +134,7 @@ def align_by_move(
         ceiling = scores.per_move(own.plain)
         for target in probes.languages:
             hits = scores.hits(layer, source, target)
-            for index, symmetry in enumerate(symmetries):
+            for index, symmetry in enumerate(scores.symmetries):
                 columns = {"accuracy": hits.right[index], "guess": scores.guessed[index]}
                 columns |= {"predicted": own.right[index], "floor": hits.floor}
                 table = pd.DataFrame({name: scores.per_move(value) for name, value in columns.items()})

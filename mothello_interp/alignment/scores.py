@@ -13,7 +13,7 @@ ALL_FOUR = tuple(SYMMETRIES.values())
 
 
 def at_layer(
-    probes: Probes, checkpoint: Checkpoint, games: Games, layer: int, symmetries: Sequence[Symmetry]
+    probes: Probes, checkpoint: Checkpoint, games: Games, layer: int, symmetries: Sequence[Symmetry | str]
 ) -> "Scores":
     """The scores of every language of the probes at one layer."""
     if layer not in probes.layers:
@@ -37,10 +37,10 @@ class Hits:
 class Scores:
     """Predictions and truths of parallel rows, and their sums over games and moves."""
 
-    def __init__(self, probes: Probes, activations: Activations, symmetries: Sequence[Symmetry]):
+    def __init__(self, probes: Probes, activations: Activations, symmetries: Sequence[Symmetry | str]):
         self.probes = probes
         self.activations = activations
-        self.symmetries = tuple(symmetries)
+        self.symmetries = tuple(Symmetry.of(symmetry) for symmetry in symmetries)
         self.kept, self.truth = activations.labels(probes.frame)
         if len(self.kept) == 0:
             raise ValueError(
@@ -48,7 +48,7 @@ class Scores:
             )
         self.game = activations.game[self.kept]
         self.move = activations.move[self.kept]
-        self.images = [symmetry.boards(self.truth) for symmetry in symmetries]
+        self.images = [symmetry.boards(self.truth) for symmetry in self.symmetries]
         known = np.minimum(self.move, len(probes.guess) - 1)
         self.guessed = np.stack([(probes.guess[known] == image).mean(axis=1) for image in self.images])
         self.guess = [float(row.mean()) for row in self.guessed]

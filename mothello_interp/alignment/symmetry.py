@@ -27,7 +27,7 @@ def align_up_to_symmetry(
     games: Games,
     *,
     layer: int,
-    symmetries: Sequence[Symmetry] = ALL_FOUR,
+    symmetries: Sequence[Symmetry | str] = ALL_FOUR,
     resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -51,7 +51,7 @@ def align_up_to_symmetry(
     Raises:
         ValueError: for a layer without probes, fewer than two games, or symmetries that are not a group.
     """
-    _check_group(symmetries)
+    symmetries = _group(symmetries)
     half = len(games) // 2
     chosen = at_layer(probes, checkpoint, games[:half], layer, symmetries)
     scored = at_layer(probes, checkpoint, games[half:], layer, symmetries)
@@ -97,8 +97,8 @@ def contest(
     layer: int,
     source: int,
     target: int,
-    first: Symmetry,
-    second: Symmetry,
+    first: Symmetry | str,
+    second: Symmetry | str,
     resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -117,6 +117,7 @@ def contest(
     Raises:
         ValueError: for a layer without probes, a language without one, or one symmetry twice.
     """
+    first, second = Symmetry.of(first), Symmetry.of(second)
     if first == second:
         raise ValueError(f"{first.name} against itself: there is no square where the two images differ")
     scores = at_layer(probes, checkpoint, games, layer, (first, second))
@@ -174,9 +175,9 @@ class GroupTest:
 
 
 def group_test(
-    maps: Mapping[tuple[int, int], Symmetry],
+    maps: Mapping[tuple[int, int], Symmetry | str],
     *,
-    symmetries: Sequence[Symmetry] = ALL_FOUR,
+    symmetries: Sequence[Symmetry | str] = ALL_FOUR,
     draws: int = 9_999,
     seed: int = 0,
 ) -> GroupTest:
@@ -200,12 +201,13 @@ def group_test(
         >>> test.consistent, test.triangles, test.p_random < 0.05
         (4, 4, True)
     """
-    _check_group(symmetries)
+    symmetries = _group(symmetries)
     languages = sorted({language for pair in maps for language in pair})
     missing = [pair for pair in permutations(languages, 2) if pair not in maps]
     if len(languages) < 3 or missing:
         raise ValueError(f"languages {languages}, no map for {missing}: expected three or more languages and all pairs")
     table = {element.name: place for place, element in enumerate(symmetries)}
+    chosen = {pair: table[Symmetry.of(found).name] for pair, found in maps.items()}
     product = np.array([[table[(g @ h).name] for h in symmetries] for g in symmetries])
     inverse = np.array([table[g.inverse.name] for g in symmetries])
     pairs = list(combinations(range(len(languages)), 2))
@@ -217,8 +219,8 @@ def group_test(
         """Which triangles compose, `[... triangle]`, for maps `[... pair]`."""
         return product[found[..., ab], found[..., bc]] == found[..., ac]
 
-    forth = np.array([table[maps[languages[a], languages[b]].name] for a, b in pairs])
-    back = np.array([table[maps[languages[b], languages[a]].name] for a, b in pairs])
+    forth = np.array([chosen[languages[a], languages[b]] for a, b in pairs])
+    back = np.array([chosen[languages[b], languages[a]] for a, b in pairs])
     mutual = inverse[forth] == back
     consistent = int((composing(forth) & mutual[ab] & mutual[bc] & mutual[ac]).sum())
     rng = np.random.default_rng(seed)
@@ -233,7 +235,9 @@ def group_test(
     )
 
 
-def _check_group(symmetries: Sequence[Symmetry]) -> None:
-    names = {symmetry.name for symmetry in symmetries}
-    if not names or any((g @ h).name not in names for g in symmetries for h in symmetries):
+def _group(symmetries: Sequence[Symmetry | str]) -> tuple[Symmetry, ...]:
+    found = tuple(Symmetry.of(symmetry) for symmetry in symmetries)
+    names = {symmetry.name for symmetry in found}
+    if not names or any((g @ h).name not in names for g in found for h in found):
         raise ValueError(f"{sorted(names)} are not closed under composition: pass a group of symmetries")
+    return found

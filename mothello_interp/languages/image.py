@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mothello_interp.languages.language import Language, Word, language_from, register_language
-from mothello_interp.othello import CONTROLS, SYMMETRIES, Symmetry
-
-_BY_NAME = SYMMETRIES | CONTROLS
+from mothello_interp.othello import Symmetry
 
 
 @register_language("image")
@@ -37,12 +35,9 @@ class Image:
             object.__setattr__(self, "language", language_from(self.language))
         if not isinstance(self.language, Language):
             raise ValueError(f"Image of {self.language!r}: expected a language, or the description of one")
-        if isinstance(self.symmetry, Symmetry):
-            object.__setattr__(self, "symmetry", self.symmetry.name)
-        if self.symmetry not in _BY_NAME:
-            raise ValueError(f"symmetry {self.symmetry!r}: known are {', '.join(_BY_NAME)}")
+        object.__setattr__(self, "symmetry", Symmetry.of(self.symmetry).name)
 
     def words(self, board: int) -> list[Word]:
         words = self.language.words(board)
-        image = _BY_NAME[self.symmetry].inverse.squares(board)
+        image = Symmetry.of(self.symmetry).inverse.squares(board)
         return [words[image[square]] for square in range(board * board)]

@@ -32,6 +32,19 @@ class Symmetry:
     name: str
     matrix: tuple[tuple[int, int], tuple[int, int]]
 
+    @classmethod
+    def of(cls, symmetry: "Symmetry | str") -> "Symmetry":
+        """A symmetry by its name, as tables have it; one that is given is given back.
+
+        Raises:
+            ValueError: for a symmetry that does not exist.
+        """
+        if isinstance(symmetry, cls):
+            return symmetry
+        if not isinstance(symmetry, str) or symmetry not in ALL:
+            raise ValueError(f"symmetry {symmetry!r}: known are {', '.join(ALL)}")
+        return ALL[symmetry]
+
     def squares(self, board: int) -> np.ndarray:
         """The permutation p, int64 `[square]`: the disc on square s goes to square p[s]."""
         square = np.arange(check_side(board) ** 2)

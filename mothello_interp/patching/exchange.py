@@ -8,7 +8,7 @@ import pandas as pd
 
 from mothello_interp.activations import hook_name
 from mothello_interp.models import Checkpoint
-from mothello_interp.othello import SYMMETRIES, Games, Symmetry, replay
+from mothello_interp.othello import Games, Symmetry, replay
 from mothello_interp.patching.maps import Maps, check_maps
 from mothello_interp.patching.metrics import interval, kl, resampled
 from mothello_interp.patching.metrics import mass as mass_of
@@ -22,7 +22,7 @@ def interchange(
     *,
     base: int,
     donor: int,
-    symmetry: Symmetry = SYMMETRIES["identity"],
+    symmetry: Symmetry | str = "identity",
     hook: str = "resid_post",
     back: Sequence[int] = (0,),
     mass: Mass = "word",
@@ -54,6 +54,7 @@ def interchange(
         ValueError: for fewer than two games, or a game that has no such move or none legal behind it; for an unknown
             hook, or maps of other languages; as `Mothello.encode`.
     """
+    symmetry = Symmetry.of(symmetry)
     check_maps(through, base, donor, symmetry, hook)
     here, legal = np.arange(len(games)), check_cut(games, max(back) + 1)
     run = Runs(checkpoint, games, base, mass=mass)

@@ -8,7 +8,7 @@ import torch
 
 from mothello_interp.activations import collect, other_game
 from mothello_interp.models import Checkpoint
-from mothello_interp.othello import SYMMETRIES, Games, Symmetry
+from mothello_interp.othello import Games, Symmetry
 from mothello_interp.similarity import OrthogonalMap, fit_procrustes
 
 Kind = Literal["orthogonal", "mean"]
@@ -49,7 +49,7 @@ def fit_maps(
     base: int,
     donor: int,
     kind: Kind = "orthogonal",
-    symmetry: Symmetry = SYMMETRIES["identity"],
+    symmetry: Symmetry | str = "identity",
     repaired: bool = False,
 ) -> Maps:
     """Fit a map at every layer, from the residual stream of games in the donor language to that in the base.
@@ -64,6 +64,7 @@ def fit_maps(
     """
     if kind not in ("orthogonal", "mean"):
         raise ValueError(f'kind={kind!r}: choose "orthogonal" or "mean"')
+    symmetry = Symmetry.of(symmetry)
     given = collect(checkpoint, symmetry.inverse.games(games), languages=[donor])
     wanted = collect(checkpoint, games, languages=[base])
     order = torch.from_numpy(other_game(wanted.game, wanted.move)) if repaired else slice(None)

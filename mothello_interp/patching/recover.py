@@ -8,7 +8,7 @@ import torch
 
 from mothello_interp.activations import hook_name
 from mothello_interp.models import Checkpoint
-from mothello_interp.othello import SYMMETRIES, Symmetry
+from mothello_interp.othello import Symmetry
 from mothello_interp.patching.maps import Maps, check_maps
 from mothello_interp.patching.metrics import interval, mass_difference, recovered, resampled
 from mothello_interp.patching.pairs import SHARED_AFTER, Pairs, another
@@ -23,7 +23,7 @@ def recovery(
     *,
     base: int,
     donor: int,
-    symmetry: Symmetry = SYMMETRIES["identity"],
+    symmetry: Symmetry | str = "identity",
     hook: str = "resid_post",
     mass: Mass = "first",
     through: Maps | None = None,
@@ -71,6 +71,7 @@ def recovery(
     """
     if len(pairs) < 2:
         raise ValueError(f"{len(pairs)} pairs: recovery needs two or more, since another pair's state is its zero")
+    symmetry = Symmetry.of(symmetry)
     check_maps(through, base, donor, symmetry, hook)
     clean, corrupted = (Runs(checkpoint, games, base, mass=mass) for games in (pairs.clean, pairs.corrupted))
     given = Runs(checkpoint, symmetry.inverse.games(pairs.clean), donor)

@@ -9,7 +9,7 @@ import torch
 
 from mothello_interp.activations import hook_name
 from mothello_interp.models import Checkpoint
-from mothello_interp.othello import SYMMETRIES, Games, Symmetry
+from mothello_interp.othello import Games, Symmetry
 from mothello_interp.patching.exchange import check_cut
 from mothello_interp.patching.maps import Maps, check_maps
 from mothello_interp.patching.metrics import interval, resampled
@@ -23,7 +23,7 @@ def transplant(
     *,
     base: int,
     donor: int,
-    symmetries: Sequence[Symmetry] = (SYMMETRIES["identity"],),
+    symmetries: Sequence[Symmetry | str] = ("identity",),
     hook: str = "resid_post",
     mass: Mass = "word",
     through: Maps | None = None,
@@ -59,7 +59,8 @@ def transplant(
     Raises:
         ValueError: as `interchange`; if no game is left; for words of the donor that find no room behind the games.
     """
-    for symmetry in symmetries:
+    images = [Symmetry.of(symmetry) for symmetry in symmetries]
+    for symmetry in images:
         check_maps(through, base, donor, symmetry, hook)
     legal = check_cut(games, 1)
     giver, third = _partners(games.lengths, seed)
@@ -76,7 +77,7 @@ def transplant(
         values = given.rows(layer, giver[here], moves, **where)[None]
         after = run.patched(layer, values if through is None else through.apply(values, layer), moves[None], **where)[0]
         row: dict[str, Any] = {"layer": layer, "hook": hook_name(layer, hook), "head": -1 if head is None else head}
-        for symmetry in symmetries:
+        for symmetry in images:
             boards = [symmetry.boards(legal[who[here]]) for who in (giver, third)]
             found = _scores(run, plain, after, legal[here], boards[0], boards[1], spoken)
             if not len(found["mass"]):

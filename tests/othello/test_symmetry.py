@@ -1,6 +1,7 @@
 """Symmetries: the group of the square, the four that Othello keeps, and the order of composition."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -208,3 +209,14 @@ def marked(games: Games, n_moves: int) -> np.ndarray:
     for move in range(n_moves):
         result[np.arange(len(games)), games.moves[:, move]] = move + 1
     return result
+
+
+@pytest.mark.parametrize("name", sorted(SYMMETRIES | CONTROLS))
+def test_a_symmetry_by_its_name(name: str) -> None:
+    assert Symmetry.of(name) is Symmetry.of(Symmetry.of(name)) is (SYMMETRIES | CONTROLS)[name]
+
+
+@pytest.mark.parametrize("wrong", ["diagonals", 3, None])
+def test_a_symmetry_that_does_not_exist(wrong: Any) -> None:
+    with pytest.raises(ValueError, match=f"symmetry {wrong!r}: known are identity, diagonal, .*flip_columns"):
+        Symmetry.of(wrong)

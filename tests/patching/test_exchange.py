@@ -9,7 +9,7 @@ import pytest
 
 from mothello_interp.models import load
 from mothello_interp.othello import SYMMETRIES, Games, random_games, replay
-from mothello_interp.patching import HOOKS, cut, fit_maps, interchange
+from mothello_interp.patching import HOOKS, cut, fit_maps, interchange, transplant
 from mothello_interp.patching.pairs import another
 from mothello_interp.patching.runs import Mass
 from tests.conftest import every_world, tiny_checkpoint
@@ -132,6 +132,21 @@ def test_interchange_follows_its_seed() -> None:
     first = interchange(sharp(), GAMES, base=0, donor=1, resamples=50, seed=1)
     pd.testing.assert_frame_equal(interchange(sharp(), GAMES, base=0, donor=1, resamples=50, seed=1), first)
     assert hooks_of(sharp().model) == 0
+
+
+def test_symmetries_by_their_names() -> None:
+    """As tables have them, wherever a state goes through one."""
+    named, given = "diagonal", SYMMETRIES["diagonal"]
+    asked: dict[str, Any] = {"base": 0, "donor": 1, "resamples": 20}
+    one, other = (interchange(sharp(), GAMES, symmetry=which, **asked) for which in (named, given))
+    pd.testing.assert_frame_equal(one, other)
+    alike = cut(random_games(60, board=4, seed=7), 40, seed=1, earliest=4, latest=4)
+    one, other = (transplant(sharp(), alike, symmetries=[which], **asked) for which in (named, given))
+    pd.testing.assert_frame_equal(one, other)
+    maps = fit_maps(planted(), openings(60, seed=9), base=0, donor=1, kind="mean", symmetry=named)
+    assert maps.symmetry is given
+    with pytest.raises(ValueError, match="symmetry 'quarter': known are identity, "):
+        interchange(sharp(), GAMES, symmetry="quarter", **asked)
 
 
 def test_games_that_cannot_be_asked() -> None:
