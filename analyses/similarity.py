@@ -14,10 +14,11 @@ go together as closely, `p`).
 What is seen: the measures disagree about the naive model. Alignment, retrieval and cosine find next to nothing there; all
 that see past a rotation find most of what they find where languages share (CKA 0.9 and 1.0), and of these SVCCA, PWCCA and
 nearest neighbours find no more than in random weights. They disagree again in the last layer of the model with anchors,
-where alignment is gone and cosine falls, and the others, retrieval too, stay high. Which one predicts transfer? Alignment
-goes with the change more closely than any other; CKA, alone or with a Gaussian, least. It is the game that alignment
-predicts, legality in any words; whether the answer stays in the language's own words is another matter (eight anchors align
-two languages, and the second loses its words: `transfer`).
+where alignment is gone and cosine falls, and the others, retrieval too, stay high. Which one predicts transfer? What becomes
+of the game, legality in any words, goes with all of them, and with CKA, alone or with a Gaussian, least; nine models do not
+tell the others apart (of seven of these nine, alignment went best with it; of all, PWCCA does). Whether the answer stays in
+the language's own words goes with none beyond chance: a tongue is another matter (eight anchors align two languages, and
+the second loses its words: `transfer`).
 
 What could fool it: position embeddings (only rows of one move number are compared), too few games (debiased CKA; the null
 has the bias of SVCCA, PWCCA and Procrustes; the latter is scored on other games than it is fitted on), a rotation (the first

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analyses import mixtures, preferences, sharing, similarity, symmetry, transfer, transplant
+from analyses import four_languages, mixtures, preferences, sharing, similarity, symmetry, transfer, transplant
 from analyses._models import TABLES
 from mothello_interp.alignment import group_test
 from mothello_interp.similarity import SAME_COORDINATES
@@ -111,24 +111,48 @@ def test_where_measures_disagree() -> None:
     assert last["retrieval"] > 0.9
 
 
-def test_alignment_goes_with_transfer_most_closely_and_cka_least() -> None:
+def test_all_measures_go_with_what_becomes_of_the_game_and_none_with_the_tongue() -> None:
     found: Any = similarity.headline(similarity.compute()).set_index("measure")
-    for column in ("with the change in its own words", "in any words"):
-        assert found[column].idxmax() == "alignment"
-        assert set(found.index[found[column] == found[column].min()]) <= {"cka", "rbf cka"}
-    assert found.loc["alignment", "p, any words"] < 0.01
+    least = found.index[found["in any words"] == found["in any words"].min()]
+    assert set(least) == {"cka", "rbf cka"}
+    assert (found.drop(least)["p, any words"] < 0.05).all()
+    assert (found["p"] > 0.05).all()
+    assert (found["models"] == 9).all()
+    assert found["in any words"].idxmax() == "pwcca"
 
 
 def test_anchors_lose_the_tongue_and_keep_the_game() -> None:
-    """Naive languages keep more of the tongue, and split and compositional ones lose the game; unified output lifts both."""
+    """Two atomic ones; half-aligned and naive ones of several tokens lose the game as well, unified output lifts both."""
     found: Any = transfer.headline(transfer.compute())
-    found = found[found["schedule"] == "mini"].set_index("regime")
+    found = found[found["schedule"] == "mini"].set_index(["regime", "target"])
     own, anyhow = (found[f"{name}, end"] - found[f"{name}, start"] for name in ("target", "any words"))
-    assert (own["8 anchor tokens"] < own["naive (no anchors)"].min()).all()
-    assert (np.abs(anyhow["8 anchor tokens"]) < 0.05).all()
-    words = found.loc[["naive (no anchors)"]]
-    assert ((words["any words, end"] - words["any words, start"])[words["target"] != "atomic"] < -0.1).all()
+    anchored, naive = "8 anchor tokens", "naive (no anchors)"
+    assert own[anchored, "atomic"] < -0.3
+    assert own[anchored, "atomic"] < own[naive, "atomic"]
+    assert abs(anyhow[anchored, "atomic"]) < 0.05
+    way = (found["alignment, start"] - found["floor, end"]) / (found["ceiling, end"] - found["floor, end"])
+    assert way[anchored, "atomic"] > 0.75
+    assert all(0.3 < way[anchored, kind] < 0.55 for kind in ("split", "compositional"))
+    assert way[naive].max() < 0.1
+    assert -0.1 < anyhow[anchored, "split"] < 0
+    lost = [(anchored, "compositional"), (naive, "split"), (naive, "compositional")]
+    assert all(anyhow[pair] < -0.1 for pair in lost)
     assert (own["unified output"] > 0.05).all()
+
+
+def test_an_opening_aligns_naive_languages_and_the_game_outlives_the_tongue() -> None:
+    found: Any = four_languages.headline(four_languages.compute()).set_index(["regime", "target"])
+    naive, unified = (found.loc[regime] for regime in ("naive (no anchors)", "unified output"))
+    way = (naive["alignment, start"] - naive["floor, end"]) / (naive["ceiling, end"] - naive["floor, end"])
+    assert 0.7 < way["atomic"] < 0.85
+    assert way[["split", "compositional"]].max() < 0.05
+    assert naive.loc["atomic", "target, end"] < 0.01
+    assert naive.loc["atomic", "any words, end"] > naive.loc["atomic", "any words, start"] > 0.75
+    assert ((naive["any words, end"] - naive["any words, start"])[["split", "compositional"]] < -0.05).all()
+    assert (naive["target, end"][["split", "compositional"]] > 0.35).all()
+    change = unified["target, end"] - unified["target, start"]
+    assert change["atomic"] > 0.1 > change["split"] > 0 > change["compositional"]
+    assert unified.loc["compositional", "alignment, end"] < unified.loc["compositional", "alignment, start"]
 
 
 def test_what_makes_languages_share() -> None:
