@@ -150,6 +150,15 @@ def test_an_opening_aligns_naive_languages_and_the_game_outlives_the_tongue() ->
     assert naive.loc["atomic", "any words, end"] > naive.loc["atomic", "any words, start"] > 0.75
     assert ((naive["any words, end"] - naive["any words, start"])[["split", "compositional"]] < -0.05).all()
     assert (naive["target, end"][["split", "compositional"]] > 0.35).all()
+    anchored = found.loc["8 anchor tokens"]
+    way = (anchored["alignment, start"] - anchored["floor, end"]) / (anchored["ceiling, end"] - anchored["floor, end"])
+    assert way["atomic"] > 0.85
+    assert 0.6 > way["split"] > 0.4 > way["compositional"] > 0.25
+    game = anchored["any words, end"] - anchored["any words, start"]
+    assert game["atomic"] > 0.1
+    assert game["split"] == pytest.approx(0, abs=0.05)
+    assert game["compositional"] < -0.1
+    assert (anchored["target, end"] - anchored["target, start"])["atomic"] < -0.3
     change = unified["target, end"] - unified["target, start"]
     assert change["atomic"] > 0.1 > change["split"] > 0 > change["compositional"]
     assert unified.loc["compositional", "alignment, end"] < unified.loc["compositional", "alignment, start"]
