@@ -46,7 +46,8 @@ _UNIFIED = {"atomic": 0.90, "split": 0.80, "compositional": 0.88}  # at the star
 def _regime(kind: str, anchors: int | None) -> str:
     """How a table lists the pair of an atomic language and one of a kind; None is unified output."""
     among = {("atomic", 0): "naive", ("atomic", 4): "anchors", ("atomic", None): "unified"}
-    return among.get((kind, anchors), f"{kind}, {'unified output' if anchors is None else f'{anchors} anchors'}")
+    words = "unified output" if anchors is None else f"{anchors} anchor{'s' * (anchors != 1)}"
+    return among.get((kind, anchors), f"{kind}, {words}")
 
 
 _CELLS: dict[str, tuple[str, int | None, float]] = {
