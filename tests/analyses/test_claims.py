@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analyses import four_languages, mixtures, preferences, sharing, similarity, symmetry, transfer, transplant
+from analyses import anchors, four_languages, mixtures, preferences, sharing, similarity, symmetry, transfer, transplant
 from analyses._models import TABLES
 from mothello_interp.alignment import group_test
 from mothello_interp.similarity import SAME_COORDINATES
@@ -138,6 +138,16 @@ def test_anchors_lose_the_tongue_and_keep_the_game() -> None:
     lost = [(anchored, "compositional"), (naive, "split"), (naive, "compositional")]
     assert all(anyhow[pair] < -0.1 for pair in lost)
     assert (own["unified output"] > 0.05).all()
+
+
+def test_fewer_anchors_and_longer_words_align_less_than_a_quarter() -> None:
+    found: Any = anchors.headline(stored("anchors", anchors._MODELS))
+    found = found[~found["regime"].isin(["naive (no anchors)", "4 anchor tokens", "unified output"])]
+    assert len(found) == 2 * 8
+    assert found["normalised under it"].max() < 0.25
+    way = found[found["probe"] == "linear, relative"].set_index("regime")["normalised under it"]
+    for kind in ("split", "compositional"):
+        assert way[f"{kind}, 0 anchors"] < way[f"{kind}, 1 anchor"] < way[f"{kind}, 2 anchors"] < 0.1
 
 
 def test_an_opening_aligns_naive_languages_and_the_game_outlives_the_tongue() -> None:
