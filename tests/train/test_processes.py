@@ -134,7 +134,12 @@ def test_two_processes_are_one_run(tmp_path: Path, alone: Path, launcher: str) -
     assert done.returncode == 0, done.stderr
     assert_like(tmp_path / "run", alone)
     assert done.stdout.count("checkpoint: ") == 1
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoint", "metrics.csv", "state.pt"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
+        "checkpoint",
+        "metrics.csv",
+        "run.log",
+        "state.pt",
+    ]
     again = run(launcher, written(tmp_path), tmp_path / "run")
     assert (again.returncode, again.stdout) == (0, done.stdout)
 
