@@ -1,7 +1,11 @@
-"""Tiny models, small enough to run one prefix at a time and random enough to be wrong in interesting ways."""
+"""Tiny models, small enough to run one prefix at a time and random enough to be wrong in interesting ways; commands."""
 
 import os
+import subprocess
+import sys
+from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"  # products this small lose on threads, badly so beside another busy process
@@ -11,6 +15,7 @@ import torch
 
 from mothello_interp.models import Checkpoint, ModelSpec, build_model
 
+_ROOT = Path(__file__).parent.parent
 WORLDS: dict[str, dict[str, Any]] = {
     "atomic": {"languages": ["atomic", "atomic"], "anchors": ["b1"]},
     "compositional": {"languages": ["compositional", "atomic"], "anchors": ["a3"]},
@@ -47,3 +52,22 @@ def tiny_checkpoint(world: str = "atomic") -> Checkpoint:
 def checkpoint() -> Checkpoint:
     """Two atomic languages that share one anchor, on a 4x4 board."""
     return tiny_checkpoint()
+
+
+def shown_without(heavy: set[str], module: str, arguments: Sequence[str]) -> str:
+    """What `python -m module` shows, in a process of its own that says afterwards which of the heavy modules it has loaded: none."""
+    lines = [
+        "import runpy, sys",
+        f"sys.argv = {[module, *arguments]!r}",
+        "try:",
+        f"    runpy.run_module({module!r}, run_name='__main__', alter_sys=True)",
+        "except SystemExit as stop:",
+        "    assert not stop.code, stop.code",
+        f"print('imported:', sorted({heavy!r} & sys.modules.keys()))",
+    ]
+    command = [sys.executable, "-W", "error", "-c", "\n".join(lines)]
+    settings = {"COLUMNS": "200", "PATH": "/usr/bin:/bin", "TERM": "dumb"}
+    done = subprocess.run(command, cwd=_ROOT, env=settings, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "imported: []"
+    return done.stdout

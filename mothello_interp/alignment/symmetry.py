@@ -190,7 +190,8 @@ def group_test(
         seed: of the draws.
 
     Raises:
-        ValueError: for a pair without a map, fewer than three languages, or symmetries that are not a group.
+        ValueError: for a pair without a map, a map that is none of `symmetries`, fewer than three languages, or symmetries
+            that are not a group.
 
     Examples:
         >>> from itertools import permutations
@@ -207,7 +208,12 @@ def group_test(
     if len(languages) < 3 or missing:
         raise ValueError(f"languages {languages}, no map for {missing}: expected three or more languages and all pairs")
     table = {element.name: place for place, element in enumerate(symmetries)}
-    chosen = {pair: table[Symmetry.of(found).name] for pair, found in maps.items()}
+    named = {pair: Symmetry.of(found).name for pair, found in maps.items()}
+    if beyond := sorted(set(named.values()) - table.keys()):
+        raise ValueError(
+            f"maps through {', '.join(beyond)}: name the group they are from, symmetries= of {sorted(table)} now"
+        )
+    chosen = {pair: table[name] for pair, name in named.items()}
     product = np.array([[table[(g @ h).name] for h in symmetries] for g in symmetries])
     inverse = np.array([table[g.inverse.name] for g in symmetries])
     pairs = list(combinations(range(len(languages)), 2))

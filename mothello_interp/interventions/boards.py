@@ -6,6 +6,7 @@ shortest step that does so for all edited squares at once. MLP probes: gradient 
 the edited board (Li et al. 2023).
 """
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -47,9 +48,9 @@ class BoardEdit(Intervention):
         if not self.scale > 0 or self.steps < 1 or not self.rate > 0:
             raise ValueError(f"scale={self.scale}, steps={self.steps}, rate={self.rate}: expected numbers above 0")
 
+    @abstractmethod
     def wanted(self, truth: np.ndarray, context: Context) -> np.ndarray:
         """The classes that the probe should read, int8 `[row square]`, given the true ones."""
-        raise NotImplementedError
 
     def apply(self, rows: torch.Tensor, context: Context) -> torch.Tensor:
         return rows + self.step(rows, context).to(rows)

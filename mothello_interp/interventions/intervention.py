@@ -3,6 +3,7 @@
 Glossary: a *row* is one activation vector, at one token of one game; `[row d_model]` at HOOKS, `[row d_head]` at a head.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -74,7 +75,7 @@ class Context:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class Intervention:
+class Intervention(ABC):
     """Scope of every intervention, and its base class: a subclass says in `apply` what becomes of the rows.
 
     Attributes:
@@ -117,9 +118,9 @@ class Intervention:
         """The layers it acts at."""
         return tuple(np.atleast_1d(np.asarray(self.layer, int)).tolist())
 
+    @abstractmethod
     def apply(self, rows: torch.Tensor, context: Context) -> torch.Tensor:
         """The new rows `[row d_model]`; the ones given are a copy."""
-        raise NotImplementedError
 
     def chosen(self, games: Games) -> np.ndarray:
         """The moves in scope, bool `[game move]`.

@@ -111,9 +111,7 @@ def register_language(name: str) -> Callable[[_Type], _Type]:
         taken = _TYPES.get(name)
         if taken and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ValueError(f"language type {name!r} is registered already, for {taken!r}; choose another name")
-        settings = vars(cls).get(
-            "__dataclass_params__"
-        )  # of the class itself: a base may be a dataclass where it is none
+        settings = vars(cls).get("__dataclass_params__")  # its own: a class may inherit them and be no dataclass
         if settings is None or not settings.frozen or not hasattr(cls, "words"):
             raise ValueError(
                 f"{cls!r}: a language is a frozen dataclass with words(board); write @register_language({name!r}) above "

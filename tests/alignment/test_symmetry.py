@@ -238,6 +238,10 @@ def test_what_cannot_be_tested() -> None:
     maps = composed(*[SYMMETRIES["identity"]] * 3)
     with pytest.raises(ValueError, match=r"no map for \[\(2, 1\)\]"):
         group_test({pair: symmetry for pair, symmetry in maps.items() if pair != (2, 1)})
+    with pytest.raises(
+        ValueError, match=r"maps through quarter_turn: .* \['antidiagonal', 'diagonal', 'half_turn', 'identity'\]"
+    ):
+        group_test(maps | {(0, 1): CONTROLS["quarter_turn"]})
     with pytest.raises(ValueError, match="three or more languages"):
         group_test(composed(*[SYMMETRIES["identity"]] * 2))
     with pytest.raises(ValueError, match="not closed under composition"):

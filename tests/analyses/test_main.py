@@ -1,7 +1,5 @@
 """The command line: what it lists, refuses, runs and records."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from typer.testing import CliRunner
 from analyses import _models, _report, _runner
 from analyses.__main__ import app
 from mothello_interp.models.zoo import BUNDLE
+from tests.conftest import shown_without
 
 ROOT = Path(_runner.HERE).parent
 
@@ -25,27 +24,12 @@ ROOT = Path(_runner.HERE).parent
     ],
 )
 def test_help_is_there_without_loading_torch(arguments: list[str], shown: str) -> None:
-    """In a process of its own, that says afterwards what it has imported."""
-    lines = [
-        "import runpy, sys",
-        f"sys.argv = {['analyses', *arguments]!r}",
-        "try:",
-        "    runpy.run_module('analyses', run_name='__main__', alter_sys=True)",
-        "except SystemExit as stop:",
-        "    assert not stop.code, stop.code",
-        "heavy = {'torch', 'transformer_lens', 'plotly', 'pandas', 'numba'} & sys.modules.keys()",
-        "print('imported:', sorted(heavy))",
-    ]
-    command = [sys.executable, "-W", "error", "-c", "\n".join(lines)]
-    settings = {"COLUMNS": "200", "PATH": "/usr/bin:/bin", "TERM": "dumb"}
-    done = subprocess.run(command, cwd=ROOT, env=settings, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert shown in done.stdout
-    assert done.stdout.splitlines()[-1] == "imported: []"
+    output = shown_without({"torch", "transformer_lens", "plotly", "pandas", "numba"}, "analyses", arguments)
+    assert shown in output
     if not arguments:
         for analysis in _runner.find().values():
-            assert any(line.split()[:1] == [analysis.name] for line in done.stdout.splitlines())
-            assert analysis.title in done.stdout
+            assert any(line.split()[:1] == [analysis.name] for line in output.splitlines())
+            assert analysis.title in output
 
 
 def invoke(*arguments: str) -> Any:

@@ -403,3 +403,11 @@ class TestMistakes:
     def test_an_unknown_language(self, checkpoint: Checkpoint) -> None:
         with pytest.raises(ValueError, match="language 7 is no input language"):
             fwd_hooks(checkpoint, [Apply(plus_one, layer=0)], some_games(), 7)
+
+
+def test_an_intervention_that_does_not_say_what_it_does() -> None:
+    class Nothing(Intervention):
+        pass
+
+    with pytest.raises(TypeError, match=r"abstract class Nothing .* 'apply'|abstract method '?apply"):
+        Nothing(layer=0)  # type: ignore[abstract]
