@@ -159,7 +159,7 @@ def _neighbours(mixed: pd.DataFrame) -> str:
     middle = mixed.head(-(-len(mixed) // 2))
     above = int((middle["neighbours"] > middle["neighbours, by chance"]).sum())
     return (
-        f"The pieces hang together: in {above} of the {len(middle)} pairs nearest to the middle, neighbouring squares follow "
+        f"Do the pieces hang together? In {above} of the {len(middle)} pairs nearest to the middle, neighbouring squares follow "
         "the same map more than the same squares dealt anew would (95% quantile)."
     )
 
