@@ -1,9 +1,11 @@
 """A figure for a page of text: as wide as the text of a paper, its letters no smaller than a footnote."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
-import plotly.io as pio
 
 WIDTH = 6.75  # inches: the text of a page in two columns, as of ICML; no letter is under 7 points at this width
 _LAYOUT_WIDTH = 825  # pixels in which the panels are laid out: there, 14 pixels are 8 points of the page
@@ -12,6 +14,7 @@ _BELOW = 72  # pixels from the panels to the legend, for ticks and names of the 
 _ROW = 22  # pixels of a row of the legend
 _LETTER, _MARK = 7.5, 55  # pixels of one letter in it, and of the mark before a name
 _HEIGHT, _MARGIN = 450, 60  # pixels that a figure has by default, and above or below its panels in this theme
+_PATIENCE, _PARTING = 180, 15  # seconds in which the browser has to draw, and then to close
 
 
 def for_paper(figure: go.Figure) -> go.Figure:
@@ -36,18 +39,50 @@ def for_paper(figure: go.Figure) -> go.Figure:
 def write_image(figure: go.Figure, *paths: str | Path) -> None:
     """Write the figure at the width of a paper: `.pdf` and `.svg` as drawings, `.png` with 300 pixels an inch.
 
+    Nothing is loaded from a network, hence no MathJax: text in `$...$` is drawn as it stands.
+
     Args:
         figure: of plotly, in any theme.
         paths: files to write, from one browser; their endings say the formats. Existing files are replaced.
 
     Raises:
         ValueError: for another ending.
-        RuntimeError: (of kaleido) if neither Chrome nor Chromium is installed.
+        RuntimeError: (of kaleido) if neither Chrome nor Chromium is installed, or if the browser has not drawn in 3 minutes.
     """
     files = [Path(path) for path in paths]
     for file in files:
         if file.suffix not in (".pdf", ".svg", ".png"):
             raise ValueError(f"cannot write {file.name}: the name must end in .pdf, .svg or .png")
     dots = [_PRINT if file.suffix == ".png" else _SCREEN for file in files]
-    drawn, scale = for_paper(figure), [WIDTH * each / _LAYOUT_WIDTH for each in dots]
-    pio.write_images(drawn, files, width=_LAYOUT_WIDTH, height=drawn.layout.height or _HEIGHT, scale=scale)
+    drawn = for_paper(figure)
+    size = {"width": _LAYOUT_WIDTH, "height": drawn.layout.height or _HEIGHT}
+    pictures = [
+        {"fig": drawn, "path": file, "opts": size | {"format": file.suffix[1:], "scale": WIDTH * each / _LAYOUT_WIDTH}}
+        for file, each in zip(files, dots, strict=True)
+    ]
+    with ThreadPoolExecutor(1) as beside:  # a notebook's own thread has a loop that runs already
+        beside.submit(asyncio.run, _draw(pictures)).result()
+
+
+async def _draw(pictures: list[dict[str, Any]]) -> None:
+    """Draw them in one browser. Kaleido by itself waits for ever: for MathJax's server, or for a browser that is stuck."""
+    from kaleido import Kaleido
+
+    browser = Kaleido(mathjax=False)
+    try:
+        async with asyncio.timeout(_PATIENCE) as limit:
+            await browser.open()
+            await browser.write_fig_from_object(pictures, cancel_on_error=True)
+    except (TimeoutError, RuntimeError) as error:
+        if not limit.expired():
+            raise
+        message = (
+            f"Chrome or Chromium has not drawn in {_PATIENCE} s; the environment variable BROWSER_PATH names another"
+        )
+        raise RuntimeError(message) from error
+    finally:
+        try:
+            async with asyncio.timeout(_PARTING):
+                await browser.close()
+        except TimeoutError:
+            browser.subprocess.kill()

@@ -1,6 +1,8 @@
 """Figures at the width of a paper."""
 
+import os
 import re
+import socket
 from pathlib import Path
 
 import plotly.graph_objects as go
@@ -8,7 +10,7 @@ import pytest
 from PIL import Image
 
 from analyses._runner import has_browser
-from mothello_interp.plots import for_paper, panel_grid, write_image
+from mothello_interp.plots import for_paper, panel_grid, paper, write_image
 
 
 def curves(names: list[str]) -> go.Figure:
@@ -57,3 +59,31 @@ def test_images_are_as_wide_as_a_page_of_text(tmp_path: Path) -> None:
     assert float(svg) == pytest.approx(6.75 * 96, abs=1)
     (pdf,) = re.findall(rb"/MediaBox ?\[0 0 ([\d.]+)", (tmp_path / "a.pdf").read_bytes())[:1]
     assert float(pdf) == pytest.approx(6.75 * 72, abs=1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_browser(), reason="neither Chrome nor Chromium is installed")
+def test_a_network_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind a firewall: connections open, and nothing comes. Kaleido would wait for MathJax for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("CHOREO_PROXY_SERVER", f"127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.setattr(paper, "_PATIENCE", 60)
+        write_image(curves(["a", "b"]), tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 1000
+
+
+@pytest.mark.slow
+def test_a_browser_that_is_stuck_ends_in_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts and says nothing; it is killed and nothing half-written stays."""
+    stuck = tmp_path / "chrome"
+    stuck.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 1000\n", encoding="utf-8")
+    stuck.chmod(0o755)
+    monkeypatch.setenv("BROWSER_PATH", str(stuck))
+    monkeypatch.setattr(paper, "_PATIENCE", 2)
+    monkeypatch.setattr(paper, "_PARTING", 5)
+    with pytest.raises(RuntimeError, match="has not drawn in 2 s; the environment variable BROWSER_PATH names another"):
+        write_image(curves(["a", "b"]), tmp_path / "a.png")
+    assert not (tmp_path / "a.png").exists()
+    number = int((tmp_path / "pid").read_text(encoding="utf-8"))
+    with pytest.raises(ProcessLookupError):
+        os.kill(number, 0)
