@@ -1,4 +1,5 @@
-"""The training step against HookedTransformer.forward and against a plain transformer with fused attention."""
+"""The training step against HookedTransformer.forward and against a plain transformer with fused attention, and the part of
+a run that its metrics take."""
 
 from functools import partial
 from pathlib import Path
@@ -8,9 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mothello_interp.models import build_model
+from mothello_interp.models import Checkpoint, build_model
 from tests.benchmarks.timing import side_by_side
 from train.job import precision
+from train.pretrain import QuickLegality
 from train.settings import PRESETS, Preset
 from train.step import fused_logits, loss_sum
 
@@ -70,7 +72,24 @@ def run() -> list[str]:
             lines.append(
                 f"{str(dtype)[6:]}: ours {_BATCH / mine:,.0f} games/s, {name} {_BATCH / theirs:,.0f} games/s: {ratio:.2f} x"
             )
-    return lines
+    return [*lines, *map(_evaluation, ("mini/atomic-atomic-anchors4", "mini/hundred-atomic"))]
+
+
+def _evaluation(name: str) -> str:
+    """The part of a run that the metrics take; at most 5% is promised."""
+    preset = Preset.load(PRESETS / Path(f"{name}.toml"))
+    model, corpus, dtype = build_model(preset.spec, seed=0), preset.corpus(0), precision(preset.training, "cpu")
+    batch = corpus.batch(0, _BATCH)
+    step = _stepper(
+        model,
+        partial(fused_logits, model, dtype=dtype),
+        torch.from_numpy(batch.tokens),
+        torch.from_numpy(batch.targets),
+    )
+    metrics = partial(QuickLegality(corpus), Checkpoint(model, preset.spec), dtype)
+    a_step, a_line, _ = side_by_side(step, metrics)
+    between = a_step * preset.training.evaluate_every / _BATCH
+    return f"{name}: metrics every {preset.training.evaluate_every:,} games take {a_line / (a_line + between):.1%} of a run"
 
 
 def _cast(model: nn.Module, dtype: torch.dtype) -> Any:
