@@ -4,10 +4,12 @@ Small models of two atomic languages, trained alike but for one thing, and compa
 game: alignment at layer 1, from floor (0) to ceiling (1), through the symmetry that suits each direction best (chosen on
 other games), interpolated along the run to the moment when its top-1 legal accuracy passes 0.9. Left: the standard
 deviation of the initial weights (logarithmic; 0.07 is HookedTransformer's default), a colour a number of anchors; a dot a
-seed, the line their mean. Right: one change each to the model of 4 anchors and 0.02, whose seeds are the first row.
+seed, the line their mean. Right: one change each to the model of 4 anchors and 0.02, whose seeds are the first row. Both axes
+end far below the ceiling.
 
-What is seen: smaller initial weights and more anchors bring languages together, each the more so with the other; without
-anchors, at any scale, there is next to nothing by then. No model comes half of the way before it plays that well: sharing
+What is seen, in the means: smaller initial weights and more anchors bring languages together, each the more so with the
+other; without anchors, at any scale, there is next to nothing by then. Of the three seeds with one anchor and the smallest
+weights one is below those without any: one anchor may help or not. No model comes half of the way before it plays that well: sharing
 comes after the game (`emergence`). Models with small initial weights have seen more games when they reach the level
 (summary), but where all have seen equally many, at the end of training, the order is the same. Of the single changes none
 does as much as the smallest initial weights; those that do most (sampled targets, AdamW, unequal languages) slow learning
@@ -86,8 +88,9 @@ def figure(table: pd.DataFrame) -> go.Figure:
     _add_dots(drawing, found[found["regime"].isin(rows)], x="best", y="regime", name="", colour="#333333", column=2)
     drawing.update_xaxes(type="log", tickvals=[float(init) for init in _INITS], ticktext=list(_INITS),
                          title="standard deviation of the initial weights", row=1, col=1)  # fmt: skip
-    drawing.update_yaxes(title=f"alignment at {_LEGAL:g} legal", range=[-0.05, 1.05], row=1, col=1)
-    drawing.update_xaxes(title=f"alignment at {_LEGAL:g} legal", range=[-0.05, 1.05], row=1, col=2)
+    level = {"title": f"alignment at {_LEGAL:g} legal (ceiling 1)", "range": [-0.05, found["best"].max() + 0.1]}
+    drawing.update_yaxes(**level, row=1, col=1)
+    drawing.update_xaxes(**level, row=1, col=2)
     drawing.update_yaxes(
         categoryorder="array",
         categoryarray=rows[::-1],

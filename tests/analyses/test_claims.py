@@ -184,6 +184,8 @@ def test_what_makes_languages_share() -> None:
         assert (np.diff(grid, axis=0) < 0).all()
         assert (np.diff(grid, axis=1) > 0).all()
     assert found["most"].max() < 0.5
+    one, none = (found.loc[f"init 0.002, {n}"] for n in ("1 anchor", "0 anchors"))
+    assert one["least"] < none["least"] < none["most"] < one["most"]
     alone = found.loc[list(sharing._ALONE.values()), "alignment"]
     assert alone.max() < found.loc["init 0.002, 4 anchors", "alignment"]
     assert set(alone.nlargest(3).index) == {"sampled targets", "AdamW", "languages 90 : 10"}
