@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from mothello_interp.files import whole
 from mothello_interp.models import Checkpoint, load
 from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS
 from mothello_interp.models.zoo import BUNDLE
@@ -164,9 +165,8 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
         (target, table.to_csv(index=False, float_format="%.6g")),
         (about, json.dumps(facts, indent=1) + "\n"),
     ):
-        partial = file.with_suffix(".partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(file)
+        with whole(file) as beside:
+            beside.write_text(text, encoding="utf-8")
     return target
 
 
@@ -181,9 +181,8 @@ def _computed(
         checkpoint = load(folder if not folder.is_relative_to(BUNDLE) else preset, device=device)
         table = measure(checkpoint).assign(model=preset, seed=checkpoint.provenance["seed"])
         cached.parent.mkdir(parents=True, exist_ok=True)
-        partial = cached.with_suffix(".partial")
-        table.to_csv(partial, index=False)
-        partial.replace(cached)
+        with whole(cached) as file:
+            table.to_csv(file, index=False)
     return table.assign(origin="computed")
 
 

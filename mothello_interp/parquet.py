@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mothello_interp.files import whole
 from mothello_interp.languages import PAD, Mothello
 from mothello_interp.othello import Games, full_length
-from mothello_interp.othello.files import whole
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -160,18 +160,22 @@ def sweep(
     threads: Annotated[int, typer.Option(min=1, help="processor cores of one run")] = 1,
     device: Device = "cpu",
     keep: Keep = 0,
+    log: Log = None,
+    compile: Compile = False,
     dask: Annotated[str | None, typer.Option(help="train on the cluster of this scheduler, tcp://HOST:PORT")] = None,
 ) -> None:
     """Train many presets and seeds, several at once. The same command skips what is done and goes on with the rest."""
     import rich
 
+    from train.job import How
     from train.sweep import SweepError, draw, parse_seeds, plan, tabulate, write_table
     from train.sweep import sweep as run
 
     try:
-        planned = plan(presets, parse_seeds(seeds), out, keep=keep)
+        planned = plan(presets, parse_seeds(seeds), out)
+        how = How(threads=threads, device=device, keep=keep, log=log, compile=compile)
         results = {}
-        for job, result in run(planned, at_once=jobs, threads=threads, device=device, dask=dask):
+        for job, result in run(planned, at_once=jobs, how=how, dask=dask):
             results[job.folder] = result
             of = f"{len(results)}/{len(planned)}"
             typer.echo(f"[{of}] {job.preset.name} seed {job.seed}: {result.describe()}")

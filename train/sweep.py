@@ -4,7 +4,7 @@ import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +14,18 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from rich.table import Column, Table
 from rich.text import Text
 
+from mothello_interp.files import whole
 from mothello_interp.models import CheckpointError, SpecError
+from train.job import How
 from train.lock import alone
 from train.pretrain import pretrain
 from train.settings import Preset
 from train.state import CHECKPOINT, STATE, TrainingStopped
+from train.watch import check_watcher
 
 TRAINED, THERE = "trained", "already there"
 _EXPECTED = (TrainingStopped, CheckpointError, OSError)  # their messages say all without the name of their type
+_DEFAULTS = How()
 _ONE_AT_A_TIME = threading.Lock()  # torch's seed and number of threads are the process's
 
 
@@ -31,12 +35,11 @@ class SweepError(ValueError):
 
 @dataclass(frozen=True)
 class Job:
-    """One run: what to train, where, and how many checkpoints to keep on the way."""
+    """One run: what to train, and where."""
 
     preset: Preset
     seed: int
     folder: Path
-    keep: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ def parse_seeds(text: str) -> list[int]:
     return seeds
 
 
-def plan(presets: Sequence[Path], seeds: Sequence[int], out: Path, *, keep: int = 0) -> list[Job]:
+def plan(presets: Sequence[Path], seeds: Sequence[int], out: Path) -> list[Job]:
     """Every preset with every seed, in the order given; a folder stands for its presets, those without a leading `_`.
 
     Raises:
@@ -110,31 +113,36 @@ def plan(presets: Sequence[Path], seeds: Sequence[int], out: Path, *, keep: int 
         loaded[preset.name], origin[preset.name] = preset, path
     if problems:
         raise SweepError("\n".join(problems))
-    return [Job(preset, seed, out / f"{name}-seed{seed}", keep) for name, preset in loaded.items() for seed in seeds]
+    return [Job(preset, seed, out / f"{name}-seed{seed}") for name, preset in loaded.items() for seed in seeds]
 
 
 def sweep(
-    jobs: Sequence[Job], *, at_once: int | None, threads: int, device: str, dask: str | None = None
+    jobs: Sequence[Job], *, at_once: int | None, how: How = _DEFAULTS, dask: str | None = None
 ) -> Iterator[tuple[Job, Result]]:
     """Train every job that has no checkpoint yet; gives each with its result as it finishes.
 
-    Jobs start in their order, at most `at_once` at a time (by default one here, one a worker on a cluster), each on
-    `threads` cores: in processes of this machine, or on the workers of the Dask scheduler at the address `dask`, which
-    must see the same folders.
+    Jobs start in their order, at most `at_once` at a time (by default one here, one a worker on a cluster), each carried
+    out as `how` says but without a progress bar: in processes of this machine, or on the workers of the Dask scheduler at
+    the address `dask`, which must see the same folders.
 
     Raises:
-        SweepError: if the cluster cannot be used. An error within a job is its result, and the others go on.
+        SweepError: if metrics cannot be logged as asked, or the cluster cannot be used. An error within a job is its result,
+            and the others go on.
     """
+    try:
+        check_watcher(how.log)
+    except TrainingStopped as error:
+        raise SweepError(str(error)) from error
     named = {job.folder.absolute(): job for job in jobs}
     todo = [replace(job, folder=folder) for folder, job in named.items()]
     with ExitStack() as stack:
         if dask is None:
-            done = _here(todo, at_once or 1, threads, device)
+            done = _here(todo, at_once or 1, how)
         else:
             from train.cluster import connect
 
             backend = stack.enter_context(connect(dask, _lost))
-            done = _dispatch(todo, {"backend": backend}, at_once or backend.slots, threads, device)
+            done = _dispatch(todo, {"backend": backend}, at_once or backend.slots, how)
         for folder, result in done:
             yield named[folder], result
 
@@ -157,13 +165,8 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
         OSError: if it cannot be written; what stood there before is intact.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    try:
-        table.to_csv(partial, index=False)
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
+    with whole(path) as file:
+        table.to_csv(file, index=False)
 
 
 def draw(table: pd.DataFrame) -> Table:
@@ -185,7 +188,7 @@ def _files(given: Path) -> list[Path]:
     return files
 
 
-def _train(job: Job, threads: int, device: str) -> tuple[Path, Result]:
+def _train(job: Job, how: How) -> tuple[Path, Result]:
     """The job itself, wherever it runs.
 
     The lock makes it safe to run twice: a cluster that has lost sight of a worker gives its job to another one, which
@@ -197,8 +200,7 @@ def _train(job: Job, threads: int, device: str) -> tuple[Path, Result]:
             if not there:
                 note("goes on" if (job.folder / STATE).exists() else "begins")
             try:
-                how = {"threads": threads, "device": device, "quiet": True, "keep": job.keep}
-                run = pretrain(job.preset, job.folder, seed=job.seed, **how)
+                run = pretrain(job.preset, job.folder, seed=job.seed, **asdict(how) | {"quiet": True})
             except Exception:
                 note(traceback.format_exc())
                 raise
@@ -220,8 +222,7 @@ def _dispatch(
     jobs: Sequence[Job],
     where: Mapping[str, Any],
     at_once: int,
-    threads: int,
-    device: str,
+    how: How,
     started: list[Job] | None = None,
 ) -> Iterator[tuple[Path, Result]]:
     """Hand jobs out, no more than `at_once`, and note which are `started`."""
@@ -230,26 +231,26 @@ def _dispatch(
         for job in jobs:
             if started is not None:
                 started.append(job)
-            yield delayed(_train)(job, threads, device)
+            yield delayed(_train)(job, how)
 
     with parallel_config(**where):
         parallel = Parallel(return_as="generator_unordered", batch_size=1, pre_dispatch=at_once)
     yield from parallel(calls())
 
 
-def _here(jobs: Sequence[Job], at_once: int, threads: int, device: str) -> Iterator[tuple[Path, Result]]:
+def _here(jobs: Sequence[Job], at_once: int, how: How) -> Iterator[tuple[Path, Result]]:
     """In processes of this machine; one job at once is trained in this very process.
 
     A process that dies takes the whole pool with it, and nobody knows whose it was: the jobs that were under way are
     then tried one by one, so that only the one that kills its process is lost.
     """
-    processes = {"backend": "loky", "inner_max_num_threads": threads}
+    processes = {"backend": "loky", "inner_max_num_threads": how.threads}
     left = list(jobs)
     while left:
         started: list[Job] = []
         ended: set[Path] = set()
         try:
-            for folder, result in _dispatch(left, processes | {"n_jobs": at_once}, at_once, threads, device, started):
+            for folder, result in _dispatch(left, processes | {"n_jobs": at_once}, at_once, how, started):
                 ended.add(folder)
                 yield folder, result
         except TerminatedWorkerError:
@@ -257,6 +258,6 @@ def _here(jobs: Sequence[Job], at_once: int, threads: int, device: str) -> Itera
         left = left[len(started) :]
         for job in (job for job in started if job.folder not in ended):
             try:
-                yield from _dispatch([job], processes | {"n_jobs": 2}, 1, threads, device)
+                yield from _dispatch([job], processes | {"n_jobs": 2}, 1, how)
             except TerminatedWorkerError as error:
                 yield _lost(error, job)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mothello_interp.files import whole
 from mothello_interp.othello import kernels
-from mothello_interp.othello.files import whole
 from mothello_interp.othello.rules import (
     bits,
     check_side,

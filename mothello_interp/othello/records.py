@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mothello_interp.othello.files import whole
+from mothello_interp.files import whole
 from mothello_interp.othello.games import Games, IllegalGame, replay
 from mothello_interp.othello.wthor import RECORD, SIDE, fill, read_header, read_names, write_file
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mothello_interp.othello.files import whole
+from mothello_interp.files import whole
 
 SIDE = 8
 HEADER = np.dtype(

@@ -195,7 +195,7 @@ def test_a_job_that_kills_its_process_each_time(
 
 def sweep_all(jobs: list[module.Job], *, at_once: int | None = None, dask: str | None = None) -> Any:
     """(seed, result) of every job."""
-    for job, result in sweep(jobs, at_once=at_once, threads=1, device="cpu", dask=dask):
+    for job, result in sweep(jobs, at_once=at_once, dask=dask):
         yield job.seed, result
 
 

@@ -18,11 +18,12 @@ from mothello_interp.models import load_checkpoint
 from tests.conftest import shown_without
 from tests.train.tiny import assert_same, lose, measured, stop_at, train, weights
 from train import cluster
+from train import run as run_module
 from train.__main__ import app, pretrain
 from train.lock import LOG, alone
 from train.settings import Preset
 from train.state import CHECKPOINT, STATE
-from train.sweep import Job, Result, SweepError, plan, sweep, tabulate
+from train.sweep import Job, Result, SweepError, plan, sweep, tabulate, write_table
 
 ROOT = Path(__file__).parent.parent.parent
 STEPS, BATCH = 6, 16
@@ -110,6 +111,26 @@ def test_it_keeps_checkpoints_on_the_way(presets: Path, runs: Path) -> None:
     assert len(list((folder / "steps").iterdir())) == 2
 
 
+def test_it_logs_and_compiles_as_it_is_told(presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every run into its own folder; what cannot be done is said before anything is."""
+    compiled = []
+    real = run_module.add_gradients
+
+    def noted(*args: Any, **kwargs: Any) -> Any:
+        compiled.append(kwargs.pop("compiled"))
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(run_module, "add_gradients", noted)
+    result = invoke(presets, "--out", runs, "--log", "tensorboard", "--compile")
+    assert result.exit_code == 0, result.output
+    assert all(compiled)
+    assert len(compiled) == 2 * STEPS
+    assert all(list((runs / "tiny" / f"{name}-seed0" / "tensorboard").iterdir()) for name in ("one", "two"))
+    typo = invoke(presets, "--out", runs / "more", "--log", "tensorbord")
+    assert (typo.exit_code, (runs / "more").exists()) == (1, False)
+    assert "error: --log tensorbord: choose one of tensorboard, wandb; did you mean" in typo.output
+
+
 def test_its_table(presets: Path, runs: Path) -> None:
     """One row a job, in the order of the plan, also on the terminal."""
     shown = invoke(presets / "two.toml", presets / "one.toml", "--seeds", "3,1", "--out", runs)
@@ -146,6 +167,20 @@ def test_a_table_that_cannot_be_written(presets: Path, runs: Path, monkeypatch: 
     assert "error: [Errno 28] No space left on device" in shown.output
     assert (runs / "sweep.csv").read_bytes() == before
     assert sorted(path.name for path in runs.iterdir()) == ["sweep.csv", "tiny"]
+
+
+def test_two_sweeps_that_end_together(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One writes its table while the other one does: neither fails."""
+    real, table = pd.DataFrame.to_csv, pd.DataFrame({"preset": ["tiny/one"]})
+
+    def meanwhile(self: pd.DataFrame, path: Path, **options: Any) -> None:
+        real(self, path, **options)
+        monkeypatch.setattr(pd.DataFrame, "to_csv", real)
+        write_table(table, runs / "sweep.csv")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", meanwhile)
+    write_table(table, runs / "sweep.csv")
+    assert [path.name for path in runs.iterdir()] == ["sweep.csv"]
 
 
 def test_jobs_without_a_model_have_no_numbers(presets: Path, runs: Path) -> None:
@@ -277,7 +312,7 @@ def test_a_locked_folder_is_waited_for(presets: Path, runs: Path, capfd: pytest.
     jobs = plan([presets / "one.toml"], [0], runs)
     found: list[tuple[Job, Result]] = []
     with alone(jobs[0].folder) as note:
-        other = threading.Thread(target=lambda: found.extend(sweep(jobs, at_once=1, threads=1, device="cpu")))
+        other = threading.Thread(target=lambda: found.extend(sweep(jobs, at_once=1)))
         other.start()
         while "is in training elsewhere: waiting for it" not in capfd.readouterr().err:
             assert other.is_alive()
