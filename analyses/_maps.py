@@ -46,10 +46,11 @@ def best_maps(
 
 
 def raised(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Which pairs of different languages have a map (raised): both directions name it, far enough up, and each reads that
-    image on the squares where it differs from the runner-up's."""
+    """Which pairs of different languages have a map (raised): both directions name it, there and back, far enough up, and
+    each reads that image on the squares where it differs from the runner-up's."""
     pairs = pairs[pairs["source"] != pairs["target"]]
     there = pairs.assign(up=(pairs["normalised"] >= RAISED) & (pairs["margin_low"] > 0))
     back = there[["source", "target", "symmetry", "up"]].rename(columns={"source": "target", "target": "source"})
     both = there.merge(back, on=["source", "target"], suffixes=("", "_back"))
-    return both.assign(raised=both["up"] & both["up_back"] & (both["symmetry"] == both["symmetry_back"]))
+    mutual = both["symmetry"].map(lambda name: Symmetry.of(name).inverse.name) == both["symmetry_back"]
+    return both.assign(raised=both["up"] & both["up_back"] & mutual)

@@ -4,33 +4,42 @@ Nothing in the data of languages without anchors says which of four ways their s
 under the four symmetries that keep the start position. So a shared code can at best be shared up to such a map, and a probe
 of one language, read in another, must be compared with each of the four images of the board. The paper compared it with the
 board alone: pairs aligned through another map then score what a board agrees with its own image, which is where its two
-values between clusters lie (0.53 and 0.61; a board agrees with its half turn in 0.52 of its squares, with its reflections
-in 0.61, and somewhat less after the probe's errors).
+values between clusters lie (0.53 and 0.61; a board agrees with its half turn in 0.52 of its squares, with its reflections in
+0.61, and somewhat less after the probe's errors).
 
 Each square of a matrix is a pair of languages: colour, the map through which the row's probe reads the column's language
-best; number, how far it then is on the way from floor to ceiling; grey, no map. The map is chosen on half of the games and
-scored on the other half, at layer 0, named before these models were trained. A pair counts as raised if both directions
-name the same map, each at least a fifth of the way up, and each reads that image on the squares where it differs from the
-runner-up's. The test, stated before looking too: if there is one code, maps compose (0 to 2 is 0 to 1, then 1 to 2), for all
-triples; unrelated maps do so one time in four. Last row: all pairs together, by move number, each read through its best
-map and (other colours) through that map and a further one; dots are what a language scores against its own images. Where
-full curves lie on their dots, languages differ by the map and nothing else. And the map is used, not only readable: one
-language's state, patched into another, makes the moves legal that the map predicts (summary, `recovery`).
+best, of all eight symmetries of the square; number, how far it then is on the way from floor to ceiling; grey, no map. The
+map is chosen on half of the games and scored on the other half, at layer 0, named before these models were trained. A pair
+counts as raised if both directions name the same map, there and back, each at least a fifth of the way up, and each reads
+that image on the squares where it differs from the runner-up's. The test, stated before looking too: if there is one code,
+maps compose (0 to 2 is 0 to 1, then 1 to 2), for all triples; unrelated maps of the four do so one time in four. Last row:
+all pairs together, by move number, each read through its best map and (other colours) through that map and a further one;
+dots are what a language scores against its own images. Where full curves lie on their dots, languages differ by the map and
+nothing else. And the map is used, not only readable: one language's state, patched into another, makes the moves legal that
+the map predicts (summary, `recovery`).
 
-What is seen: five and twenty naive languages are aligned in part; most pairs are raised through one map, and maps compose more
-often than by chance. Four languages trained as long are under a third of the way and do not pass the test; trained with more
-weight decay and twice the games, in two seeds, every pair is nearly all of the way and every triple composes. So few triples
-say little by themselves (p in the summary): there it is how far up the pairs are, and what the maps do, that speaks. Two
-languages make no triple; those of the one seed there is share a board, three quarters of the way, through the identity.
+What is seen: twenty naive languages and two of the four seeds of five are aligned in part; most pairs are raised through one
+of the four maps, and maps compose more often than by chance. In the other two seeds of five fewer than half of the pairs are,
+and what was meant as a control comes out otherwise than foretold: offered the flips and quarter turns as well, just these two
+choose them, in no other model does any pair. They go there and back by inverse maps, and counting all eight, the maps of
+every seed of five compose more often than by chance. After the fact this makes sense: all eight keep the rules, and those
+four do no more than exchange the colours of the start. So a language may enter the code as a game whose other side began; its
+first move tells. Such pairs are at the floor on the start position and above it from the first move on (last panel).
 
-What could fool it: choosing the best of four (other games, and the squares where two images differ), a map that is common
-for another reason (the found maps dealt anew to the pairs: p shuffled), early boards that equal their images (curves by
-move), any map fitting anything (quarter turns and flips, which Othello does not have, may be chosen: `won by a control`;
-random weights), one lucky seed (all are shown). Anchors are the control with an answer foretold: one on a diagonal
-leaves the reflection in it open, one off the diagonals should leave the identity alone, and in most pairs it does; where it
-does not, one language keeps to a reflection.
+Four languages trained as long are under a third of the way and do not pass the test; trained with more weight decay and twice
+the games, in two seeds, every pair is nearly all of the way and every triple composes. So few triples say little by
+themselves (p in the summary): there it is how far up the pairs are, and what the maps do, that speaks. Two languages make no
+triple; those of the one seed there is share a board, three quarters of the way, through the identity.
+
+What could fool it: choosing the best of four (other games, and the squares where two images differ), a map that is common for
+another reason (the found maps dealt anew to the pairs: p shuffled), early boards that equal their images (curves by move),
+any map fitting anything (random weights; where flips and quarter turns are chosen, they too must compose), one lucky seed
+(all are shown). Anchors are the control with an answer foretold: one on a diagonal leaves the reflection in it open, one off
+the diagonals should leave the identity alone, and in most pairs it does; where it does not, one language keeps to a
+reflection.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -43,7 +52,7 @@ from analyses._models import BUNDLED, Zoo, over_models
 from mothello_interp import SYMMETRIES, Checkpoint, random_games
 from mothello_interp.activations import all_layers
 from mothello_interp.alignment import align_by_move, group_test
-from mothello_interp.othello.symmetry import ALL, CONTROLS
+from mothello_interp.othello.symmetry import ALL, CONTROLS, Symmetry
 from mothello_interp.patching import SHARED_AFTER, minimal_pairs, recovery
 from mothello_interp.plots import COLOURS, add_categories, add_curve, panel_grid
 
@@ -53,17 +62,20 @@ _DONORS = 4  # languages whose states are patched into the first one's
 
 
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """Maps of all pairs by layer ("pairs"), the pairs together by move ("moves"), and what the maps do ("patching")."""
+    """Maps of all pairs by layer ("pairs"), the pairs together by move ("moves"; "turned" those whose best map of eight is
+    none of the four), and what the maps do ("patching")."""
     languages = checkpoint.mothello.inputs
     layers = all_layers(checkpoint) if len(languages) <= 5 else (LAYER,)
     tables = [
         best_maps(checkpoint, layer=layer).assign(weights="trained", candidates=len(SYMMETRIES)) for layer in layers
     ]
     named = tables[layers.index(LAYER)]
-    tables.append(best_maps(checkpoint, candidates=ALL).assign(weights="trained", candidates=len(ALL)))
+    eight = best_maps(checkpoint, candidates=ALL).assign(weights="trained", candidates=len(ALL))
+    tables.append(eight)
     tables.append(best_maps(checkpoint.untrained()).assign(weights="random", candidates=len(SYMMETRIES)))
     tables = [table.assign(part="pairs") for table in tables]
     tables.append(_moves(checkpoint, _maps(named)).assign(part="moves", layer=LAYER))
+    tables.append(_turned(checkpoint, _maps(eight)).assign(part="turned", layer=LAYER))
     tables.append(_patching(checkpoint, _maps(named)).assign(part="patching"))
     return pd.concat(tables, ignore_index=True)
 
@@ -88,6 +100,18 @@ def _moves(checkpoint: Checkpoint, maps: dict[tuple[int, int], Any]) -> pd.DataF
         parts.append(group.assign(predicted=at_home.loc[keys].to_numpy()))
     columns = ["accuracy", "predicted", "floor", "ceiling"]
     return pd.concat(parts).groupby(["symmetry", "move"], as_index=False, sort=False)[columns].mean()
+
+
+def _turned(checkpoint: Checkpoint, maps: dict[tuple[int, int], Any]) -> pd.DataFrame:
+    """Mean by move over the pairs that a flip or quarter turn relates best, each read through it; no row without such pairs."""
+    columns = ["accuracy", "floor", "ceiling"]
+    turned = {pair: found.name for pair, found in maps.items() if found.name in CONTROLS}
+    if not turned:
+        return pd.DataFrame(columns=["move", *columns, "pairs"], dtype=float)
+    games, symmetries = random_games(SCORE, board=checkpoint.spec.board, seed=63), tuple(ALL.values())
+    table = align_by_move(probes_at(checkpoint, LAYER), checkpoint, games, layer=LAYER, symmetries=symmetries)
+    own = [turned.get(pair) for pair in zip(table["source"], table["target"], strict=True)]
+    return table[table["symmetry"] == own].groupby("move", as_index=False)[columns].mean().assign(pairs=len(turned))
 
 
 def _patching(checkpoint: Checkpoint, maps: dict[tuple[int, int], Any]) -> pd.DataFrame:
@@ -116,15 +140,16 @@ def _models_of(table: pd.DataFrame) -> list[tuple[str, int]]:
     return sorted(zip(pairs["regime"], pairs["seed"], strict=True), key=lambda model: (order.index(model[0]), model[1]))
 
 
-def _named(table: pd.DataFrame, **key: Any) -> pd.DataFrame:
-    """The pairs at the named layer, by the four symmetries, of one model."""
-    rows = table[(table["part"] == "pairs") & (table["layer"] == LAYER) & (table["candidates"] == len(SYMMETRIES))]
+def _named(table: pd.DataFrame, candidates: Mapping[str, Symmetry] = SYMMETRIES, **key: Any) -> pd.DataFrame:
+    """The pairs at the named layer, by the four symmetries or all eight, of one model."""
+    rows = table[(table["part"] == "pairs") & (table["layer"] == LAYER) & (table["candidates"] == len(candidates))]
     for name, value in key.items():
         rows = rows[rows[name] == value]
     return rows
 
 
 _WIDTH = 4  # panels in a row
+_TURNED = "flip or quarter turn"
 _CURVES = ("4 naive languages, longer", "5 naive languages", "20 naive languages")  # of their lowest seed, by move
 
 
@@ -135,17 +160,31 @@ def figure(table: pd.DataFrame) -> go.Figure:
     curves = curves or models[:1]
     rows = -(-len(models) // _WIDTH)
     titles = [f"{regime}<br>seed {seed}" for regime, seed in models] + [""] * (rows * _WIDTH - len(models))
-    titles += [f"{regime}<br>seed {seed}" for regime, seed in curves] + [""] * (_WIDTH - len(curves))
+    most = _most_turned(table)
+    titles += [f"{regime}<br>seed {seed}" for regime, seed in curves] + [""] * (_WIDTH - len(curves) - len(most))
+    titles += [f"{_TURNED}<br>{regime}<br>seed {seed}" for regime, seed in most]
     grid = [titles[start : start + _WIDTH] for start in range(0, len(titles), _WIDTH)]
     labels = ["language of the probe"] * rows + ["accuracy"]
     drawing = panel_grid(grid, x="", y=labels, shared=False)
     for place, (regime, seed) in enumerate(models):
         row, column = place // _WIDTH + 1, place % _WIDTH + 1
-        _matrix(drawing, _named(table, regime=regime, seed=seed, weights="trained"), row, column)
+        _matrix(drawing, _named(table, ALL, regime=regime, seed=seed, weights="trained"), row, column)
     for column, (regime, seed) in enumerate(curves, 1):
         here = table[(table["part"] == "moves") & (table["regime"] == regime) & (table["seed"] == seed)]
         _curves(drawing, here, rows + 1, column)
+    for regime, seed in most:
+        here = table[(table["part"] == "turned") & (table["regime"] == regime) & (table["seed"] == seed)]
+        _turned_curves(drawing, here, rows + 1, _WIDTH)
     return drawing
+
+
+def _most_turned(table: pd.DataFrame) -> list[tuple[str, int]]:
+    """The model with most pairs that a flip or quarter turn relates best, if there is one."""
+    turned = table[table["part"] == "turned"]
+    if turned.empty:
+        return []
+    models = list(zip(turned["pairs"], turned["regime"], turned["seed"], strict=True))
+    return [max(models, key=lambda model: model[0])[1:]]
 
 
 def _matrix(drawing: go.Figure, pairs: pd.DataFrame, row: int, column: int) -> None:
@@ -153,14 +192,14 @@ def _matrix(drawing: go.Figure, pairs: pd.DataFrame, row: int, column: int) -> N
     both = raised(pairs).set_index(["source", "target"])["raised"]
     cells = pairs.assign(
         category=[
-            symmetry if source == target or both[source, target] else "none"
+            (symmetry if symmetry in SYMMETRIES else _TURNED) if source == target or both[source, target] else "none"
             for source, target, symmetry in zip(pairs["source"], pairs["target"], pairs["symmetry"], strict=True)
         ],
         text=pairs["normalised"].map("{:.2f}".format) if pairs["source"].nunique() <= 5 else "",
     )
     clusters = clustered(cells.pivot(index="source", columns="target", values="category"))
     order = [language for cluster in clusters for language in cluster]
-    colours = {**{name: COLOURS[name] for name in SYMMETRIES}, "none": COLOURS["none"]}
+    colours = {**{name: COLOURS[name] for name in SYMMETRIES}, _TURNED: COLOURS["turned"], "none": COLOURS["none"]}
     add_categories(drawing, cells, x="target", y="source", category="category", text="text", order=order,
                    colours=colours, row=row, column=column, legend=row == column == 1)  # fmt: skip
     drawing.update_xaxes(title_text="language it reads", row=row, col=column)
@@ -178,6 +217,16 @@ def _curves(drawing: go.Figure, here: pd.DataFrame, row: int, column: int) -> No
     floor = here[here["symmetry"] == "identity"]
     add_curve(drawing, floor, y="floor", name="floor", colour=COLOURS["zero"], dash="dash", width=1.5,
               legend=column == 1, **shared)  # fmt: skip
+    drawing.update_yaxes(range=[0.2, 1.02], row=row, col=column)
+    drawing.update_xaxes(title_text="move (from 0)", row=row, col=column)
+
+
+def _turned_curves(drawing: go.Figure, here: pd.DataFrame, row: int, column: int) -> None:
+    """One model's pairs that a flip or quarter turn relates best, by move."""
+    shared: dict[str, Any] = {"x": "move", "row": row, "column": column, "legend": False}
+    add_curve(drawing, here, y="accuracy", name=f"through their {_TURNED}", colour=COLOURS["turned"], **shared)
+    add_curve(drawing, here, y="ceiling", name="at home", colour=COLOURS["turned"], dash="dot", width=1.2, **shared)
+    add_curve(drawing, here, y="floor", name="floor", colour=COLOURS["zero"], dash="dash", width=1.5, **shared)
     drawing.update_yaxes(range=[0.2, 1.02], row=row, col=column)
     drawing.update_xaxes(title_text="move (from 0)", row=row, col=column)
 
@@ -203,7 +252,8 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
             row["margin of a language and itself"] = both["margin_ceiling"].mean()
             row |= _composition(pairs)
             if weights == "trained":
-                row |= _controls(table, regime, seed) | _effects(table, regime, seed)
+                row |= _of_eight(_named(table, ALL, regime=regime, seed=seed, weights=weights))
+                row |= _later(table, regime, seed) | _effects(table, regime, seed)
             rows.append(row)
     return pd.DataFrame(rows)
 
@@ -221,11 +271,25 @@ def _composition(pairs: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def _controls(table: pd.DataFrame, regime: str, seed: int) -> dict[str, Any]:
-    """In how many directions a quarter turn or flip would have been chosen."""
-    rows = table[(table["part"] == "pairs") & (table["regime"] == regime) & (table["seed"] == seed)]
-    rows = rows[(rows["candidates"] == len(ALL)) & (rows["source"] != rows["target"])]
-    return {"won by a control": f"{rows['symmetry'].isin(list(CONTROLS)).sum()} of {len(rows)}"}
+def _of_eight(pairs: pd.DataFrame) -> dict[str, Any]:
+    """The same with flips and quarter turns among the candidates: how often one is chosen, and whether all eight compose."""
+    both = raised(pairs)
+    turned = both["symmetry"].isin(list(CONTROLS))
+    found: dict[str, Any] = {"flip or quarter turn": f"{turned.sum()} of {len(both)}"}
+    once = both[both["source"] < both["target"]]
+    found["raised, of eight"] = f"{once['raised'].sum()} of {len(once)}"
+    if pairs["source"].nunique() < 3:
+        return found
+    test = group_test(_maps(pairs), symmetries=tuple(ALL.values()))
+    found["triples, of eight"] = f"{test.consistent} of {test.triangles}"
+    return found | {"p of eight, random maps": test.p_random, "p of eight, shuffled": test.p_shuffled}
+
+
+def _later(table: pd.DataFrame, regime: str, seed: int) -> dict[str, Any]:
+    """How far up pairs of a flip or quarter turn are before a disc is turned over, and how far from then on."""
+    rows = table[(table["part"] == "turned") & (table["regime"] == regime) & (table["seed"] == seed)]
+    way = (rows["accuracy"] - rows["floor"]) / (rows["ceiling"] - rows["floor"])
+    return {"turned, move 0": way[rows["move"] == 0].mean(), "turned, from move 1": way[rows["move"] > 0].mean()}
 
 
 def _effects(table: pd.DataFrame, regime: str, seed: int) -> dict[str, Any]:

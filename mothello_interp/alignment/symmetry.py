@@ -35,7 +35,7 @@ def align_up_to_symmetry(
 
     Args:
         layer: named beforehand, so that it is not chosen by what it shows.
-        symmetries: the candidates, a group; add the `CONTROLS` to see that none of them wins.
+        symmetries: the candidates, a group; add the `CONTROLS` to see whether one of them wins.
         resamples: bootstrap resamples over games.
         seed: of the bootstrap.
 

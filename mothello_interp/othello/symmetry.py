@@ -2,7 +2,8 @@
 
 Convention: a symmetry is a permutation p of squares, and the image b' of a board b has b'[p[s]] = b[s].
 `SYMMETRIES` are the four that keep the start position, hence every rule of play and the distribution of random games;
-`CONTROLS` are the four that do not, for use as negative controls. Languages are seen through one in `languages.Image`.
+`CONTROLS` are the four that do not, for use as negative controls; they keep the rules, and exchange the colours of the start:
+the image of a game is one that the other side began. Languages are seen through one in `languages.Image`.
 """
 
 from dataclasses import dataclass
@@ -106,5 +107,5 @@ CONTROLS = _named(
     flip_rows=((-1, 0), (0, 1)),
     flip_columns=((1, 0), (0, -1)),
 )
-"""The other four of the square, which Othello does not have: negative controls."""
+"""The other four of the square, which exchange the colours of the start position: negative controls."""
 ALL = SYMMETRIES | CONTROLS

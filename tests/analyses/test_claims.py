@@ -10,6 +10,7 @@ import pytest
 from analyses import anchors, four_languages, mixtures, preferences, sharing, similarity, symmetry, transfer, transplant
 from analyses._models import TABLES
 from mothello_interp.alignment import group_test
+from mothello_interp.othello import Symmetry
 from mothello_interp.similarity import SAME_COORDINATES
 
 NAIVE = r"^\d+ naive languages"
@@ -29,16 +30,22 @@ def maps() -> Any:
     return found[found["weights"] == "trained"].set_index(["regime", "seed"])
 
 
+def shares(counts: Any) -> Any:
+    """Of texts such as "3 of 10"."""
+    return counts.str.split(" of ", expand=True).astype(int).pipe(lambda pair: pair[0] / pair[1])
+
+
 def test_symmetry_is_told_as_it_is() -> None:
     """Most pairs raised, maps that compose more often than by chance; four languages do not pass, longer nearly all of the way."""
     found = maps()
-    for regime in ("5 naive languages", "20 naive languages"):
-        part = found.loc[regime]
-        assert (part["p, random maps"] < 0.05).all()
-        assert (part["p, shuffled"] < 0.05).all()
-        assert (part["normalised"] < 0.6).all()
-        raised, pairs = part["raised pairs"].str.split(" of ", expand=True).astype(int).to_numpy().T
-        assert (raised > pairs / 2).all()
+    partly = found.loc[[("20 naive languages", 0), ("5 naive languages", 0), ("5 naive languages", 1)]]
+    assert (partly["p, random maps"] < 0.05).all()
+    assert (partly["p, shuffled"] < 0.05).all()
+    assert (partly["normalised"] < 0.6).all()
+    assert (shares(partly["raised pairs"]) > 0.5).all()
+    five = found.loc["5 naive languages"]
+    assert five.index.tolist() == [0, 1, 2, 3]
+    assert (shares(five["raised pairs"].loc[[2, 3]]) < 0.5).all()
     assert (found.loc["4 naive languages", "normalised"] < 1 / 3).all()
     assert (found.loc["4 naive languages", "p, random maps"] > 0.05).all()
     longer = found.loc["4 naive languages, longer"]
@@ -48,7 +55,22 @@ def test_symmetry_is_told_as_it_is() -> None:
     two = found.loc["2 naive languages"]
     assert two["maps"].tolist() == ["1 identity"]
     assert two["normalised"].tolist() == [pytest.approx(0.75, abs=0.05)]
-    assert (found["won by a control"].str.startswith("0 of")).all()
+
+
+def test_flips_and_quarter_turns_are_chosen_by_two_models_and_compose() -> None:
+    """In those two, and nowhere else; from the first move on, not on the start position; there and back by inverse maps."""
+    found = maps()
+    turned = found[~found["flip or quarter turn"].str.startswith("0 of")]
+    assert turned.index.tolist() == [("5 naive languages", 2), ("5 naive languages", 3)]
+    five = found.loc["5 naive languages"]
+    assert (five["p of eight, random maps"] < 0.05).all()
+    assert (five["p of eight, shuffled"] < 0.05).all()
+    assert (turned["turned, move 0"] < 0.1).all()
+    assert (turned["turned, from move 1"] > 0.15).all()
+    stored_maps = stored("symmetry", symmetry._MODELS).query("candidates == 8 and model == 'mini/five-atomic'")
+    for _, model in stored_maps.groupby("seed"):
+        named = {(row.source, row.target): row.symmetry for row in model.itertuples()}
+        assert all(Symmetry.of(named[b, a]) == Symmetry.of(name).inverse for (a, b), name in named.items())
 
 
 def test_an_anchor_on_the_diagonal_leaves_the_reflection_and_off_it_mostly_the_identity() -> None:
