@@ -34,9 +34,9 @@ triple; those of the one seed there is share a board, three quarters of the way,
 What could fool it: choosing the best of four (other games, and the squares where two images differ), a map that is common for
 another reason (the found maps dealt anew to the pairs: p shuffled), early boards that equal their images (curves by move),
 any map fitting anything (random weights; where flips and quarter turns are chosen, they too must compose), one lucky seed
-(all are shown). Anchors are the control with an answer foretold: one on a diagonal leaves the reflection in it open, one off
-the diagonals should leave the identity alone, and in most pairs it does; where it does not, one language keeps to a
-reflection.
+(all are shown). Anchors are the control with an answer foretold: one on either diagonal leaves the identity and the reflection
+in it open, and just these two are found; one off the diagonals should leave the identity alone, and in most pairs it does;
+where it does not, one language keeps to a reflection.
 """
 
 from collections.abc import Mapping
