@@ -1,11 +1,12 @@
 """Two symmetries raised together: two images at once, or a board in pieces?
 
 Some pairs of naive languages are read through two maps about equally well (`symmetry`). A panel is such a pair (summary: all
-pairs); a square's colour is how much more often it is read as the one image shows it (blue: the pair's best map) than as
-the other does (red: the runner-up), where the two differ; the maps are named above. Two images superposed would leave all
-squares pale; a code that holds only what both maps leave alone would leave them at the null and read the squares that both
-put in one place (crosses), which are not different and so not coloured. Squares of both colours mean a mixture over squares:
-one part of the board is written through one map, another part through the other, and training has not settled it.
+pairs whose best map is a fifth of the way up or more); a square's colour is how much more often it is read as the one image
+shows it (blue: the pair's best map) than as the other does (red: the runner-up), where the two differ; the maps are named
+above. Two images superposed would leave all squares pale; a code that holds only what both maps leave alone would leave them
+at the null and read the squares that both put in one place (crosses), which are not different and so not coloured. Squares
+of both colours mean a mixture over squares: one part of the board is written through one map, another part through the
+other, and training has not settled it.
 
 What could fool it: colours by chance (a square is marked by a dot if its interval over games holds 0; the summary counts
 squares that are surely of either kind, and asks whether neighbouring squares are of one kind more often than the same squares
@@ -19,6 +20,7 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from analyses._maps import RAISED
 from analyses._models import BUNDLED, Zoo, over_models
 from mothello_interp import SYMMETRIES, Checkpoint, random_games
 from mothello_interp.activations import collect
@@ -59,9 +61,10 @@ def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
 
 
 def _pairs(table: pd.DataFrame) -> list[pd.DataFrame]:
-    """The squares of each pair, the pairs between two maps first."""
+    """The squares of each pair that has a map (of all where none has), the pairs between two first."""
     keys = ["regime", "seed", "source", "target"]
-    pairs = [group for _, group in table.groupby(keys, sort=False)]
+    up = table["normalised"] >= RAISED
+    pairs = [group for _, group in (table[up] if up.any() else table).groupby(keys, sort=False)]
     return sorted(pairs, key=lambda pair: float(pair["margin"].iloc[0]))
 
 

@@ -10,10 +10,11 @@ ceiling. Grey dots: moves legal on a third game's board alone, in the same runs.
 
 What is seen: four naive languages that are aligned almost as well as a language with itself: at layer 0, named beforehand,
 the image that the probes named becomes as legal as by B's own state, in every pair, and no other image does. Five that are
-aligned in part: the named image becomes more legal than the three others in 7 of 8 pairs of two seeds (by chance 2), each
-time beyond its 95% interval, and in the eighth it ties with the plain board; it reaches about two thirds of B's own state,
-and from layers 1 and 2 on the model answers in A's words. Two naive languages (last panel), which probes relate by no image,
-show none; four anchors show the plain board.
+aligned in part: of the ten pairs of three seeds that probes relate by an image, it becomes more legal than the three others
+in nine (by chance two or three), each time beyond its 95% interval, and in the tenth it ties with the plain board; it
+reaches about seven tenths of B's own state, and from layers 1 and 2 on the model answers in A's words. In the six pairs of
+two seeds that probes relate by none (no thick curve), the best of their images is the most legal in three (by chance one or
+two). Two naive languages (last panel), which probes relate by no image, show none; four anchors show the plain board.
 
 What could fool it: early boards, which equal their images, so that all rise a little (it would be wrong if images that the
 probes did not name rose as much), and moves that are legal in most games (a third game's).

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from analyses import anchors, four_languages, mixtures, preferences, sharing, similarity, symmetry, transfer, transplant
+from analyses._maps import RAISED
 from analyses._models import TABLES
 from mothello_interp.alignment import group_test
 from mothello_interp.othello import Symmetry
@@ -110,8 +111,12 @@ def test_the_named_image_becomes_legal() -> None:
     assert (longer["most legal"] == longer["the probes name"]).all()
     assert (longer["high"] > longer["own language"]).all()
     five = found[found["regime"] == "5 naive languages"]
-    assert ((five["low"] > five["highest of the others"]).sum(), len(five)) == (7, 8)
-    assert (five["mass"] / five["own language"]).mean() == pytest.approx(2 / 3, abs=0.05)
+    related = five["normalised"] >= RAISED
+    assert ((five["low"] > five["highest of the others"])[related].sum(), related.sum()) == (9, 10)
+    assert (five["mass"] / five["own language"])[related].mean() == pytest.approx(0.7, abs=0.05)
+    assert ((five["most legal"] == five["the probes name"])[~related].sum(), (~related).sum()) == (3, 6)
+    assert five["seed"][related].nunique() == 3
+    assert five["seed"][~related].nunique() == 2
 
 
 def test_where_measures_disagree() -> None:

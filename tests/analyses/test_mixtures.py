@@ -9,14 +9,22 @@ from tests.analyses.drawn import equal, heatmap
 
 
 def test_mixtures_are_shown_from_the_middle_outwards() -> None:
-    """Boards, rows from the top: the pairs between two maps above, the clearest below."""
+    """Boards, rows from the top: the pairs between two maps above, the clearest below; none that has no map."""
     squares = [f"{letter}{number}" for number in (1, 2) for letter in "ab"]
     rows = []
-    for target, margin in ((1, 0.4), (2, 0.0), (3, 0.2)):
+    for target, margin, way in ((1, 0.4, 0.5), (2, 0.0, 0.5), (3, 0.2, 0.5), (4, 0.0, 0.1)):
         for place, square in enumerate(squares):
             low, high = (-0.1, 0.1) if place == 1 else (0.1, 0.3) if place < 3 else (-0.3, -0.1)
             row = {"square": square, "fixed": place == 0, "cells": 9, "first": 0.5 + place / 10, "second": 0.4}
-            row |= {"low": low, "high": high, "first_null": 0.3, "agreed": 0.8, "agreed_null": 0.5, "margin": margin}
+            row |= {
+                "low": low,
+                "high": high,
+                "first_null": 0.3,
+                "agreed": 0.8,
+                "agreed_null": 0.5,
+                "margin": margin,
+                "normalised": way,
+            }
             rows.append({**row, "source": 0, "target": target, "best": "identity", "runner_up": "half_turn"})
     table = pd.DataFrame(rows).assign(regime="5 naive languages", seed=0)
     figure = module_of("mixtures").figure(table)
