@@ -9,13 +9,14 @@ asked: large and coloured, the image that probes name best, at layer 0 and on ot
 second; small and pale, the two others. Across: how far up the probe reads the first image, from floor to ceiling. Bars: 95%
 over six draws of the preference.
 
-What is seen: what was taught arrives at the mirrored squares. Between naive languages the image named best is the one that
-carried over most in most directions, and where it is not, the second is: such a pair has two maps (`mixtures`), and
-learning takes both. Images named last carry nothing on average. More carries over where a pair is aligned more fully: between four naive
-languages that are aligned almost as well as a language with itself, most of the preference. Alignment is not all of it: two
-languages of four anchors (Muon) are aligned as fully and pass on less than a third. The model of those four naive languages
-then also answers in the taught language's words (the probability of legal moves falls): as with anchors in `transfer`, sharing the game and
-keeping the tongue are two things. Two naive languages trained with Muon, which probes relate by no image, are the null.
+What is seen: what was taught arrives at the mirrored squares. Where naive languages have a map (`symmetry`), the image named
+best is the one that carried over most in most directions, and where it is not, the second is: such a pair has two maps
+(`mixtures`), and learning takes both. Images named last carry nothing on average. More carries over where a pair is aligned
+more fully: between four naive languages that are aligned almost as well as a language with itself, most of the preference.
+Alignment is not all of it: two languages of four anchors (Muon) are aligned as fully and pass on less than a third. The
+model of those four naive languages then also answers in the taught language's words (the probability of legal moves falls):
+as with anchors in `transfer`, sharing the game and keeping the tongue are two things. Two naive languages trained with Muon,
+which probes relate by no image, are the null.
 
 What could fool it: a model that merely prefers some squares everywhere (a preference is random, drawn anew six times; the
 images are regressed on together, so that one cannot stand for another), words that two languages share (moves that are
