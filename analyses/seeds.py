@@ -2,7 +2,7 @@
 
 The paper's measure, as it is: an MLP probe of the row's language (white / empty / black, three quarters up) reads the board
 in the column's language. Upper row: against the board itself, as in the paper, which finds 0.95 to 0.97 on the diagonal, 0.53
-to 0.62 mostly beside it, and now and then a pair at 0.77 to 0.96. Lower row: the same predictions against the image of the
+to 0.62 mostly beside it, and now and then a pair at 0.77 to 0.96. Row below it: the same predictions against the image of the
 board under the symmetry that suits each pair best. Where a cell is dark above and bright below, the pair shares a code and
 is only read through the wrong map.
 
@@ -33,17 +33,24 @@ def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
     return over_models("seeds", measure, _MODELS, zoo=zoo)
 
 
+_WIDTH = 3  # seeds side by side
+
+
 def figure(table: pd.DataFrame) -> go.Figure:
-    """A column a seed: against the board, and against its best image."""
+    """A column a seed: against the board, and below against its best image; then the next seeds."""
     seeds = sorted(table["seed"].unique())
-    titles = [[f"seed {seed}" for seed in seeds], [""] * len(seeds)]
-    drawing = panel_grid(titles, x="language it reads", y=["against the board", "against its best image"])
-    for column, seed in enumerate(seeds, 1):
+    width = min(_WIDTH, len(seeds))
+    blocks = -(-len(seeds) // width)
+    names = [f"seed {seed}" for seed in seeds] + [""] * (blocks * width - len(seeds))
+    titles = [row for block in range(blocks) for row in (names[block * width : (block + 1) * width], [""] * width)]
+    drawing = panel_grid(titles, x="language it reads", y=["against the board", "against its best image"] * blocks)
+    for place, seed in enumerate(seeds):
         here = table[table["seed"] == seed]
         order = sorted(here["source"].unique())
-        draw_matrix(drawing, here[here["symmetry"] == "identity"], order, row=1, column=column, text=True)
+        row, column = 2 * (place // width) + 1, place % width + 1
+        draw_matrix(drawing, here[here["symmetry"] == "identity"], order, row=row, column=column, text=True)
         best = here.groupby(["source", "target"], as_index=False)["accuracy"].max()
-        draw_matrix(drawing, best, order, row=2, column=column, text=True)
+        draw_matrix(drawing, best, order, row=row + 1, column=column, text=True)
     return drawing
 
 

@@ -10,10 +10,10 @@ ceiling. Grey dots: moves legal on a third game's board alone, in the same runs.
 
 What is seen: four naive languages that are aligned almost as well as a language with itself: at layer 0, named beforehand,
 the image that the probes named becomes as legal as by B's own state, in every pair, and no other image does. Five that are
-aligned in part: of the ten pairs of three seeds that probes relate by an image, it becomes more legal than the three others
-in nine (by chance two or three), each time beyond its 95% interval, and in the tenth it ties with the plain board; it
-reaches about seven tenths of B's own state, and from layers 1 and 2 on the model answers in A's words. In the six pairs of
-two seeds that probes relate by none (no thick curve), the best of their images is the most legal in three (by chance one or
+aligned in part: of the 18 pairs of five seeds that probes relate by an image, it becomes more legal than the three others in
+16 (by chance four or five), each time beyond its 95% interval, and in the two others it ties with one of them; it reaches
+about three quarters of B's own state, and from layers 1 and 2 on the model answers in A's words. In the six pairs of two
+seeds that probes relate by none (no thick curve), the best of their images is the most legal in three (by chance one or
 two). Two naive languages (last panel), which probes relate by no image, show none; four anchors show the plain board.
 
 What could fool it: early boards, which equal their images, so that all rise a little (it would be wrong if images that the

@@ -8,13 +8,14 @@ from tests.analyses.drawn import equal, heatmap
 
 def test_seeds_draws_its_table() -> None:
     """Against the board, and against the best of its four images."""
-    table = pd.concat([pairs_of(3, seed).assign(regime="5 naive languages") for seed in (0, 4)], ignore_index=True)
+    seeds = (0, 4, 5, 7)
+    table = pd.concat([pairs_of(3, seed).assign(regime="5 naive languages") for seed in seeds], ignore_index=True)
     figure = module_of("seeds").figure(table)
-    for column, seed in enumerate((0, 4), 1):
+    for panel, seed in zip((1, 2, 3, 7), seeds, strict=True):  # three side by side, then the next
         here = table[table["seed"] == seed]
         plain = here[here["symmetry"] == "identity"].pivot(index="source", columns="target", values="accuracy")
-        equal(heatmap(figure, column).z, plain)
-        equal(heatmap(figure, column + 2).z, here.groupby(["source", "target"])["accuracy"].max().unstack())
+        equal(heatmap(figure, panel).z, plain)
+        equal(heatmap(figure, panel + 3).z, here.groupby(["source", "target"])["accuracy"].max().unstack())
     row = module_of("seeds").headline(table).iloc[1]
     across = table[(table["seed"] == 4) & (table["symmetry"] == "identity") & (table["source"] != table["target"])]
     assert row["other language"] == f"{across['accuracy'].min():.2f} to {across['accuracy'].max():.2f}"
