@@ -19,8 +19,8 @@ four, so nothing in the data of languages without anchors says which of four way
 another. Four clusters are what ONE shared code would look like, if each language entered it through one of the four maps: a
 probe then reads, in a language of another cluster, an image of the board. This page looks for that image.</p>
 <p class="note">Our models are small (6x6, minutes on one core), and most of their naive languages align less fully than the
-paper's; four that were trained longer, with more weight decay, nearly reach it. What can be compared is which map, how
-surely, and whether the maps fit together.</p>
+paper's; four that were trained longer, with more weight decay, nearly reach it, and one of six seeds of five. What can be
+compared is which map, how surely, and whether the maps fit together.</p>
 """
 
 
@@ -93,6 +93,8 @@ def _maps(found: pd.DataFrame) -> str:
     trained = found[found["weights"] == "trained"]
     naive = trained[trained["regime"].str.contains("naive")]
     anchored = trained[trained["regime"].str.contains("anchor")]
+    random = found[found["weights"] == "random"]["raised pairs"].str.split(" of ", expand=True).astype(int)
+    raised, pairs = random.sum()
     return _paragraphs(
         "That each pair is read best through some map proves nothing: the best of four is always there. Two tests were "
         "stated before looking. A pair counts as raised only if both directions name the same map on other games than "
@@ -101,7 +103,7 @@ def _maps(found: pd.DataFrame) -> str:
         "the one from a to b followed by the one from b to c. Unrelated maps do so one time in four.",
         "Raised pairs, triples that compose, and how often random maps and the found maps dealt anew would do as well: "
         + "; ".join(_verdict(row) for _, row in naive.iterrows())
-        + f". With random weights {_listed(found[found['weights'] == 'random']['raised pairs'])} pairs are raised.",
+        + f". With random weights {raised} of {pairs} pairs of all models are raised.",
         _controls(naive),
         "An anchor fixes the answer beforehand. Off the diagonals it should leave the identity alone, on a diagonal the "
         "identity and that reflection: found "
@@ -109,13 +111,13 @@ def _maps(found: pd.DataFrame) -> str:
         + ".",
         "The maps are used, not only readable: patch a language's state into another at that layer, and the moves that "
         "the map predicts gain "
-        + _listed(naive["recovery, best map"].map("{:.2f}".format))
+        + _decimals(naive["recovery, best map"])
         + " of the way from no effect to full effect; the moves of other maps "
-        + _listed(naive["other maps"].map("{:.2f}".format))
+        + _decimals(naive["other maps"])
         + ", states of another game "
-        + _listed(naive["another game"].map("{:.2f}".format))
+        + _decimals(naive["another game"])
         + ", a state of the language itself "
-        + _listed(naive["own language"].map("{:.2f}".format))
+        + _decimals(naive["own language"])
         + ".",
     )
 
@@ -138,8 +140,8 @@ def _controls(naive: pd.DataFrame) -> str:
         f"{told}, and all eight then compose more often than by chance ({counts}). That was not foretold; after the fact it makes "
         "sense. These maps too keep every rule and only exchange the colours of the start, so the image of a game is one that "
         "the other side began, and a language's first move tells the model that it is. Such pairs are "
-        f"{_listed(chosen['turned, move 0'].map('{:.2f}'.format))} of the way from floor to ceiling on the start position itself, "
-        f"{_listed(chosen['turned, from move 1'].map('{:.2f}'.format))} from the first move on."
+        f"{_decimals(chosen['turned, move 0'])} of the way from floor to ceiling on the start position itself, "
+        f"{_decimals(chosen['turned, from move 1'])} from the first move on."
     )
 
 
@@ -158,9 +160,9 @@ def _learning(taught: pd.DataFrame) -> str:
         )
         + "; where it is not, it is mostly the image that the probes name second, for some pairs have two maps. Mean over "
         "naive languages: "
-        + _listed(naive["carried over, best"].map("{:.2f}".format))
+        + _decimals(naive["carried over, best"])
         + " of the preference through the best image, "
-        + _listed(naive["last"].map("{:.2f}".format))
+        + _decimals(naive["last"])
         + " through those named last."
         + (f" Where probes find no map, the image they name best carries {nothing}." if nothing else ""),
     )
@@ -188,7 +190,7 @@ def _neighbours(mixed: pd.DataFrame) -> str:
 
 def _closing(found: pd.DataFrame) -> str:
     trained = found[(found["weights"] == "trained") & found["regime"].str.contains("naive")]
-    way = _listed(trained["normalised"].map("{:.2f}".format))
+    way = _decimals(trained["normalised"])
     return f"""<section><h2>What would have to be different for this to be wrong</h2>
 {
         _paragraphs(
@@ -221,6 +223,10 @@ def _range(rows: list[pd.Series], column: str) -> str:
 
 def _listed(values: pd.Series) -> str:
     return ", ".join(map(str, values.dropna()))
+
+
+def _decimals(values: pd.Series) -> str:
+    return _listed(values.dropna().map("{:.2f}".format).replace("-0.00", "0.00"))
 
 
 def _paragraphs(*texts: str) -> str:
