@@ -1,6 +1,6 @@
 """Centred kernel alignment: linear, Gaussian, and over batches."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
@@ -90,14 +90,45 @@ def hsic(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
 def hsic_debiased(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
     """The U-statistic of HSIC (Song et al. 2007) with linear kernels, for rows `[... n d]`, without Gram matrices."""
     x, y = centred(x), centred(y)
-    n = x.shape[-2]
-    x_norms, y_norms = x.square().sum(dim=-1), y.square().sum(dim=-1)
-    trace = (x.transpose(-1, -2) @ y).square().sum(dim=(-1, -2)) - (x_norms * y_norms).sum(dim=-1)
-    x_total, y_total = x.sum(dim=-2), y.sum(dim=-2)
-    x_sums = (x @ x_total.unsqueeze(-1)).squeeze(-1) - x_norms
-    y_sums = (y @ y_total.unsqueeze(-1)).squeeze(-1) - y_norms
-    totals = x_sums.sum(dim=-1) * y_sums.sum(dim=-1) / ((n - 1) * (n - 2))
-    return (trace + totals - 2 / (n - 2) * (x_sums * y_sums).sum(dim=-1)) / (n * (n - 3))
+    return _hsic_of(_sums(x, y), x.shape[-2])
+
+
+def hsic_without(x: torch.Tensor, y: torch.Tensor, folds: Sequence[torch.Tensor]) -> torch.Tensor:
+    """`hsic_debiased` of the rows `[... n d]` without each fold `[row]`, `[fold ...]`, at the cost of about two of them."""
+    x, y = centred(x), centred(y)  # about the mean of all rows: the statistic does not depend on the origin
+    whole = _sums(x, y)
+    without = []
+    for fold in folds:
+        less = [all_rows - part for all_rows, part in zip(whole, _sums(x[..., fold, :], y[..., fold, :]), strict=True)]
+        without.append(_hsic_of(less, x.shape[-2] - len(fold)))
+    return torch.stack(without)
+
+
+def _sums(x: torch.Tensor, y: torch.Tensor) -> Sequence[torch.Tensor]:
+    """What the debiased HSIC needs of rows `[... n d]`: x'y, |y|^2 x, |x|^2 y, |x|^2 |y|^2, x, y, |x|^2, |y|^2, summed."""
+    a, b = (rows.square().sum(dim=-1, keepdim=True) for rows in (x, y))
+    alone = (rows.sum(dim=-2, keepdim=True) for rows in (x, y, a, b))
+    return x.mT @ y, b.mT @ x, a.mT @ y, a.mT @ b, *alone
+
+
+def _hsic_of(sums: Sequence[torch.Tensor], n: int) -> torch.Tensor:
+    """From the sums over n rows: of the kernels without diagonals, the product's trace, and of its rows and in all."""
+    products, x_weighted, y_weighted, own_products, x, y, a, b = sums
+    trace = products.square().sum(dim=(-1, -2), keepdim=True) - own_products
+    along = _dot(x @ products, y) - _dot(x, x_weighted) - _dot(y, y_weighted) + own_products
+    totals = (_dot(x, x) - a) * (_dot(y, y) - b)
+    return ((trace - 2 / (n - 2) * along + totals / ((n - 1) * (n - 2))) / (n * (n - 3)))[..., 0, 0]
+
+
+def _dot(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+    return (x * y).sum(dim=-1, keepdim=True)
+
+
+def own_without(rows: torch.Tensor, folds: Sequence[torch.Tensor]) -> torch.Tensor:
+    """Debiased HSIC of rows `[... n d]` with themselves without each fold, `[fold]`, each checked as by `own`."""
+    found = hsic_without(rows, rows, folds).flatten(1).sum(dim=1)
+    more_than_rounding(found.min(), _spread(rows))
+    return found
 
 
 def own(estimator: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], rows: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,7 @@
 """Two languages of a model, or of two models, on the same games: every measure at every layer, beside its null."""
 
 from collections.abc import Callable, Sequence
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ def compare(
     target_language: int,
     *,
     measures: Sequence[Measure] = ("cka", "retrieval", "cosine"),
+    layer_by_layer: bool = False,
     pooled: bool = False,
     permutations: int = 100,
     seed: int = 0,
@@ -44,6 +46,7 @@ def compare(
         measures: which, of `MEASURES`, or functions of your own, from paired rows, float64 tensors `[game d]` of one move
             number (all rows if pooled), to a number; the table calls them by their name. For two widths "procrustes" and
             those of the same coordinates are left out.
+        layer_by_layer: compare every layer of the source with every layer of the target, not with the same one alone.
         pooled: compare the rows of all these moves at once instead. What depends on the move number alone then counts:
             the null, which re-pairs games within each move, shows how much. "rbf_cka", "rsa", "mutual_knn" and
             "retrieval" then take the first games that make 2,000 rows.
@@ -52,11 +55,11 @@ def compare(
         seed: of the re-pairings and turns.
 
     Returns:
-        One row per layer and measure: layer, hook, measure, value; low, high (95% over games, from the spread of a mean
-        over games for "retrieval" and "cosine", else by a jackknife over tenths of the games: a bootstrap
-        repeats games, and a game is too much like itself for debiased, nearest-neighbour and canonical measures); null,
-        null_high (mean and 95% quantile over re-paired games); above (value - null_high); p (share of re-pairings at
-        least as high, counting the data itself); games, moves.
+        One row per layer, target_layer and measure: layer, hook (the source's), target_layer, measure, value; low, high (95%
+        over games, from the spread of a mean over games for "retrieval" and "cosine", else by a jackknife over tenths of
+        the games: a bootstrap repeats games, and a game is too much like itself for debiased, nearest-neighbour and
+        canonical measures); null, null_high (mean and 95% quantile over re-paired games); above (value - null_high); p
+        (share of re-pairings at least as high, counting the data itself); games, moves.
 
     Raises:
         ValueError: if the games differ, are fewer than 4 * d_model (of the wider), or show too few different boards; for no
@@ -71,14 +74,21 @@ def compare(
     kept, moves = _complete(source, max(source.values.shape[-1], target.values.shape[-1]))
     few = min(POOLED_ROWS // len(moves), len(kept)) if pooled else len(kept)
     rows = []
-    for layer in source.layers:
+    pairs = product(source.layers, target.layers) if layer_by_layer else ((layer, layer) for layer in source.layers)
+    for layer, target_layer in pairs:
         x = _by_move(source, source_language, layer, kept, moves)
-        y = _by_move(target, target_language, layer, kept, moves)
+        y = _by_move(target, target_language, target_layer, kept, moves)
         by_games = {n: _paired(x[:, :n], y[:, :n], permutations, seed, pooled=pooled) for n in {few, len(kept)}}
         for name, finding in chosen.items():
             games = few if name in PAIRS_OF_ROWS else len(kept)
             value, error, null = finding(by_games[games])
-            row = {"layer": layer, "hook": hook_name(layer), "measure": name, "value": value}
+            row = {
+                "layer": layer,
+                "hook": hook_name(layer),
+                "target_layer": target_layer,
+                "measure": name,
+                "value": value,
+            }
             row |= {"low": value - 1.96 * error, "high": value + 1.96 * error}
             null_high = float(np.quantile(null, 0.95))
             row |= {"null": null.mean(), "null_high": null_high, "above": value - null_high}

@@ -7,7 +7,17 @@ import numpy as np
 import torch
 
 from mothello_interp.similarity.canonical import VARIANCE, mean_correlation, weighted_correlation, white
-from mothello_interp.similarity.cka import BANDWIDTH, centred_kernel, gaussian, hsic_debiased, own, own_kernel, ratio
+from mothello_interp.similarity.cka import (
+    BANDWIDTH,
+    centred_kernel,
+    gaussian,
+    hsic_debiased,
+    hsic_without,
+    own,
+    own_kernel,
+    own_without,
+    ratio,
+)
 from mothello_interp.similarity.coordinates import SHARE, leading, overlap, principal_angles
 from mothello_interp.similarity.moments import Moments
 from mothello_interp.similarity.pairs import NEIGHBOURS, mutual_knn, neighbours, rank_correlation, ranks, shared
@@ -55,15 +65,13 @@ def _jackknife(parts: np.ndarray) -> float:
 
 def _cka(rows: Paired) -> Finding:
     """Debiased HSICs, summed over groups."""
-
-    def cka(x: torch.Tensor, y: torch.Tensor) -> float:
-        return ratio(hsic_debiased(x, y), own(hsic_debiased, x), own(hsic_debiased, y))
-
-    x, y = centred(rows.x).float(), centred(rows.y).float()  # enough for the error and the null, in half the time
-    parts = np.array([cka(x[:, rest], y[:, rest]) for rest in rows.others])
     of_x, of_y = own(hsic_debiased, rows.x), own(hsic_debiased, rows.y)
+    folds = [torch.nonzero(rows.game % FOLDS == fold).flatten() for fold in range(FOLDS)]
+    between = hsic_without(rows.x, rows.y, folds).sum(dim=1)
+    parts = between / (own_without(rows.x, folds) * own_without(rows.y, folds)).sqrt()
+    x, y = centred(rows.x).float(), centred(rows.y).float()  # enough for the null, in half the time
     null = [ratio(hsic_debiased(x, y[:, order]).double(), of_x, of_y) for order in rows.orders]
-    return Finding(cka(rows.x, rows.y), _jackknife(parts), np.array(null))
+    return Finding(ratio(hsic_debiased(rows.x, rows.y), of_x, of_y), _jackknife(parts.numpy()), np.array(null))
 
 
 def _over_groups(measure: Callable[[torch.Tensor, torch.Tensor, Paired], Table]) -> Callable[[Paired], Finding]:

@@ -242,6 +242,24 @@ def test_every_layer_by_its_name() -> None:
     assert cka[-1] < 0.99
 
 
+def test_layer_by_layer() -> None:
+    """The target's layers hold the source's rows in another order: each layer finds itself, wherever it went."""
+    games = full_games(60)
+    each = [parallel(games, board_rows(games, seed=seed)) for seed in range(3)]
+    source, target = (torch.cat([each[seed].values for seed in seeds], dim=1) for seeds in ((0, 1, 2), (2, 0, 1)))
+    same = each[0]
+    acts = Activations(torch.cat([source, target]), (0, 1), (-1, 0, 3), games, same.boards, same.game, same.move)
+    table = compare(acts, 0, acts, 1, permutations=2, layer_by_layer=True)
+    for _, group in table.groupby("measure"):
+        cells = group.set_index(["layer", "target_layer"])["value"]
+        assert len(cells) == 9
+        for layer, went_to in ((-1, 0), (0, 3), (3, -1)):
+            assert cells[layer, went_to] == cells[layer].max() == cells.xs(went_to, level=1).max()
+            assert (cells[layer].drop(went_to) < cells[layer, went_to] - 0.05).all()
+    own = table[table["layer"] == table["target_layer"]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(own, compare(acts, 0, acts, 1, permutations=2))
+
+
 def test_the_interval_covers_planted_truth() -> None:
     """y = x + noise of equal size, in 60 draws: about 95% of the intervals hold 1/2, and they are no wider than needed."""
     games = full_games(60)
