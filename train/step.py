@@ -17,17 +17,26 @@ _MULTIPLE = 16  # positions are padded to this: odd lengths leave vector instruc
 
 
 def fused_logits(
-    model: "HookedTransformer", tokens: torch.Tensor, *, dtype: torch.dtype = torch.float32, dropout: float = 0.0
+    model: "HookedTransformer",
+    tokens: torch.Tensor,
+    *,
+    dtype: torch.dtype = torch.float32,
+    dropout: float = 0.0,
+    fused_attention: bool | None = None,
 ) -> torch.Tensor:
     """What `model(tokens)` gives, float32 `[batch pos vocab]`, for int tokens `[batch pos]`.
 
     With `dropout` (a share), activations are dropped where GPT-2 drops them: the embeddings, the attention pattern, and
     what attention and MLP add to the residual stream; by torch's generator.
 
+    With `fused_attention`, by default on a GPU alone, attention is torch's `scaled_dot_product_attention`, else plain
+    products.
+
     Embedding through `F.embedding` also makes the backward pass deterministic on several threads, which the indexing
     in HookedTransformer is not.
     """
     config = model.cfg
+    fused = tokens.is_cuda if fused_attention is None else fused_attention
     length = tokens.shape[1]
     padding = -length % _MULTIPLE
     tokens = F.pad(tokens, (0, padding))
@@ -38,7 +47,7 @@ def fused_logits(
     end: Any = model.ln_final
     for block in blocks:
         normed = F.layer_norm(residual, (config.d_model,), block.ln1.w, block.ln1.b, config.eps).to(dtype)
-        residual = residual + F.dropout(_attention(block.attn, normed, future, dtype, dropout), dropout)
+        residual = residual + F.dropout(_attention(block.attn, normed, future, dtype, dropout, fused), dropout)
         normed = F.layer_norm(residual, (config.d_model,), block.ln2.w, block.ln2.b, config.eps).to(dtype)
         residual = residual + F.dropout(_mlp(block.mlp, normed, dtype), dropout)
     final = F.layer_norm(residual[:, :length], (config.d_model,), end.w, end.b, config.eps)
@@ -46,7 +55,7 @@ def fused_logits(
 
 
 def _attention(
-    attn: Any, normed: torch.Tensor, future: torch.Tensor, dtype: torch.dtype, dropout: float
+    attn: Any, normed: torch.Tensor, future: torch.Tensor, dtype: torch.dtype, dropout: float, fused: bool
 ) -> torch.Tensor:
     batch, length, d_model = normed.shape
     heads, _, d_head = attn.W_Q.shape
@@ -54,15 +63,20 @@ def _attention(
     weight = rearrange([attn.W_Q / scale, attn.W_K, attn.W_V], "qkv head d_model d_head -> d_model (qkv head d_head)")
     bias = rearrange([attn.b_Q / scale, attn.b_K, attn.b_V], "qkv head d_head -> (qkv head d_head)")
     projected = torch.addmm(bias.to(dtype), normed.reshape(-1, d_model), weight.to(dtype))
-    query, key, value = rearrange(
-        projected, "(batch pos) (qkv head d_head) -> qkv (batch head) pos d_head", batch=batch, qkv=3, head=heads
-    )
-    if normed.is_cuda:
+    sizes = {"batch": batch, "head": heads}
+    if fused:  # four axes: with three, torch has no kernel for it but plain products
+        query, key, value = rearrange(
+            projected, "(batch pos) (qkv head d_head) -> qkv batch head pos d_head", qkv=3, **sizes
+        )
         mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=True, scale=1.0)
+        joined = rearrange(mixed, "batch head pos d_head -> (batch pos) (head d_head)")
     else:  # on games this short plain products beat the fused kernel of the CPU; tests/benchmarks shows by how much
+        query, key, value = rearrange(
+            projected, "(batch pos) (qkv head d_head) -> qkv (batch head) pos d_head", qkv=3, **sizes
+        )
         pattern = torch.baddbmm(future, query, key.transpose(1, 2)).softmax(-1)
         mixed = torch.bmm(F.dropout(pattern, dropout), value)
-    joined = rearrange(mixed, "(batch head) pos d_head -> (batch pos) (head d_head)", batch=batch)
+        joined = rearrange(mixed, "(batch head) pos d_head -> (batch pos) (head d_head)", batch=batch)
     output = torch.addmm(attn.b_O.to(dtype), joined, attn.W_O.reshape(heads * d_head, d_model).to(dtype))
     return output.view(batch, length, d_model)
 

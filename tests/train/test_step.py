@@ -1,11 +1,13 @@
 """The fused step against HookedTransformer and torch: the same logits, the same gradients, the same loss."""
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformer_lens import HookedTransformer
 
 from mothello_interp.corpus import Corpus
@@ -27,15 +29,42 @@ def random_tokens(of: HookedTransformer, batch: int, length: int) -> torch.Tenso
     return torch.randint(0, of.cfg.d_vocab, (batch, length), generator=torch.Generator().manual_seed(length))
 
 
+both_attentions = pytest.mark.parametrize("fused", [False, True], ids=["plain products", "fused attention"])
+
+
+@both_attentions
 @pytest.mark.parametrize("batch", [1, 5])
 @pytest.mark.parametrize("length", [1, 2, 15, 16, 17, 23])
-def test_logits_are_those_of_the_model(batch: int, length: int) -> None:
+def test_logits_are_those_of_the_model(batch: int, length: int, fused: bool) -> None:
     tokens = random_tokens(model(), batch, length)
     with torch.inference_mode():
-        expected, found = model()(tokens), fused_logits(model(), tokens)
+        expected, found = model()(tokens), fused_logits(model(), tokens, fused_attention=fused)
     assert found.dtype == torch.float32
     assert expected.abs().max() > 3
     torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_fused_attention_is_fused(dtype: torch.dtype) -> None:
+    """A kernel of its own takes it, forward and backward; one that may not use it says so."""
+    with sdpa_kernel(SDPBackend.FLASH_ATTENTION):
+        fused_logits(model(), random_tokens(model(), 5, 17), dtype=dtype, fused_attention=True).sum().backward()
+    model().zero_grad()
+
+
+def test_plain_products_on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless asked for, and also for what is dropped."""
+    calls = []
+    real = F.scaled_dot_product_attention
+
+    def noted(*tensors: Any, **settings: Any) -> torch.Tensor:
+        calls.append(settings["dropout_p"])
+        return real(*tensors, **settings)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", noted)
+    for fused in (None, False, True):
+        fused_logits(model(), random_tokens(model(), 2, 7), dropout=0.25, fused_attention=fused)
+    assert calls == [0.25] * model().cfg.n_layers
 
 
 @every_world
@@ -58,12 +87,13 @@ def test_bfloat16_is_close() -> None:
     assert 1e-4 < error < 0.02
 
 
-def test_what_comes_later_is_not_seen() -> None:
+@both_attentions
+def test_what_comes_later_is_not_seen(fused: bool) -> None:
     tokens = random_tokens(model(), 4, 20)
     changed = tokens.clone()
     changed[:, 12:] = (changed[:, 12:] + 1) % model().cfg.d_vocab
     with torch.inference_mode():
-        before, after = fused_logits(model(), tokens), fused_logits(model(), changed)
+        before, after = (fused_logits(model(), text, fused_attention=fused) for text in (tokens, changed))
     assert torch.equal(before[:, :12], after[:, :12])
     assert not torch.equal(before[:, 12:], after[:, 12:])
 
@@ -76,12 +106,13 @@ def gradients(of: HookedTransformer, logits: torch.Tensor, targets: torch.Tensor
     return dict(zip(names, found, strict=True))
 
 
+@both_attentions
 @pytest.mark.parametrize("length", [7, 16, 23])
-def test_gradients_are_those_of_the_model(length: int) -> None:
+def test_gradients_are_those_of_the_model(length: int, fused: bool) -> None:
     tokens = random_tokens(model(), 5, length)
     targets = random_tokens(model(), 5, length).flip(0)
     expected = gradients(model(), model()(tokens), targets)
-    found = gradients(model(), fused_logits(model(), tokens), targets)
+    found = gradients(model(), fused_logits(model(), tokens, fused_attention=fused), targets)
     for name, gradient in expected.items():
         assert name.endswith("b_K") or gradient.abs().max() > 1e-4, name  # one shift of all scores changes nothing
         assert torch.allclose(found[name], gradient, atol=1e-5, rtol=1e-3), name
