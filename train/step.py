@@ -1,4 +1,7 @@
-"""A training step on the parameters of a HookedTransformer, without its hooks: the same logits, about twice as fast.
+"""A training step on the parameters of a HookedTransformer, without its hooks: the same logits, sooner.
+
+On one core, with a mini model, a whole step is 1.1 to 1.3 times as fast as through `HookedTransformer.forward` in float32
+and 1.6 to 1.7 times in bfloat16; in float32 a plain GPT with fused attention is as fast (`python -m tests.benchmarks training`).
 
 Weights stay in float32; with `dtype=torch.bfloat16` the matrix products run in bfloat16 while the residual stream, the
 layer norms and the loss stay in float32. It may only stand in for a model that no hook is attached to.
@@ -70,7 +73,7 @@ def _attention(
         )
         mixed = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout, is_causal=True, scale=1.0)
         joined = rearrange(mixed, "batch head pos d_head -> (batch pos) (head d_head)")
-    else:  # on games this short plain products beat the fused kernel of the CPU; tests/benchmarks shows by how much
+    else:  # on a processor, with games this short: a step in bfloat16 is nearly twice as fast so, in float32 as fast
         query, key, value = rearrange(
             projected, "(batch pos) (qkv head d_head) -> qkv (batch head) pos d_head", qkv=3, **sizes
         )

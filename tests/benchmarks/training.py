@@ -63,10 +63,15 @@ def run() -> list[str]:
     lines = [f"{torch.get_num_threads()} threads, batch {_BATCH}, forward and backward and AdamW, mini"]
     dtypes = dict.fromkeys([torch.float32, precision(preset.training, "cpu")])
     for dtype in dtypes:
-        ours = _stepper(model, partial(fused_logits, model, dtype=dtype), tokens, targets)
+        ours_with = partial(fused_logits, model, dtype=dtype)
+        ours = _stepper(model, ours_with, tokens, targets)
         for name, other in (
             ("HookedTransformer.forward", _stepper(model, _cast(model, dtype), tokens, targets)),
             ("plain transformer, fused attention", _stepper(plain, _cast(plain, dtype), tokens, targets)),
+            (
+                "ours but for fused attention",
+                _stepper(model, partial(ours_with, fused_attention=True), tokens, targets),
+            ),
         ):
             mine, theirs, ratio = side_by_side(ours, other)
             lines.append(
