@@ -126,7 +126,8 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
     All of them are checked before the first is measured.
 
     Raises:
-        ValueError: for a checkpoint given twice, or with another spec than the model that has its name already.
+        ValueError: for a checkpoint given twice, or with another spec than the model that has its name already, or
+            fine-tuned from other weights than the one whose rows it would replace.
     """
     target = TABLES / f"{analysis}.csv"
     about = target.with_suffix(".json")
@@ -143,9 +144,14 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
             raise ValueError(
                 f"{folder} says it is {model}, but another spec goes by that name: give its preset another one"
             )
-        if f"{model}-seed{seed}" in new:
+        key = f"{model}-seed{seed}"
+        if key in new:
             raise ValueError(f"{folder}: {model} of seed {seed} is given twice")
-        new[f"{model}-seed{seed}"] = {
+        if key in known and _start(known[key]["made_by"]) != _start(checkpoint.provenance):
+            raise ValueError(
+                f"{folder}: {about.name} has {key} already, from another start; fine-tune this one with another --seed"
+            )
+        new[key] = {
             "weights_sha256": _sha256(folder / WEIGHTS),
             "spec": spec,
             "made_by": dict(checkpoint.provenance),
@@ -168,6 +174,11 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
         with whole(file) as beside:
             beside.write_text(text, encoding="utf-8")
     return target
+
+
+def _start(provenance: Mapping[str, Any]) -> str | None:
+    """The hash of the weights that a fine-tuned model started from."""
+    return provenance.get("start", {}).get("weights_sha256")
 
 
 def _computed(

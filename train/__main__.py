@@ -82,7 +82,7 @@ def finetune(
     out: Annotated[
         Path | None, typer.Option(help="folder of the run", show_default="runs/NAME-RECIPE-languageL-seedSEED")
     ] = None,
-    seed: Seed = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="of the games", show_default="the checkpoint's")] = None,
     threads: Threads = 1,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -99,6 +99,7 @@ def finetune(
         settings = Recipe.load(recipe)
         start = load(_inside(checkpoint))
         name = start.provenance.get("preset", start.name)
+        seed = start.provenance.get("seed", 0) if seed is None else seed
         folder = out or Path("runs") / f"{name}-{settings.name}-language{language}-seed{seed}"
         how = {"threads": threads, "device": device, "quiet": quiet, "keep": keep, "log": log, "compile": compile}
         with _alone(folder):

@@ -289,6 +289,24 @@ def test_rows_of_other_models_stay(house: House) -> None:
     assert list(facts["models"]) == ["tiny/anchors-seed1", "tiny/anchors-seed5", "tiny/unified-seed1"]
 
 
+def test_fine_tuned_from_another_start(house: House) -> None:
+    """With the same seed it would take the place of the first one; from the same start it may."""
+    runs = [
+        house.save(f"run{n}", "atomic", seed=0, start={"preset": "tiny/x", "seed": n, "weights_sha256": str(n)})
+        for n in (1, 2)
+    ]
+    target = _models.record("fake", house.measure, runs[:1])
+    before = target.read_bytes()
+    plain = house.save("run3", "atomic", seed=0)
+    for other in (runs[1], plain):
+        with pytest.raises(
+            ValueError, match=r"fake.json has tiny/anchors-seed0 already, from another start; fine-tune"
+        ):
+            _models.record("fake", house.measure, [other])
+    assert target.read_bytes() == before
+    _models.record("fake", house.measure, runs[:1])
+
+
 def test_a_model_that_is_not_what_it_says(house: House) -> None:
     """Its rows would stand under a name that others have."""
     other = house.save("run1", "atomic", seed=1)

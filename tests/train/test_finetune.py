@@ -207,3 +207,15 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     missing = call("--language", "1")
     assert missing.exit_code == 2
     assert "--from" in missing.output
+
+
+def test_its_seed_is_that_of_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless another one is given: so those of two pretrainings have folders and rows of their own."""
+    monkeypatch.chdir(tmp_path)
+    Path("quick.toml").write_text(RECIPE, encoding="utf-8")
+    save_checkpoint(tmp_path / "run", start())
+    for options, seed in (([], 4), (["--seed", "2"], 2)):
+        call = ["finetune", "quick.toml", "--from", "run", "--language", "1", "--quiet", *options]
+        done = CliRunner().invoke(app, call)
+        assert done.exit_code == 0, done.output
+        assert load_checkpoint(f"runs/tiny/x-quick-language1-seed{seed}/checkpoint").provenance["seed"] == seed
