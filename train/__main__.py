@@ -153,7 +153,9 @@ def _report(folder: Path) -> None:
 def sweep(
     presets: Annotated[list[Path], typer.Argument(help="TOML presets, or folders of them (names with a _ are bases)")],
     seeds: Annotated[str, typer.Option(help="one run each, such as 0,1,2")] = "0",
-    out: Annotated[Path, typer.Option(help="folder of the runs, OUT/NAME-seedSEED, and of sweep.csv")] = Path("runs"),
+    out: Annotated[
+        Path, typer.Option(help="folder of the runs, OUT/NAME-seedSEED, and of sweep.csv: all of them")
+    ] = Path("runs"),
     jobs: Annotated[
         int | None,
         typer.Option(min=1, help="runs at once", show_default="1, on a cluster one a worker"),

@@ -159,14 +159,29 @@ def tabulate(results: Sequence[tuple[Job, Result]]) -> pd.DataFrame:
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write the table of `tabulate` as CSV, whole or not at all.
+    """Write the table of `tabulate` as CSV, whole or not at all, below the rows of other runs that are there already.
 
     Raises:
+        SweepError: if what is there is no such table.
         OSError: if it cannot be written; what stood there before is intact.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        table = pd.concat([_others(path, table), table], ignore_index=True)
     with whole(path) as file:
         table.to_csv(file, index=False)
+
+
+def _others(path: Path, table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a written table, as text, whose runs are not in this one."""
+    try:
+        kept = pd.read_csv(path, dtype=object, keep_default_na=False)
+    except ValueError:
+        kept = pd.DataFrame()
+    if list(kept) != list(table):
+        raise SweepError(f"{path} is no table of a sweep: move it away, and the same command writes a new one")
+    runs = set(zip(table["preset"], table["seed"].astype(str), strict=True))
+    return kept[[run not in runs for run in zip(kept["preset"], kept["seed"], strict=True)]]
 
 
 def draw(table: pd.DataFrame) -> Table:

@@ -169,9 +169,37 @@ def test_a_table_that_cannot_be_written(presets: Path, runs: Path, monkeypatch: 
     assert sorted(path.name for path in runs.iterdir()) == ["sweep.csv", "tiny"]
 
 
-def test_two_sweeps_that_end_together(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_table_remembers_earlier_sweeps(presets: Path, runs: Path) -> None:
+    """Run by run: what is swept again has its new row alone, however its folder is spelled."""
+    first, second = plan([presets], [0], runs)
+    again, _ = plan([presets], [0], runs / "x" / "..")
+    write_table(
+        tabulate([(first, Result('failed: a, "b"')), (second, Result("trained", 5, 0.1, {0: 0.1 + 0.2}))]),
+        runs / "x.csv",
+    )
+    before = (runs / "x.csv").read_text(encoding="utf-8").splitlines()
+    write_table(tabulate([(again, Result("trained", 7, 1.5, {0: 1.0}))]), runs / "x.csv")
+    after = (runs / "x.csv").read_text(encoding="utf-8").splitlines()
+    assert after[:2] == [before[0], before[2]]
+    assert len(after) == 3
+    assert after[2].startswith("tiny/one,0,trained,7,1.5,1.0,")
+    write_table(tabulate([(first, Result("failed: c")), (second, Result("failed: d"))]), runs / "x.csv")
+    assert pd.read_csv(runs / "x.csv")["status"].tolist() == ["failed: c", "failed: d"]
+
+
+@pytest.mark.parametrize("text", ["", "a,b\n1,2\n", '"', "x" * 9])
+def test_a_table_of_something_else_is_left(presets: Path, runs: Path, text: str) -> None:
+    runs.mkdir()
+    (runs / "sweep.csv").write_text(text, encoding="utf-8")
+    shown = invoke(presets / "one.toml", "--out", runs)
+    assert shown.exit_code == 1
+    assert f"error: {runs / 'sweep.csv'} is no table of a sweep: move it away" in shown.output
+    assert (runs / "sweep.csv").read_text(encoding="utf-8") == text
+
+
+def test_two_sweeps_that_end_together(presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One writes its table while the other one does: neither fails."""
-    real, table = pd.DataFrame.to_csv, pd.DataFrame({"preset": ["tiny/one"]})
+    real, table = pd.DataFrame.to_csv, tabulate([(job, Result("trained")) for job in plan([presets], [0], runs)])
 
     def meanwhile(self: pd.DataFrame, path: Path, **options: Any) -> None:
         real(self, path, **options)
