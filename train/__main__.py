@@ -171,11 +171,13 @@ def sweep(
     import rich
 
     from train.job import How
-    from train.sweep import SweepError, draw, parse_seeds, plan, tabulate, write_table
+    from train.sweep import SweepError, draw, is_base, parse_seeds, plan, tabulate, write_table
     from train.sweep import sweep as run
 
     try:
         planned = plan(presets, parse_seeds(seeds), out)
+        for base in filter(is_base, presets):
+            typer.echo(f"{base} is left out: a name that begins with _ is a base of other presets", err=True)
         how = How(threads=threads, device=device, keep=keep, log=log, compile=compile)
         results = {}
         for job, result in run(planned, at_once=jobs, how=how, dask=dask):

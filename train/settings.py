@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from mothello_interp.corpus import Corpus, Objective, Pairing
 from mothello_interp.languages.language import did_you_mean
-from mothello_interp.models.spec import ModelSpec, SpecError, Strict, read_toml
+from mothello_interp.models.spec import ModelSpec, SpecError, Strict, listed_squares, read_toml
 
 PRESETS = Path(__file__).parent / "presets"
 _Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -55,7 +55,7 @@ class Training(Strict):
     warmup: int = Field(default=25_600, ge=0)
     final_lr: float = Field(default=0.1, ge=0, le=1)
     clip: float = Field(default=1.0, gt=0)
-    opening: tuple[str, ...] = ()
+    opening: Annotated[tuple[str, ...], BeforeValidator(listed_squares)] = ()
     language_weights: tuple[float, ...] = ()
     corpus_games: int = Field(default=0, ge=0)
     pairing: Pairing = "redrawn"
@@ -133,6 +133,10 @@ class Preset(Strict):
             raise SpecError(
                 f"{path}: unknown table [{unknown[0]}]; a preset has [world], [model] and [training]. "
                 f"{did_you_mean(unknown[0], _TABLES)}".rstrip()
+            )
+        if tables.keys() == {"training"}:
+            raise SpecError(
+                f"{path}: [training] alone is a recipe, for python -m train finetune; a preset has [world] and [model] too"
             )
         spec = ModelSpec.read({key: tables[key] for key in ("world", "model") if key in tables}, str(path))
         training = Training.read(tables.get("training", {}), f"{path}: [training]")

@@ -93,10 +93,10 @@ def parse_seeds(text: str) -> list[int]:
 
 
 def plan(presets: Sequence[Path], seeds: Sequence[int], out: Path) -> list[Job]:
-    """Every preset with every seed, in the order given; a folder stands for its presets, those without a leading `_`.
+    """Every preset with every seed, in the order given; a folder stands for its presets, and bases are left out.
 
     Raises:
-        SweepError: naming every preset that cannot be used, or what is given twice.
+        SweepError: naming every preset that cannot be used, or what is given twice; if none is left.
     """
     loaded: dict[str, Preset] = {}
     origin: dict[str, Path] = {}
@@ -113,6 +113,8 @@ def plan(presets: Sequence[Path], seeds: Sequence[int], out: Path) -> list[Job]:
         loaded[preset.name], origin[preset.name] = preset, path
     if problems:
         raise SweepError("\n".join(problems))
+    if not loaded:
+        raise SweepError(f"{' '.join(map(str, presets))}: bases of presets alone (their names begin with _)")
     return [Job(preset, seed, out / f"{name}-seed{seed}") for name, preset in loaded.items() for seed in seeds]
 
 
@@ -194,9 +196,14 @@ def draw(table: pd.DataFrame) -> Table:
     return drawn
 
 
+def is_base(file: Path) -> bool:
+    """Whether a TOML file is there to be extended, not trained."""
+    return file.name.startswith("_") and file.is_file()
+
+
 def _files(given: Path) -> list[Path]:
     if not given.is_dir():
-        return [given]
+        return [] if is_base(given) else [given]
     files = sorted(given.glob("[!_]*.toml"))
     if not files:
         raise SweepError(f"{given}: no preset in this folder (a .toml whose name does not begin with _)")

@@ -9,7 +9,16 @@ from pathlib import Path
 from typing import Any, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictInt,
+    TypeAdapter,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from mothello_interp.languages import Language, Mothello, describe_language, language_from
 from mothello_interp.languages.language import did_you_mean
@@ -20,9 +29,14 @@ class SpecError(ValueError):
 
 
 class Strict(BaseModel):
-    """A frozen table of settings in which an unknown key is an error that names the nearest known one."""
+    """A frozen table of settings in which an unknown key is an error that names the nearest known one.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True)
+    Nothing is guessed: text is no number, and true is not 1. A list of TOML may stand for a tuple, an int for a float.
+    """
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", allow_inf_nan=False, arbitrary_types_allowed=True
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -33,6 +47,8 @@ class Strict(BaseModel):
                     hint = did_you_mean(key, cls.model_fields)
                     known = ", ".join(cls.model_fields)
                     raise ValueError(f"unknown key {key!r}{'; ' + hint if hint else '.'} Known are: {known}")
+            # so a list of TOML may stand for a tuple
+            return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
         return values
 
     @classmethod
@@ -48,14 +64,29 @@ class Strict(BaseModel):
             lines = []
             for problem in error.errors():
                 place = ".".join(str(part) for part in problem["loc"])
-                given = "" if isinstance(problem["input"], Mapping) else f" (given: {problem['input']!r})"
+                given = "" if isinstance(problem["input"], Mapping) else f" (given: {_as_written(problem['input'])!r})"
+                expected = problem["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
                 if problem["type"] == "literal_error":
                     hint = did_you_mean(problem["input"], re.findall(r"'(\w+)'", problem["ctx"]["expected"]))
                     given += f"; {hint}" if hint else ""
-                lines.append(
-                    f"{source}: {place + ': ' if place else ''}{problem['msg'].removeprefix('Value error, ')}{given}"
-                )
+                lines.append(f"{source}: {place + ': ' if place else ''}{expected}{given}")
             raise SpecError("\n".join(lines)) from None
+
+
+def _as_written(value: Any) -> Any:
+    """As TOML has it, where lists are lists."""
+    return [_as_written(item) for item in value] if isinstance(value, tuple) else value
+
+
+def listed_squares(value: Any) -> tuple[str, ...]:
+    """The names in a list of squares.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
+        raise ValueError('expected a list of squares, such as ["a1", "c1"]')
+    return tuple(value)
 
 
 def _repeated(counts: Mapping[str, Any]) -> list[str]:
@@ -65,19 +96,22 @@ def _repeated(counts: Mapping[str, Any]) -> list[str]:
     return [name for name, count in counts.items() for _ in range(count)]
 
 
+_GROUPS = TypeAdapter(dict[str, list[list[StrictInt]]])
+
+
 class World(Strict):
     """What the games are and how they are written: the arguments of `Mothello`.
 
     Attributes:
         board: side of the board, 4, 6 or 8.
         languages: each a name, a table with a type, or a `Language`; `{ atomic = 20 }` is short for a list of twenty.
-        anchors: squares that all input languages write alike, or groups of languages by square.
+        anchors: list of squares that all input languages write alike, or a table of groups of languages by square.
         unified_output: whether games are continued in the first language, whatever the one they are read in.
     """
 
     board: int = 8
     languages: tuple[Any, ...]
-    anchors: tuple[str, ...] | dict[str, list[list[int]]] = ()
+    anchors: Any = ()
     unified_output: bool = False
 
     @field_validator("languages", mode="before")
@@ -91,6 +125,18 @@ class World(Strict):
             if not isinstance(item, str | Mapping | Language):
                 raise ValueError(f"{item!r} is no language: expected a name, or a table with a type")
         return tuple(language_from(item) if isinstance(item, str | Mapping) else item for item in value)
+
+    @field_validator("anchors", mode="before")
+    @classmethod
+    def _read_anchors(cls, value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return _GROUPS.validate_python(value)
+        squares = listed_squares(value)
+        names = [name.lower() for name in squares]
+        twice = [name for name in names if names.count(name) > 1]
+        if twice:
+            raise ValueError(f"{twice[0]!r} stands there twice")
+        return squares
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

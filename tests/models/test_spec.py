@@ -55,6 +55,11 @@ def test_the_default_width_of_a_spec_made_in_python() -> None:
     assert Architecture(n_layers=1, d_model=16, n_heads=2).d_mlp == 64
 
 
+def test_a_whole_number_may_stand_for_another() -> None:
+    scale = read(model={**MODEL, "initializer_range": 1}).model.initializer_range
+    assert (scale, type(scale)) == (1.0, float)
+
+
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         read().model.n_layers = 3  # type: ignore[misc]
@@ -84,7 +89,27 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "anchor off the board": ({"world": {**WORLD, "anchors": ["e1"]}}, "'e1' is no square of a board of side 4"),
     "anchor shared by nobody": ({"world": {**WORLD, "anchors": {"a1": [[0, 2]]}}}, "there are only 0 to 1"),
     "anchor in two groups": ({"world": {**WORLD, "anchors": {"a1": [[0, 1], [1, 0]]}}}, "in two of its groups"),
-    "anchors that are numbers": ({"world": {**WORLD, "anchors": [3]}}, r"world.anchors.*string \(given: 3\)"),
+    "anchors that are numbers": (
+        {"world": {**WORLD, "anchors": [3]}},
+        r"world.anchors: expected a list of squares.*\[3\]",
+    ),
+    "anchors in one word": (
+        {"world": {**WORLD, "anchors": "a1"}},
+        r"here.toml: world.anchors: expected a list of squares, such as \[\"a1\", \"c1\"\] \(given: 'a1'\)$",
+    ),
+    "an anchor twice": ({"world": {**WORLD, "anchors": ["b1", "a1", "A1"]}}, "world.anchors: 'a1' stands there twice"),
+    "an anchor without groups": ({"world": {**WORLD, "anchors": {"a1": [0, 1]}}}, r"anchors.a1.0: .*list \(given: 0\)"),
+    "an anchor of nobody": ({"world": {**WORLD, "anchors": {"a1": [[0, "1"]]}}}, "anchors.a1.0.1: .*valid integer"),
+    "an answer in words": (
+        {"world": {**WORLD, "unified_output": "no"}},
+        r"world.unified_output: Input should be a valid boolean \(given: 'no'\)",
+    ),
+    "a number in words": ({"model": {**MODEL, "n_heads": "2"}}, "model.n_heads: Input should be a valid integer"),
+    "an answer for a number": (
+        {"model": {**MODEL, "n_layers": True}},
+        "model.n_layers: Input should be a valid integer",
+    ),
+    "a board that is none": ({"world": {**WORLD, "board": 4.0}}, "world.board: Input should be a valid integer"),
     "unknown language": (
         {"world": {**WORLD, "languages": ["atomc"]}},
         "world.languages: unknown language type 'atomc'.*did you mean 'atomic'",

@@ -21,7 +21,7 @@ from train import cluster
 from train import run as run_module
 from train.__main__ import app, pretrain
 from train.lock import LOG, alone
-from train.settings import Preset
+from train.settings import PRESETS, Preset
 from train.state import CHECKPOINT, STATE
 from train.sweep import Job, Result, SweepError, plan, sweep, tabulate, write_table
 
@@ -129,6 +129,14 @@ def test_it_logs_and_compiles_as_it_is_told(presets: Path, runs: Path, monkeypat
     typo = invoke(presets, "--out", runs / "more", "--log", "tensorbord")
     assert (typo.exit_code, (runs / "more").exists()) == (1, False)
     assert "error: --log tensorbord: choose one of tensorboard, wandb; did you mean" in typo.output
+
+
+def test_bases_are_left_out(presets: Path, runs: Path) -> None:
+    """As of a folder, where a shell has listed all files of one; it is said."""
+    shown = invoke(*sorted(presets.glob("*.toml")), "--out", runs)
+    assert shown.exit_code == 0, shown.output
+    assert pd.read_csv(runs / "sweep.csv")["preset"].tolist() == ["tiny/one", "tiny/two"]
+    assert shown.output.count(f"{presets / '_base.toml'} is left out: a name that begins with _ is a base") == 1
 
 
 def test_its_table(presets: Path, runs: Path) -> None:
@@ -283,7 +291,15 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[Path | str]], list[str]]] = {
         lambda tiny: [tiny, write(tiny, "zero.toml", ONE + "anchor = []"), write(tiny, "nil.toml", "x")],
         ["zero.toml: world: unknown key 'anchor'", "nil.toml: not a TOML file"],
     ),
-    "a base": (lambda tiny: [tiny / "one.toml", tiny / "_base.toml"], ["_base.toml: world.languages: Field required"]),
+    "a base alone": (
+        lambda tiny: [tiny / "_base.toml"],
+        ["_base.toml: bases of presets alone (their names begin with _)"],
+    ),
+    "no base": (lambda tiny: [tiny / "_bas.toml"], ["_bas.toml: there is no such file; did you mean '_base.toml'?"]),
+    "recipes": (
+        lambda tiny: [PRESETS / "finetune"],
+        [f"{name}.toml: [training] alone is a recipe" for name in ("mini", "mini-rising", "paper")],
+    ),
     "twice": (
         lambda tiny: [tiny, tiny / "one.toml"],
         ["one.toml and", "train in one folder, tiny/one: give each once"],
