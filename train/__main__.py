@@ -38,7 +38,7 @@ def _commands() -> None:
 
 Seed = Annotated[int, typer.Option(min=0, help="of the weights and the stream of games")]
 Threads = Annotated[int, typer.Option(min=1, help="processor cores to use")]
-Device = Annotated[str, typer.Option(help="cpu, or cuda")]
+Device = Annotated[str, typer.Option(help="cpu, or cuda (one of several: cuda:1)")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress bar")]
 Keep = Annotated[
     int, typer.Option(min=0, help="checkpoints to keep on the way, at log-spaced steps, in the run's steps/")

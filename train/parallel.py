@@ -1,9 +1,36 @@
 """Several processes that train one model: each reads its own slice of every batch, and their gradients are added up."""
 
 import os
+import re
 from datetime import timedelta
 
 import torch
+
+from mothello_interp.languages.language import did_you_mean
+from train.state import TrainingStopped
+
+
+def check_device(name: str, *, here: bool = True) -> None:
+    """Before any work: can it be computed there?
+
+    Args:
+        name: "cpu", "cuda", or "cuda:1".
+        here: False where another machine is to have it: then its name alone is looked at.
+
+    Raises:
+        TrainingStopped: if not.
+    """
+    reason = ""
+    if not re.fullmatch(r"(cpu|cuda)(:[0-9]+)?", name):
+        hint = did_you_mean(name, ("cpu", "cuda"))
+        reason = f"expected cpu, cuda, or one of several such as cuda:1{'; ' + hint if hint else ''}"
+    elif here:
+        try:
+            torch.empty(0, device=name)
+        except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+            reason = str(error).splitlines()[0]
+    if reason:
+        raise TrainingStopped(f"device {name!r} cannot be used here ({reason}); --device cpu always can")
 
 
 class Processes:

@@ -18,6 +18,7 @@ from mothello_interp.files import whole
 from mothello_interp.models import CheckpointError, SpecError
 from train.job import How
 from train.lock import alone
+from train.parallel import check_device
 from train.pretrain import pretrain
 from train.settings import Preset
 from train.state import CHECKPOINT, STATE, TrainingStopped
@@ -128,11 +129,12 @@ def sweep(
     the address `dask`, which must see the same folders.
 
     Raises:
-        SweepError: if metrics cannot be logged as asked, or the cluster cannot be used. An error within a job is its result,
-            and the others go on.
+        SweepError: if `how` cannot be, or the cluster cannot be used. An error within a job is its result, and the others
+            go on.
     """
     try:
         check_watcher(how.log)
+        check_device(how.device, here=dask is None)
     except TrainingStopped as error:
         raise SweepError(str(error)) from error
     named = {job.folder.absolute(): job for job in jobs}

@@ -326,6 +326,26 @@ def test_a_mistake_is_found_before_anything_starts(presets: Path, runs: Path, mi
     assert not runs.exists()
 
 
+@pytest.mark.parametrize("where", [[], ["--dask", "tcp://127.0.0.1:9"]], ids=["here", "cluster"])
+def test_a_mistyped_device_is_found_before_anything_starts(presets: Path, runs: Path, where: list[str]) -> None:
+    shown = invoke(presets, "--out", runs, "--device", "cudda", *where)
+    assert (shown.exit_code, runs.exists()) == (1, False)
+    assert shown.output == (
+        "error: device 'cudda' cannot be used here (expected cpu, cuda, or one of several such as cuda:1; "
+        "did you mean 'cuda'?); --device cpu always can\n"
+    )
+
+
+def test_a_device_that_is_not_here(presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a cluster it may be there."""
+    monkeypatch.setattr(cluster, "_PATIENCE", 0.2)
+    shown = invoke(presets, "--out", runs, "--device", "cuda:99")
+    assert (shown.exit_code, runs.exists()) == (1, False)
+    assert shown.output.startswith("error: device 'cuda:99' cannot be used here (")
+    shown = invoke(presets, "--out", runs, "--device", "cuda:99", "--dask", "tcp://127.0.0.1:9")
+    assert "no Dask scheduler there (" in shown.output
+
+
 @pytest.mark.parametrize("option", [["--jobs", "0"], ["--threads", "0"], ["--quiet"], ["--job", "2"]])
 def test_an_option_that_is_none(presets: Path, runs: Path, option: list[str]) -> None:
     shown = invoke(presets, "--out", runs, *option)
