@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from mothello_interp.models import Checkpoint, load_checkpoint, save_checkpoint
 from train.job import How, Job
-from train.parallel import Processes
+from train.parallel import Processes, check_device
 from train.run import Run
 from train.state import CHECKPOINT, TrainingStopped, check_same
 from train.watch import check_watcher, watch
@@ -85,10 +85,4 @@ def _check(how: How) -> None:
     check_watcher(how.log)
     if how.keep < 0:
         raise TrainingStopped(f"--keep {how.keep}: give the number of checkpoints to keep on the way, 0 or more")
-    try:
-        torch.empty(0, device=how.device)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        reason = str(error).splitlines()[0]
-        raise TrainingStopped(
-            f"device {how.device!r} cannot be used here ({reason}); --device cpu always can"
-        ) from error
+    check_device(how.device)
