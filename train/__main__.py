@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from train import SEEDS
+
 _PRESET = Path(__file__).parent / "presets" / "mini" / "atomic-atomic-anchors4.toml"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -36,7 +38,7 @@ def _commands() -> None:
     """
 
 
-Seed = Annotated[int, typer.Option(min=0, help="of the weights and the stream of games")]
+Seed = Annotated[int, typer.Option(min=0, max=SEEDS - 1, help="of the weights and the stream of games")]
 Threads = Annotated[int, typer.Option(min=1, help="processor cores to use")]
 Device = Annotated[str, typer.Option(help="cpu, or cuda (one of several: cuda:1)")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="no progress bar")]
@@ -82,7 +84,9 @@ def finetune(
     out: Annotated[
         Path | None, typer.Option(help="folder of the run", show_default="runs/NAME-RECIPE-languageL-seedSEED")
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="of the games", show_default="the checkpoint's")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=SEEDS - 1, help="of the games", show_default="the checkpoint's")
+    ] = None,
     threads: Threads = 1,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -217,7 +221,7 @@ def corpus(
     games: Annotated[int, typer.Option(min=1, help="how many games")],
     out: Annotated[Path, typer.Option(help="Parquet file to write")],
     preset: Annotated[Path, typer.Argument(help="a TOML preset: the board, the languages and the opening")] = _PRESET,
-    seed: Annotated[int, typer.Option(min=0, help="of the stream of games, as in pretrain")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=SEEDS - 1, help="of the stream of games, as in pretrain")] = 0,
     held_out: Annotated[bool, typer.Option("--held-out", help="games that training never draws")] = False,
     threads: Threads = 1,
     quiet: Quiet = False,

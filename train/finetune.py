@@ -11,6 +11,7 @@ import torch
 from mothello_interp.corpus import Corpus
 from mothello_interp.models import Checkpoint
 from mothello_interp.transfer import transfer_state
+from train import SEEDS
 from train.carry_out import carry_out
 from train.job import How, Job, Record
 from train.pretrain import FINAL_GAMES, QuickLegality, held_out_accuracy
@@ -18,7 +19,6 @@ from train.settings import Recipe
 from train.state import TrainingStopped
 
 TRANSFER = "transfer.csv"
-_STREAM = 1 << 20  # of games that no pretraining reads
 _FIT, _SCORE = 1000, 300
 
 
@@ -36,15 +36,17 @@ def finetune(
         how: fields of `train.job.How`: threads, device, quiet, keep, log, compile.
 
     Raises:
-        TrainingStopped: for a language that is none of the inputs, and as `carry_out`.
+        TrainingStopped: for a language that is none of the inputs, a seed that is none, and as `carry_out`.
     """
     inputs = checkpoint.mothello.inputs
     if language not in inputs:
         raise TrainingStopped(f"--language {language}: {checkpoint.name} reads the languages {list(inputs)}")
+    if not 0 <= seed < SEEDS:
+        raise TrainingStopped(f"--seed {seed}: expected 0 to {SEEDS - 1}")
     training = recipe.training
     alone = tuple(float(spoken == language) for spoken in inputs)
     corpus = Corpus(
-        checkpoint.mothello, seed + _STREAM, training.objective, (), alone, training.corpus_games, training.pairing
+        checkpoint.mothello, seed + SEEDS, training.objective, (), alone, training.corpus_games, training.pairing
     )
     start = {"preset": checkpoint.provenance.get("preset", checkpoint.name), "weights_sha256": _fingerprint(checkpoint)}
     start["seed"] = checkpoint.provenance.get("seed")

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from mothello_interp.corpus import Corpus, Objective, Pairing
 from mothello_interp.languages.language import did_you_mean
 from mothello_interp.models.spec import ModelSpec, SpecError, Strict, listed_squares, read_toml
+from train import SEEDS
 
 PRESETS = Path(__file__).parent / "presets"
 _Beta = Annotated[float, Field(ge=0, lt=1)]
@@ -150,7 +151,13 @@ class Preset(Strict):
         return self
 
     def corpus(self, seed: int) -> Corpus:
-        """The stream of batches that it trains on."""
+        """The stream of batches that it trains on.
+
+        Raises:
+            SpecError: for a seed that is none.
+        """
+        if not 0 <= seed < SEEDS:
+            raise SpecError(f"seed {seed}: expected 0 to {SEEDS - 1}")
         training = self.training
         return Corpus(
             self.spec.mothello,

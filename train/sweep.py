@@ -1,5 +1,6 @@
 """Sweeps: many presets and seeds, each an independent job, on this machine or on a Dask cluster."""
 
+import re
 import threading
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from rich.text import Text
 
 from mothello_interp.files import whole
 from mothello_interp.models import CheckpointError, SpecError
+from train import SEEDS
 from train.job import How
 from train.lock import alone
 from train.parallel import check_device
@@ -83,9 +85,11 @@ def parse_seeds(text: str) -> list[int]:
     Raises:
         SweepError: for anything else, or one given twice.
     """
-    numbers = text.split(",")
-    if not all(number.strip().isdecimal() for number in numbers):
-        raise SweepError(f"--seeds {text!r}: expected whole numbers from 0 with commas between, such as 0,1,2")
+    numbers = [number.strip() for number in text.split(",")]
+    if not all(re.fullmatch("[0-9]{1,9}", number) and int(number) < SEEDS for number in numbers):
+        raise SweepError(
+            f"--seeds {text!r}: expected whole numbers from 0 to {SEEDS - 1} with commas between, such as 0,1,2"
+        )
     seeds = [int(number) for number in numbers]
     twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
     if twice:

@@ -174,6 +174,11 @@ def test_a_model_with_hooks_is_refused(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_a_seed_that_is_none(tmp_path: Path) -> None:
+    with pytest.raises(TrainingStopped, match=r"--seed 1048576: expected 0 to 1048575"):
+        tune(tmp_path, seed=1 << 20)
+
+
 def test_a_language_that_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(TrainingStopped, match=r"--language 0: tiny/x reads the languages \[1, 2\]"):
         tune(tmp_path, of=start("unified"), language=0)

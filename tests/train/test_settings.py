@@ -72,6 +72,13 @@ def test_a_base_lies_beside_the_preset(tmp_path: Path, monkeypatch: pytest.Monke
     assert preset(tmp_path, over='extends = "sizes/base.toml"\n').training.games == 100
 
 
+@pytest.mark.parametrize("seed", [-1, 1 << 20, 10**30])
+def test_a_seed_that_is_none(tmp_path: Path, seed: int) -> None:
+    """Fine-tuning would read its games, or numpy not know it."""
+    with pytest.raises(SpecError, match=f"seed {seed}: expected 0 to 1048575"):
+        preset(tmp_path, mine=BASE).corpus(seed)
+
+
 def test_the_corpus_of_a_preset(tmp_path: Path) -> None:
     settings = 'objective = "sampled"\nopening = ["b1", "a1"]\nlanguage_weights = [1, 3]\n'
     corpus = preset(tmp_path, mine=BASE + settings).corpus(5)
@@ -326,12 +333,19 @@ def test_help_shows_defaults_that_depend(command: str, default: str) -> None:
     assert f"[default: ({default})]" in invoke(command, "--help")[1]
 
 
-@pytest.mark.parametrize("option", ["--threads=0", "--seed=-1", "--keep=-1"])
+@pytest.mark.parametrize("option", ["--threads=0", "--seed=-1", "--seed=1048576", "--keep=-1"])
 @pytest.mark.parametrize("command", [["pretrain", "x.toml"], ["finetune", "x.toml", "--from", "x", "--language", "0"]])
 def test_a_number_out_of_range_is_refused_at_once(command: list[str], option: str) -> None:
     status, shown = invoke(*command, option)
     assert status == 2
     assert f"Invalid value for '{option.partition('=')[0]}'" in shown
+
+
+def test_a_seed_of_many_digits_is_refused_at_once() -> None:
+    for command in ("pretrain", "corpus"):
+        status, shown = invoke(command, PRESETS / "mini" / "four-naive.toml", "--seed", "9" * 23)
+        assert status == 2
+        assert "Invalid value for '--seed'" in shown
 
 
 @pytest.mark.parametrize(

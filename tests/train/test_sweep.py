@@ -310,7 +310,12 @@ MISTAKES: dict[str, tuple[Callable[[Path], list[Path | str]], list[str]]] = {
     ),
     "no preset": (lambda tiny: [write(tiny / "empty", "_base.toml", BASE).parent], ["empty: no preset in this folder"]),
     "a seed twice": (lambda tiny: [tiny, "--seeds", "0,1,0"], ["--seeds '0,1,0': 0 is given twice"]),
-    "no seed": (lambda tiny: [tiny, "--seeds", "0,"], ["--seeds '0,': expected whole numbers from 0 with commas"]),
+    "no seed": (
+        lambda tiny: [tiny, "--seeds", "0,"],
+        ["--seeds '0,': expected whole numbers from 0 to 1048575 with commas"],
+    ),
+    "a large seed": (lambda tiny: [tiny, "--seeds", "0,1048576"], ["--seeds '0,1048576': expected whole numbers"]),
+    "a seed of many digits": (lambda tiny: [tiny, "--seeds", "9" * 5000], ["expected whole numbers from 0 to 1048575"]),
     "a negative seed": (lambda tiny: [tiny, "--seeds=-1"], ["--seeds '-1': expected whole numbers"]),
 }
 
