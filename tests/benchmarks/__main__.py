@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [name ...]`: all of them, or those named."""
+"""`python -m tests.benchmarks [name ...]`: all of them, or those named, but for recipe, which takes half an hour."""
 
 import sys
 
@@ -19,6 +19,9 @@ _ALL = {
 
 unknown = sorted(set(sys.argv[1:]) - _ALL.keys())
 if unknown:
-    sys.exit(f"no benchmark {unknown[0]!r}; there are: {', '.join(_ALL)}")
+    sys.exit(
+        f"no benchmark {unknown[0]!r} here; there are: {', '.join(_ALL)}. "
+        f"recipe takes half an hour and is run by: python -m tests.benchmarks.recipe"
+    )
 for name in sys.argv[1:] or _ALL:
     print(f"{name}\n  " + "\n  ".join(_ALL[name].run()), flush=True)

@@ -6,7 +6,7 @@ HookedTransformer.forward, initial weights at 0.02. It is stopped at ten times o
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 
@@ -37,34 +37,60 @@ def run() -> list[str]:
         ends[side], other = context.Pipe(duplex=False)
         sides[side] = context.Process(target=_send, args=(side, other), daemon=True)
         sides[side].start()
-    curves: dict[str, list[Point]] = {side: [] for side in _BETWEEN}
+        other.close()  # so that its end is seen
+    return in_words(race(ends, stop=lambda side: sides[side].terminate()))
+
+
+def race(ends: Mapping[str, Connection], stop: Callable[[str], None]) -> dict[str, list[Point]]:
+    """The points of both sides, until ours is at the goal or at its end, and the other at the goal or at ten times our time."""
+    running = dict(ends)
+    curves: dict[str, list[Point]] = {side: [] for side in ends}
     limit = float("inf")
-    while True:
-        for side, end in ends.items():
+    while running:
+        for side, end in list(running.items()):
             if end.poll(0.2):
-                curves[side].append(end.recv())
+                try:
+                    curves[side].append(end.recv())
+                except EOFError:
+                    del running[side]
         ours, paper = curves["ours"], curves["the paper's"]
-        if ours and ours[-1][2] >= _GOAL and limit == float("inf"):
+        if _reached(ours) and "ours" in running:
             limit = _TIMES * ours[-1][1]
-            sides["ours"].terminate()
-            del ends["ours"]
-        if paper and (paper[-1][1] >= limit or paper[-1][2] >= _GOAL):
+            del running["ours"]
+            stop("ours")
+        if "ours" not in running and not _reached(ours):
             break
-    sides["the paper's"].terminate()
-    return [line for side, curve in curves.items() for line in _in_words(side, curve)] + [_ratio(ours, paper)]
+        if _reached(paper) or (paper and paper[-1][1] >= limit):
+            running.pop("the paper's", None)
+    for side in ends:
+        stop(side)
+    return curves
 
 
-def _in_words(side: str, curve: list[Point]) -> list[str]:
+def _reached(curve: list[Point]) -> bool:
+    return bool(curve) and curve[-1][2] >= _GOAL
+
+
+def in_words(curves: Mapping[str, list[Point]]) -> list[str]:
+    """A line for each side, and one for both."""
+    return [*(_line(side, curve) for side, curve in curves.items()), _ratio(curves["ours"], curves["the paper's"])]
+
+
+def _line(side: str, curve: list[Point]) -> str:
+    if not curve:
+        return f"{side}: ended before its first measurement"
     shown = [curve[round(place * (len(curve) - 1) / 9)] for place in range(10)]
     points = ", ".join(f"{seconds / 60:.1f} min {legal:.3f}" for _, seconds, legal in dict.fromkeys(shown))
-    return [f"{side} ({curve[-1][0]:,} games): {points}"]
+    return f"{side} ({curve[-1][0]:,} games): {points}"
 
 
 def _ratio(ours: list[Point], paper: list[Point]) -> str:
-    reached = paper[-1][2] >= _GOAL
-    return f"to {_GOAL}: ours {ours[-1][1] / 60:.1f} CPU minutes, the paper's " + (
-        f"{paper[-1][1] / ours[-1][1]:.1f} x" if reached else f"more than {paper[-1][1] / ours[-1][1]:.1f} x"
-    )
+    if not _reached(ours) or not paper:
+        return (
+            f"to {_GOAL}: {'the other side ended' if _reached(ours) else 'ours did not get there'}: nothing to compare"
+        )
+    more = "" if _reached(paper) else "more than "
+    return f"to {_GOAL}: ours {ours[-1][1] / 60:.1f} CPU minutes, the paper's {more}{paper[-1][1] / ours[-1][1]:.1f} x"
 
 
 def _send(side: str, end: Connection) -> None:
