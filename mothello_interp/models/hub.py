@@ -119,6 +119,21 @@ def read_manifest(path: str | Path) -> dict[str, str]:
     return hashes
 
 
+def check_manifest(root: Path, checkpoint: str) -> None:
+    """Compare the files of the checkpoint `root/checkpoint` with the manifest of `root`, if it has one.
+
+    Raises:
+        CheckpointError: if one is another than the manifest says.
+    """
+    expected = read_manifest(root / MANIFEST) if (root / MANIFEST).exists() else None
+    for name in (f"{checkpoint}/{file}" for file in FILES):
+        if expected is not None and (root / name).is_file() and _sha256(root / name) != expected.get(name):
+            raise CheckpointError(
+                f"{root / name} is not the file that {root / MANIFEST} lists: restore it, or after a change of your own "
+                f"write the manifest again with write_manifest({str(root)!r})"
+            )
+
+
 def _fetch(where: HubName, cache_dir: str | Path | None, *, cached: bool) -> tuple[Path, str]:
     """The manifest settles the commit, so that all files are of one."""
     manifest = _get(where, where.revision, MANIFEST, cache_dir, cached=cached)

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from mothello_interp.models.checkpoint import SPEC, Checkpoint, CheckpointError, load_checkpoint
-from mothello_interp.models.hub import HubName, fetch
+from mothello_interp.models.hub import HubName, check_manifest, fetch
 
 BUNDLE = Path(__file__).parent / "bundle"
 
@@ -37,7 +37,7 @@ def load(
 
     Raises:
         CheckpointError: if there is no such name or folder, naming the nearest bundled name; if it cannot be
-            downloaded; or if a downloaded file is not what its manifest says.
+            downloaded; or if a bundled or downloaded file is not what its manifest says.
         SpecError: if its spec is not valid.
 
     Examples:
@@ -47,6 +47,8 @@ def load(
     name = str(name_or_path)
     for folder in (BUNDLE / name, Path(name_or_path)):
         if (folder / SPEC).is_file():
+            if folder.resolve().is_relative_to(BUNDLE.resolve()):
+                check_manifest(BUNDLE, folder.resolve().relative_to(BUNDLE.resolve()).as_posix())
             return load_checkpoint(folder, device=device, name=name)
     if isinstance(name_or_path, str) and _may_be_on_the_hub(name):
         where = HubName.read(name)

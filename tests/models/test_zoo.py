@@ -19,7 +19,7 @@ import pytest
 import torch
 from huggingface_hub import constants
 
-from mothello_interp.models import CheckpointError, bundled, load, save_checkpoint, write_manifest
+from mothello_interp.models import CheckpointError, bundled, load, save_checkpoint, write_manifest, zoo
 from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS
 from mothello_interp.models.hub import MANIFEST, HubName, read_manifest
 from mothello_interp.models.zoo import BUNDLE
@@ -386,6 +386,33 @@ def test_a_hub_that_cannot_be_reached(cache: Path, monkeypatch: pytest.MonkeyPat
     message = r"is not in the cache .*, and the Hub cannot be reached \(ConnectError: .*connect and load it again"
     with pytest.raises(CheckpointError, match=message):
         load("org/zoo", cache_dir=cache)
+
+
+def test_what_is_bundled_is_what_its_manifest_lists() -> None:
+    """Every file, and nothing else."""
+    found = {
+        f"{name}/{file}": sha256(BUNDLE / name / file) for name in bundled() for file in (WEIGHTS, SPEC, PROVENANCE)
+    }
+    assert read_manifest(BUNDLE / MANIFEST) == found
+
+
+@pytest.mark.parametrize("file", [WEIGHTS, SPEC, PROVENANCE])
+@pytest.mark.parametrize("place", ["mini/split", "mini/../mini/split", "{}/mini/split"])
+def test_a_bundled_file_that_has_changed(
+    published: Path, monkeypatch: pytest.MonkeyPatch, file: str, place: str
+) -> None:
+    """By whatever way it is reached; a folder without a manifest has nothing to compare."""
+    monkeypatch.setattr(zoo, "BUNDLE", published)
+    name = place.format(published)
+    load(name)
+    with (published / "mini" / "split" / file).open("ab") as changed:
+        changed.write(b"\n")
+    with pytest.raises(CheckpointError, match=rf"{file} is not the file that .*manifest\.json lists: restore it, or"):
+        load(name)
+    load("mini/unified")
+    (published / MANIFEST).unlink()
+    if file != WEIGHTS:
+        load(name)
 
 
 def test_a_manifest_lists_every_checkpoint_and_nothing_else(published: Path) -> None:
