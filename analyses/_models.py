@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
+from analyses._commands import run_folder, training_commands
 from mothello_interp.files import whole
 from mothello_interp.models import Checkpoint, load
 from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS
@@ -121,7 +122,9 @@ def over_models(
 
 
 def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
-    """Measure checkpoints and keep the rows, with provenance, in `analyses/tables/`, in place of older ones of theirs.
+    """Measure checkpoints and keep the rows in `analyses/tables/`, in place of older ones of theirs.
+
+    With them go their provenance and the commands that make them again, from the preset on.
 
     All of them are checked before the first is measured.
 
@@ -155,6 +158,7 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
             "weights_sha256": _sha256(folder / WEIGHTS),
             "spec": spec,
             "made_by": dict(checkpoint.provenance),
+            "commands": _commands(analysis, measure, folder, checkpoint.provenance),
         }
     tables = [
         measure(checkpoint).assign(model=checkpoint.provenance["preset"], seed=checkpoint.provenance["seed"])
@@ -165,8 +169,7 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
         tables.insert(0, kept[~(kept["model"] + "-seed" + kept["seed"].astype(str)).isin(list(new))])
     TABLES.mkdir(exist_ok=True)
     table = pd.concat(tables, ignore_index=True).sort_values(["model", "seed"], kind="stable")
-    command = f"python -m analyses record {analysis}"
-    facts = {"command": command, "version": version("mothello-interp"), "models": dict(sorted((known | new).items()))}
+    facts = {"version": version("mothello-interp"), "models": dict(sorted((known | new).items()))}
     for file, text in (
         (target, table.to_csv(index=False, float_format="%.6g")),
         (about, json.dumps(facts, indent=1) + "\n"),
@@ -174,6 +177,14 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
         with whole(file) as beside:
             beside.write_text(text, encoding="utf-8")
     return target
+
+
+def _commands(analysis: str, measure: Measure, folder: Path, made_by: Mapping[str, Any]) -> list[str]:
+    """What to run, in this order, to have the rows again; an option of the analysis stands with its name for its value."""
+    options = "".join(f" --{name} {name.upper()}" for name in getattr(measure, "keywords", {}))
+    keep = len(list(folder.parent.glob("steps/*")))
+    record = f"python -m analyses record {analysis} {run_folder(made_by)}{options}"
+    return [*training_commands(made_by, keep=keep), record]
 
 
 def _start(provenance: Mapping[str, Any]) -> str | None:

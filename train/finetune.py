@@ -2,7 +2,6 @@
 
 from copy import deepcopy
 from dataclasses import replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 
 from mothello_interp.corpus import Corpus
 from mothello_interp.models import Checkpoint
+from mothello_interp.models.checkpoint import fingerprint
 from mothello_interp.transfer import transfer_state
 from train import SEEDS
 from train.carry_out import carry_out
@@ -48,8 +48,10 @@ def finetune(
     corpus = Corpus(
         checkpoint.mothello, seed + SEEDS, training.objective, (), alone, training.corpus_games, training.pairing
     )
-    start = {"preset": checkpoint.provenance.get("preset", checkpoint.name), "weights_sha256": _fingerprint(checkpoint)}
-    start["seed"] = checkpoint.provenance.get("seed")
+    made_by = checkpoint.provenance
+    start = {"preset": made_by.get("preset", checkpoint.name), "weights_sha256": fingerprint(checkpoint)}
+    start["seed"] = made_by.get("seed")
+    start |= {key: made_by[key] for key in ("recipe", "language", "start") if key in made_by}
     identity = {"spec": checkpoint.spec.to_toml(), "training": training.model_dump(mode="json"), "seed": seed}
     identity |= {"language": language, "start": start}
     held_out = corpus.held_out(_FIT + _SCORE)
@@ -73,10 +75,3 @@ def finetune(
             "held_out": held_out_accuracy(trained, corpus.held_out(FINAL_GAMES)),
         },
     )
-
-
-def _fingerprint(checkpoint: Checkpoint) -> str:
-    digest = sha256()
-    for name, weight in sorted(checkpoint.model.named_parameters()):
-        digest.update(name.encode() + weight.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -173,6 +174,14 @@ def load_checkpoint(folder: str | Path, *, device: str | torch.device = "cpu", n
                 raise CheckpointError(f"{folder / WEIGHTS} does not fit {SPEC}: {key} is {shapes}")
             weight.copy_(stored[key])
     return Checkpoint(model.eval(), spec, provenance, name or folder.name)
+
+
+def fingerprint(checkpoint: Checkpoint) -> str:
+    """SHA-256 of the names and values of all weights, however they are stored."""
+    digest = sha256()
+    for name, weight in sorted(_weights(checkpoint.model)):
+        digest.update(name.encode() + weight.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _differences(config: Any, spec: ModelSpec, names: Sequence[str]) -> dict[str, tuple[Any, Any]]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ class House:
         checkpoint = Checkpoint(model, tiny_spec(world), {"seed": seed, "preset": preset, **provenance})
         return save_checkpoint(self.model(regime), checkpoint, overwrite=True)
 
-    def measure(self, checkpoint: Checkpoint) -> pd.DataFrame:
+    def measure(self, checkpoint: Checkpoint, wthor: Path | None = None) -> pd.DataFrame:
         """Numbers of a model that no rounding spares, and one that is missing."""
         self.calls.append(checkpoint.provenance["preset"].removeprefix("tiny/"))
         weights = checkpoint.model.W_E.detach().double().numpy()
@@ -256,9 +257,26 @@ def test_recording_keeps_rows_and_where_they_come_from(house: House) -> None:
     assert about["made_by"] == json.loads((folders[0] / PROVENANCE).read_text(encoding="utf-8"))
     assert about["weights_sha256"] == hashlib.sha256((folders[0] / WEIGHTS).read_bytes()).hexdigest()
     assert facts["version"]
+    assert about["commands"] == [
+        "python -m train pretrain tiny/anchors.toml --seed 1",
+        "python -m analyses record fake runs/tiny/anchors-seed1",
+    ]
     table = house.over_models()
     assert list(table["origin"]) == ["computed"] * 9 + ["stored"] * 6
     assert list(table.loc[table["origin"] == "stored", "seed"]) == [1] * 3 + [2] * 3
+
+
+def test_commands_of_rows_that_need_more(house: House) -> None:
+    """Checkpoints on the way, and the options of an analysis."""
+    folder = house.save("run1/checkpoint", "atomic", seed=1)
+    for games in (16, 32, 64):
+        (folder.parent / "steps" / str(games)).mkdir(parents=True)
+    target = _models.record("fake", partial(house.measure, wthor=Path("games")), [folder])
+    about = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))["models"]["tiny/anchors-seed1"]
+    assert about["commands"] == [
+        "python -m train pretrain tiny/anchors.toml --seed 1 --keep 3",
+        "python -m analyses record fake runs/tiny/anchors-seed1 --wthor WTHOR",
+    ]
 
 
 def test_a_folder_that_is_no_checkpoint_is_not_recorded(house: House) -> None:
