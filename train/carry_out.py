@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_limits
 
-from mothello_interp.models import Checkpoint, load_checkpoint, save_checkpoint
+from mothello_interp.models import Checkpoint, load_checkpoint
 from train.job import How, Job
 from train.parallel import Processes, check_device
 from train.run import Run
@@ -57,8 +57,7 @@ def carry_out(
             run.train(log)
         run.checkpoint.model.eval()
         if processes.first:
-            made = run.provenance() | finish(run.checkpoint)
-            save_checkpoint(folder / CHECKPOINT, Checkpoint(run.checkpoint.model, run.checkpoint.spec, made, job.name))
+            run.write_checkpoint(CHECKPOINT, finish(run.checkpoint))
     processes.wait()
     return load_checkpoint(folder / CHECKPOINT, device=processes.device, name=job.name)
 

@@ -4,6 +4,7 @@ import math
 import platform
 import subprocess
 import time
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -122,6 +123,16 @@ class Run:
         }
         save_state(self.folder, state)
 
+    def write_checkpoint(self, name: str, more: Mapping[str, Any]) -> None:
+        """The model as it is, in the run's folder, with `more` provenance."""
+        here = Checkpoint(self.checkpoint.model, self.checkpoint.spec, {**self.provenance(), **more}, self.job.name)
+        try:
+            save_checkpoint(self.folder / name, here, overwrite=True)
+        except OSError as error:
+            raise TrainingStopped(
+                f"{self.folder / name} cannot be written ({error.strerror}): mend that and start again"
+            ) from error
+
     def _update(self, batch: Batch) -> None:
         model, dropout = self.checkpoint.model, self.job.training.dropout
         seed = (self.job.seed, self.step)
@@ -168,14 +179,7 @@ class Run:
 
     def _keep(self) -> None:
         if self.processes.first:
-            here = Checkpoint(self.checkpoint.model, self.checkpoint.spec, self.provenance(), self.job.name)
-            folder = self.folder / STEPS / str(self.games)
-            try:
-                save_checkpoint(folder, here, overwrite=True)
-            except OSError as error:
-                raise TrainingStopped(
-                    f"{folder} cannot be written ({error.strerror}): mend that and start again"
-                ) from error
+            self.write_checkpoint(f"{STEPS}/{self.games}", {})
 
     def _prefetch(self, ahead: ThreadPoolExecutor, step: int) -> Future[Batch]:
         size = self.job.training.batch

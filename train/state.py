@@ -25,19 +25,22 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
     Raises:
         TrainingStopped: if the folder cannot be written (a full disk, say); the earlier state is intact.
     """
-    partial = folder / f"{STATE}.partial"
+    whole = BytesIO()
+    torch.save(state, whole)  # into a file it would meet a full disk with an error of its own
+    partial = folder / f"{STATE}.partial"  # always this name: what a killed run left is written over
     try:
         with partial.open("wb") as file:
-            torch.save(state, file)
+            file.write(whole.getbuffer())
             file.flush()
             os.fsync(file.fileno())
         partial.replace(folder / STATE)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise TrainingStopped(
-            f"the state could not be saved in {folder} ({error.strerror}); the earlier one is intact: "
+            f"{folder / STATE} cannot be written ({error.strerror}), the earlier one is intact: "
             f"mend that and start the same command again"
         ) from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 _PARTS = {"identity", "model", "optimizer", "step", "seconds", "sums", "tables"}  # as `Run.save` writes them

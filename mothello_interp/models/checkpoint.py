@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from safetensors.torch import save as serialize
 
 from mothello_interp.languages import Mothello
 from mothello_interp.models.build import build_model, config_of
@@ -115,11 +116,14 @@ def save_checkpoint(
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     try:
         weights = {name: weight.detach().to("cpu", dtype).contiguous() for name, weight in _weights(checkpoint.model)}
-        save_file(weights, partial / WEIGHTS)
+        (partial / WEIGHTS).write_bytes(serialize(weights))  # its save_file meets a full disk with no OSError
         (partial / SPEC).write_text(checkpoint.spec.to_toml(), encoding="utf-8")
         (partial / PROVENANCE).write_text(json.dumps(checkpoint.provenance, indent=2) + "\n", encoding="utf-8")
         partial.chmod(0o755)
         _put_in_place(partial, folder)
+    except OSError as error:
+        error.filename = str(folder)  # a failed write names no file
+        raise
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder

@@ -30,7 +30,7 @@ save_every = 320
 
 # a command that kills itself at one moment of its third save, or of writing the checkpoint
 DOOMED = """
-import io, os, pathlib, signal, sys
+import os, pathlib, signal, sys
 from train import state
 from train.__main__ import app
 
@@ -39,13 +39,10 @@ def die():
 
 def half(value, file, save=state.torch.save, calls=[]):
     calls.append(value)
-    if len(calls) < 3:
-        return save(value, file)
-    whole = io.BytesIO()
-    save(value, whole)
-    file.write(whole.getvalue()[: len(whole.getvalue()) // 2])
-    file.flush()
-    die()
+    save(value, file)
+    if len(calls) == 3:
+        file.truncate(file.tell() // 2)
+        pathlib.Path.replace = lambda path, target: die()
 
 def replace(path, target, move=pathlib.Path.replace, calls=[]):
     calls.append(path)

@@ -26,7 +26,6 @@ from tests.train.tiny import (
     train,
     weights,
 )
-from train import carry_out as carry_out_module
 from train import run as run_module
 from train.__main__ import app
 from train.pretrain import pretrain
@@ -179,7 +178,7 @@ def test_lost_between_the_last_step_and_the_checkpoint(
         raise Interrupted
 
     with monkeypatch.context() as patch:
-        patch.setattr(carry_out_module, "save_checkpoint", lost)
+        patch.setattr(run_module, "save_checkpoint", lost)
         with pytest.raises(Interrupted):
             train(tiny_preset(), tmp_path)
     stop_at(monkeypatch, 0)
@@ -230,22 +229,6 @@ def break_gradient(monkeypatch: pytest.MonkeyPatch, *, step: int) -> None:
         return sums
 
     monkeypatch.setattr(run_module, "add_gradients", broken)
-
-
-def test_a_full_disk_keeps_the_earlier_state(
-    finished: Callable[[str], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full_disk(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
-
-    lose(tiny_preset(), tmp_path, step=5)
-    with monkeypatch.context() as patch:
-        patch.setattr("train.state.os.fsync", full_disk)
-        with pytest.raises(TrainingStopped, match=r"could not be saved .*No space left on device.* is intact"):
-            train(tiny_preset(), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([STATE, METRICS])
-    assert torch.load(tmp_path / STATE, weights_only=True)["step"] == 4
-    assert_same(weights(train(tiny_preset(), tmp_path)), finished("muon").weights)
 
 
 def test_metrics_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

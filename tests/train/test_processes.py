@@ -176,7 +176,7 @@ def test_when_the_first_cannot_write_all_end(tmp_path: Path) -> None:
     (tmp_path / "run" / "state.pt.partial").symlink_to("/dev/full")
     done = run("torchrun", written(tmp_path), tmp_path / "run")
     assert done.returncode != 0
-    assert "error: the state could not be saved" in done.stderr
+    assert "state.pt cannot be written (No space left on device), the earlier one is intact" in done.stderr
     assert not (tmp_path / "run" / "checkpoint").exists()
 
 

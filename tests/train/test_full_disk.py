@@ -1,0 +1,115 @@
+"""A disk that is full in the midst of a file: one clear line, the last good state intact, nothing half-written left.
+
+A limit on the size of files stands in for the disk: a write goes through up to there.
+"""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from resource import RLIMIT_FSIZE, getrlimit, setrlimit
+from typing import Any
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from tests.train.tiny import STEPS, Interrupted, assert_same, lose, stop_at, tiny_preset, train, weights
+from train import run as run_module
+from train.__main__ import app
+from train.settings import Preset
+from train.state import METRICS, STATE, TrainingStopped
+from train.state import STEPS as FOLDER
+
+PRESET = """
+[world]
+board = 4
+languages = ["atomic"]
+[model]
+n_layers = 1
+d_model = 32
+n_heads = 2
+[training]
+games = 160
+batch = 16
+precision = "float32"
+evaluate_every = 16
+save_every = 64
+"""
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file may grow beyond so many bytes; Python ignores the signal that would end its process."""
+    soft, hard = getrlimit(RLIMIT_FSIZE)
+    setrlimit(RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        setrlimit(RLIMIT_FSIZE, (soft, hard))
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name != "run.log")
+
+
+def test_the_state_of_a_command_does_not_fit(tmp_path: Path) -> None:
+    preset, folder = tmp_path / "tiny.toml", tmp_path / "run"
+    preset.write_text(PRESET, encoding="utf-8")
+    lose(Preset.load(preset), folder, step=5)
+    before = (folder / STATE).read_bytes()
+    assert len(before) > 100_000
+    command = [sys.executable, "-m", "train", "pretrain", f"{preset}", "--out", f"{folder}", "--seed", "1", "--quiet"]
+    with room_for(100_000):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        f"error: {folder / STATE} cannot be written (File too large), the earlier one is intact: "
+        "mend that and start the same command again\n"
+    )
+    assert (folder / STATE).read_bytes() == before
+    assert names(folder) == [METRICS, STATE]
+
+
+def test_it_goes_on_when_there_is_room_again(tmp_path: Path) -> None:
+    expected = weights(train(tiny_preset(), tmp_path / "straight"))
+    folder = tmp_path / "full"
+    lose(tiny_preset(), folder, step=5)
+    with room_for(20_000), pytest.raises(TrainingStopped, match=r"state.pt cannot be written .* is intact"):
+        train(tiny_preset(), folder)
+    assert names(folder) == [METRICS, STATE]
+    assert torch.load(folder / STATE, weights_only=True)["step"] == 4
+    assert_same(weights(train(tiny_preset(), folder)), expected)
+
+
+def test_a_checkpoint_on_the_way_does_not_fit(tmp_path: Path) -> None:
+    lose(tiny_preset(), tmp_path, step=5)
+    said = r"steps/80 cannot be written \(File too large\): mend that and start again"
+    with room_for(10_000), pytest.raises(TrainingStopped, match=said):
+        train(tiny_preset(), tmp_path, keep=12)
+    assert list((tmp_path / FOLDER).iterdir()) == []
+
+
+def test_the_checkpoint_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(*_: Any) -> None:
+        raise Interrupted
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module.Run, "provenance", lost)
+        with pytest.raises(Interrupted):
+            train(tiny_preset(), tmp_path)
+    stop_at(monkeypatch, 0)
+    said = r"checkpoint cannot be written \(File too large\): mend that and start again"
+    with room_for(10_000), pytest.raises(TrainingStopped, match=said):
+        train(tiny_preset(), tmp_path)
+    assert names(tmp_path) == [METRICS, STATE]
+    assert train(tiny_preset(), tmp_path).provenance["steps"] == STEPS
+
+
+def test_an_export_does_not_fit(tmp_path: Path) -> None:
+    train(tiny_preset(), tmp_path / "run")
+    with room_for(5_000):
+        done = CliRunner().invoke(app, ["export", f"{tmp_path / 'run'}", f"{tmp_path / 'export'}"])
+    assert (done.exit_code, done.output) == (1, f"error: [Errno 27] File too large: '{tmp_path / 'export'}'\n")
+    assert names(tmp_path) == ["run"]
