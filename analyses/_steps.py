@@ -22,7 +22,7 @@ def over_steps(checkpoint: Checkpoint, measure: Callable[[Checkpoint], dict[str,
     """One row a checkpoint in the folder `steps` of the run that the checkpoint ends, by games seen.
 
     Raises:
-        ValueError: for a checkpoint without such a folder beside it.
+        ValueError: for a checkpoint without such a folder beside it, or one in which another run left its own.
     """
     folder = Path(checkpoint.name).parent / "steps"
     steps = sorted((path for path in folder.glob("*") if path.name.isdigit()), key=lambda path: int(path.name))
@@ -30,7 +30,15 @@ def over_steps(checkpoint: Checkpoint, measure: Callable[[Checkpoint], dict[str,
         raise ValueError(
             f"{checkpoint.name}: no checkpoints in {folder}; train with --keep 12 and give the run's folder"
         )
-    return pd.DataFrame([{"games": int(path.name), **measure(load(path))} for path in steps])
+    return pd.DataFrame([{"games": int(path.name), **measure(_of_run(checkpoint, path))} for path in steps])
+
+
+def _of_run(checkpoint: Checkpoint, path: Path) -> Checkpoint:
+    step = load(path)
+    for key in ("seed", "training"):
+        if step.provenance.get(key) != checkpoint.provenance.get(key):
+            raise ValueError(f"{path}: of a run with another {key} than {checkpoint.name}; delete it")
+    return step
 
 
 def legality(checkpoint: Checkpoint) -> float:

@@ -21,7 +21,17 @@ from train.gradient import add_gradients
 from train.job import How, Job, precision
 from train.optim import Optimizer, learning_rate
 from train.parallel import Processes
-from train.state import METRICS, STEPS, Table, TrainingStopped, check_same, load_state, save_state
+from train.state import (
+    METRICS,
+    STEPS,
+    WANDB,
+    Table,
+    TrainingStopped,
+    check_empty,
+    check_same,
+    load_state,
+    save_state,
+)
 from train.watch import Watch
 
 
@@ -47,18 +57,26 @@ class Run:
 
     @classmethod
     def begin(cls, job: Job, folder: Path, checkpoint: Checkpoint, processes: Processes, how: How) -> "Run":
-        """From the state in the folder if there is one, else from the beginning."""
-        optimizer = Optimizer(checkpoint.model, job.training)
+        """From the state in the folder; a run that finds none writes one at once, so that the folder is known as its own."""
+        if not processes.first:
+            processes.wait()
         saved = load_state(folder)
-        if saved is not None:
+        files = [METRICS, *(record.file for record in job.records)] if processes.first else []
+        optimizer = Optimizer(checkpoint.model, job.training)
+        if saved is None:
+            check_empty(folder, [*files, STEPS, WANDB])
+        else:
             check_same(folder, saved["identity"], job.identity)
             checkpoint.model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])
-        files = [METRICS, *(record.file for record in job.records)] if processes.first else []
         tables = {file: Table(folder / file, saved["tables"].get(file, 0) if saved else 0) for file in files}
         run = cls(job, folder, checkpoint, optimizer, tables, processes, how, precision(job.training, how.device))
-        if saved is not None:
+        if saved is None:
+            run.save()
+        else:
             run.step, run.seconds, run.sums = saved["step"], saved["seconds"], saved["sums"]
+        if processes.first:
+            processes.wait()  # the others begin with its state
         return run
 
     @property

@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import torch
 
 from train.settings import Training
 
-STATE, METRICS, CHECKPOINT, STEPS = "state.pt", "metrics.csv", "checkpoint", "steps"
+STATE, METRICS, CHECKPOINT, STEPS, WANDB = "state.pt", "metrics.csv", "checkpoint", "steps", "wandb-id"
 
 
 class TrainingStopped(RuntimeError):
@@ -44,7 +44,7 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
 
 
 _PARTS = {"identity", "model", "optimizer", "step", "seconds", "sums", "tables"}  # as `Run.save` writes them
-_ANEW = "go on with the version that wrote it, or delete the file to start anew"
+_ANEW = "go on with the version that wrote it, or delete the folder to start anew"
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
@@ -98,18 +98,39 @@ def _changes(found: Any, value: Any) -> str:
     )
 
 
-class Table:
-    """A CSV that grows along a run; on resuming cut back to the lines that the saved state knows of."""
+def check_empty(folder: Path, names: Iterable[str]) -> None:
+    """Where there is no state, is there nothing that a run would write over or take for its own?
 
-    def __init__(self, path: Path, keep: int):
-        self.path = path
-        self.count = min(keep, len(pd.read_csv(path))) if keep and path.exists() else 0
-        if self.count:
-            partial = path.with_suffix(".partial")
-            pd.read_csv(path, dtype=str, keep_default_na=False).head(self.count).to_csv(partial, index=False)
-            partial.replace(path)
-        else:
+    Raises:
+        TrainingStopped: naming what is there.
+    """
+    there = [name for name in names if (folder / name).exists()]
+    if there:
+        raise TrainingStopped(
+            f"{folder} holds {', '.join(there)} of a run, but no {STATE}; choose another --out, or delete it"
+        )
+
+
+class Table:
+    """A CSV that grows along a run; on resuming cut back to the lines that the saved state knows of.
+
+    Raises:
+        TrainingStopped: if fewer are there.
+    """
+
+    def __init__(self, path: Path, count: int):
+        self.path, self.count = path, count
+        if not count:
             path.unlink(missing_ok=True)
+            return
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        there = sum(line.endswith(b"\n") for line in lines[1:])
+        if there < count:
+            raise TrainingStopped(
+                f"{path} has {there} lines, the state knows of {count}: put back what was there, or delete {path.parent} "
+                f"to start anew"
+            )
+        os.truncate(path, sum(map(len, lines[: count + 1])))
 
     def append(self, lines: list[dict[str, Any]]) -> None:
         """Write lines.
@@ -118,7 +139,10 @@ class Table:
             TrainingStopped: if they cannot be written.
         """
         try:
-            pd.DataFrame(lines).to_csv(self.path, mode="a", header=self.count == 0, index=False)
+            with self.path.open("a", encoding="utf-8", newline="") as file:
+                pd.DataFrame(lines).to_csv(file, header=self.count == 0, index=False)
+                file.flush()
+                os.fsync(file.fileno())  # the state that counts these lines comes after them
         except OSError as error:
             raise TrainingStopped(
                 f"{self.path} cannot be written ({error.strerror}): mend that and start again"

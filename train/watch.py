@@ -8,7 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from mothello_interp.languages.language import did_you_mean
-from train.state import TrainingStopped
+from train.state import WANDB, TrainingStopped
 
 WATCHERS = ("tensorboard", "wandb")
 Watch = Callable[[Mapping[str, Any]], None]
@@ -75,7 +75,7 @@ def _tensorboard(folder: Path, games: int) -> Iterator[Watch]:
 def _wandb(folder: Path, name: str, settings: Mapping[str, Any]) -> Iterator[Watch]:
     import wandb
 
-    known = folder / "wandb-id"  # a run that goes on is the same run there
+    known = folder / WANDB  # a run that goes on is the same run there
     identity = known.read_text(encoding="utf-8") if known.exists() else uuid4().hex[:8]
     known.write_text(identity, encoding="utf-8")
     try:

@@ -1,12 +1,18 @@
 """Legality, alignment and similarity along training."""
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from analyses._models import REGIMES
-from mothello_interp.models import load
+from analyses._steps import over_steps
+from mothello_interp.models import load, save_checkpoint
 from tests.analyses.conftest import labels_of, module_of, table_of
 from tests.analyses.drawn import curve, equal
+from tests.conftest import tiny_checkpoint
 
 
 def test_emergence_draws_its_table() -> None:
@@ -25,3 +31,14 @@ def test_emergence_draws_its_table() -> None:
 def test_emergence_of_a_model_without_steps() -> None:
     with pytest.raises(ValueError, match=r"no checkpoints in .*steps; train with --keep 12"):
         module_of("emergence").measure(load(REGIMES["naive"]))
+
+
+@pytest.mark.parametrize("what", [{"seed": 1}, {"training": {"lr": 0.1}}])
+def test_steps_of_another_run_are_refused(tmp_path: Path, what: dict[str, Any]) -> None:
+    """Left in the folder by an earlier attempt, say."""
+    final = tiny_checkpoint()
+    for place, made in {"steps/300": {}, "steps/1000": what, "checkpoint": {}}.items():
+        save_checkpoint(tmp_path / place, replace(final, provenance={**final.provenance, **made}))
+    key = next(iter(what))
+    with pytest.raises(ValueError, match=rf"steps/1000: of a run with another {key} than .*checkpoint; delete it"):
+        over_steps(load(tmp_path / "checkpoint"), lambda step: {})

@@ -14,12 +14,12 @@ import pandas as pd
 import pytest
 
 from mothello_interp.models import load_checkpoint
-from tests.train.tiny import assert_same, measured, train, weights
+from tests.train.tiny import assert_same, measured, saved, train, weights
 from train import sweep as module
 from train.cluster import Cluster
 from train.lock import LOG
 from train.settings import Preset
-from train.state import CHECKPOINT, STATE
+from train.state import CHECKPOINT
 from train.sweep import SweepError, plan, sweep
 
 pytestmark = pytest.mark.slow
@@ -100,7 +100,7 @@ def kill_one(running: subprocess.Popen[str], folders: list[Path]) -> tuple[Path,
     """Kill the process that trains the first run seen in its midst; that run, and the process."""
 
     def half_done() -> list[Path]:
-        return [folder for folder in folders if (folder / STATE).exists() and not (folder / CHECKPOINT).exists()]
+        return [folder for folder in folders if saved(folder) and not (folder / CHECKPOINT).exists()]
 
     until(half_done, running)
     folder = half_done()[0]
@@ -227,7 +227,7 @@ def test_a_scheduler_that_is_lost(preset: Path, tmp_path: Path) -> None:
     folders = [job.folder for job in plan([preset], SEEDS, tmp_path / "runs")]
     with workers(1) as cluster:
         running = start(preset, tmp_path / "runs", "--dask", cluster.scheduler_address)
-        until(lambda: any((folder / STATE).exists() for folder in folders), running)
+        until(lambda: any(saved(folder) for folder in folders), running)
     output, errors = running.communicate()
     assert running.returncode == 1
     assert "the scheduler was lost; the same command goes on with the rest" in errors, output + errors

@@ -12,10 +12,10 @@ from transformer_lens import HookedTransformer
 
 from mothello_interp.models import build_model, load_checkpoint
 from tests.conftest import scramble, tiny_spec
-from tests.train.tiny import BATCH, KINDS, assert_same, lose, measured, tiny_preset, train, weights
+from tests.train.tiny import BATCH, KINDS, assert_same, lose, measured, saved, tiny_preset, train, weights
 from train import run as module
 from train.pretrain import QuickLegality
-from train.state import CHECKPOINT, METRICS, STATE
+from train.state import CHECKPOINT, METRICS
 from train.step import fused_logits
 
 P = 0.3
@@ -127,7 +127,7 @@ def test_an_interruption_changes_nothing(tmp_path: Path, kind: str) -> None:
     assert torch.equal(torch.get_rng_state(), before)
     lose(preset, tmp_path / "broken", step=10)
     assert torch.equal(torch.get_rng_state(), before)
-    assert (tmp_path / "broken" / STATE).exists()
+    assert saved(tmp_path / "broken") == 8
     with torch.random.fork_rng():
         torch.manual_seed(9)  # another process has another generator
         found = weights(train(preset, tmp_path / "broken"))

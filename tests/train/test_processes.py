@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from mothello_interp.corpus import Corpus
 from mothello_interp.models import load_checkpoint
 from tests.conftest import tiny_spec
+from tests.train.tiny import saved
 from train.parallel import Processes
 
 PRESET = """
@@ -156,7 +157,7 @@ def test_killed_and_started_again(tmp_path: Path, alone: Path) -> None:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while child.poll() is None and not (out / "state.pt").exists():
+    while child.poll() is None and not saved(out):
         time.sleep(0.005)
     children = Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text(encoding="utf-8").split()
     for process in [*map(int, children), child.pid]:

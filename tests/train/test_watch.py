@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from tests.train.tiny import BATCH, STEPS, lose, tiny_preset, train
 from train.__main__ import app
-from train.state import METRICS, STATE, TrainingStopped
+from train.state import METRICS, TrainingStopped
 from train.watch import watch
 
 PRESET = """
@@ -139,7 +139,6 @@ def test_wandb_goes_on_as_the_same_run(tmp_path: Path, monkeypatch: pytest.Monke
     assert again.settings["resume"] == "allow"
     assert (again.settings["name"], again.settings["dir"]) == ("tiny/x", str(tmp_path / "one"))
     assert again.settings["config"]["seed"] == 1
-    assert (tmp_path / "one" / STATE).exists()
     written = pd.read_csv(tmp_path / "one" / METRICS)
     pd.testing.assert_frame_equal(pd.DataFrame(first.lines[:2] + again.lines), written)
 

@@ -12,7 +12,7 @@ from tests.conftest import WORLDS
 from train import run as run_module
 from train.pretrain import pretrain
 from train.settings import Preset
-from train.state import METRICS
+from train.state import METRICS, STATE
 
 STEPS, BATCH = 14, 16
 TRAINING: dict[str, Any] = {"games": STEPS * BATCH + 3, "batch": BATCH, "lr": 3e-3, "warmup": 2 * BATCH}
@@ -43,6 +43,12 @@ def measured(folder: Path) -> pd.DataFrame:
 def weights(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
     """All of them, copied."""
     return {name: weight.detach().clone() for name, weight in checkpoint.model.named_parameters()}
+
+
+def saved(folder: Path) -> int:
+    """The step of the state there; 0 also without one."""
+    path = folder / STATE
+    return int(torch.load(path, weights_only=True)["step"]) if path.exists() else 0
 
 
 class Interrupted(RuntimeError):

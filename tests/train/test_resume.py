@@ -1,0 +1,58 @@
+"""What a run finds in its folder: its own state, to the letter, or nothing; all else it refuses and leaves as it is."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.train.tiny import BATCH, assert_same, lose, saved, tiny_preset, train, weights
+from train.state import METRICS, STATE, STEPS, WANDB, TrainingStopped
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {f"{path.relative_to(folder)}": path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def refused(folder: Path, said: str, **changes: Any) -> None:
+    """Training there says so, and changes nothing."""
+    before = files(folder)
+    with pytest.raises(TrainingStopped, match=said):
+        train(tiny_preset(**changes), folder)
+    assert files(folder) == before
+
+
+def test_a_run_lost_before_its_first_save_is_known(tmp_path: Path) -> None:
+    """So that nothing of it is ever taken for another run's."""
+    lose(tiny_preset(), tmp_path, step=3, keep=6)
+    assert saved(tmp_path) == 0
+    assert (tmp_path / STEPS / f"{BATCH}").exists()
+    refused(tmp_path, r"holds a run with another training \(lr: 0.003, now 0.004\)", lr=4e-3)
+    expected = weights(train(tiny_preset(), tmp_path.with_name("straight")))
+    assert_same(weights(train(tiny_preset(), tmp_path)), expected)
+
+
+def test_a_run_killed_before_it_wrote_its_first_state_begins(tmp_path: Path) -> None:
+    (tmp_path / f"{STATE}.partial").write_bytes(b"half")
+    train(tiny_preset(), tmp_path)
+    assert not (tmp_path / f"{STATE}.partial").exists()
+
+
+@pytest.mark.parametrize("name", [METRICS, f"{STEPS}/16/weights.safetensors", WANDB])
+def test_what_lies_there_without_a_state_is_left_alone(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text("games,loss\n16,2.5\n", encoding="utf-8")
+    what = name.split("/")[0]
+    refused(tmp_path, f"holds {what} of a run, but no {STATE}; choose another --out, or delete it$")
+
+
+DAMAGES = {"emptied": b"", "cut short": b"games,loss\n32,2.5\n64,", "a header": b"games,loss\n"}
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, "deleted"])
+def test_a_table_that_lost_lines_is_refused(tmp_path: Path, damage: str) -> None:
+    lose(tiny_preset(), tmp_path, step=9)
+    (tmp_path / METRICS).unlink()
+    if damage in DAMAGES:
+        (tmp_path / METRICS).write_bytes(DAMAGES[damage])
+    there = 1 if damage == "cut short" else 0
+    refused(tmp_path, f"{METRICS} has {there} lines, the state knows of 4: put back what was there, or delete .*")
