@@ -9,6 +9,7 @@ import torch
 from mothello_interp.corpus import Corpus
 from mothello_interp.models import Checkpoint
 from train.settings import Training
+from train.state import TrainingStopped
 
 Measure = Callable[[Checkpoint, torch.dtype], list[dict[str, Any]]]
 
@@ -74,10 +75,24 @@ class How:
     compile: bool = False
 
 
-def precision(training: Training, device: str) -> torch.dtype:
-    """In which the matrix products run."""
-    if training.precision == "auto":
+def precision(training: Training, device: str, begun: str | None = None) -> torch.dtype:
+    """In which the matrix products run: that in which the run was begun, or the one that the settings mean here.
+
+    Raises:
+        TrainingStopped: if the device has no such products.
+    """
+    wanted = begun or training.precision
+    if wanted == "auto":
         on_cpu = torch.device(device).type == "cpu"
         fast = torch.cpu._is_avx512_bf16_supported() if on_cpu else torch.cuda.is_bf16_supported()
-        return torch.bfloat16 if fast else torch.float32
-    return torch.bfloat16 if training.precision == "bfloat16" else torch.float32
+        wanted = "bfloat16" if fast else "float32"
+    dtype = torch.bfloat16 if wanted == "bfloat16" else torch.float32
+    try:
+        one = torch.ones(1, 1, dtype=dtype, device=device)
+        (one @ one).item()
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingStopped(
+            f"device {device!r} has no products in {wanted} ({reason}), in which this run computes"
+        ) from error
+    return dtype

@@ -69,8 +69,9 @@ class Run:
             check_same(folder, saved["identity"], job.identity)
             checkpoint.model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])
+        dtype = precision(job.training, how.device, saved["precision"] if saved else None)
         tables = {file: Table(folder / file, saved["tables"].get(file, 0) if saved else 0) for file in files}
-        run = cls(job, folder, checkpoint, optimizer, tables, processes, how, precision(job.training, how.device))
+        run = cls(job, folder, checkpoint, optimizer, tables, processes, how, dtype)
         if saved is None:
             run.save()
         else:
@@ -132,6 +133,7 @@ class Run:
             return
         state = {
             "identity": self.job.identity,
+            "precision": str(self.dtype).removeprefix("torch."),
             "model": self.checkpoint.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,

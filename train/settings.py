@@ -38,7 +38,8 @@ class Training(Strict):
         language_weights: relative frequency of the input languages, equal if empty.
         corpus_games: 0 for games that never repeat, else the size of a finite set.
         pairing: how languages meet games, see `Corpus`.
-        precision: "bfloat16" or "float32" products (weights stay float32); "auto" is bfloat16 where it is fast.
+        precision: "bfloat16" or "float32" products (weights stay float32); "auto" is bfloat16 where it is fast,
+            and a run goes on in the one that it began with.
         evaluate_every: games between two lines of metrics.
         save_every: games between two saves of the training state.
     """

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from mothello_interp.models import SpecError
 from train.settings import Training
 
 STATE, METRICS, CHECKPOINT, STEPS, WANDB = "state.pt", "metrics.csv", "checkpoint", "steps", "wandb-id"
@@ -43,7 +44,8 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
         partial.unlink(missing_ok=True)
 
 
-_PARTS = {"identity", "model", "optimizer", "step", "seconds", "sums", "tables"}  # as `Run.save` writes them
+# as `Run.save` writes them
+_PARTS = {"identity", "precision", "model", "optimizer", "step", "seconds", "sums", "tables"}
 _ANEW = "go on with the version that wrote it, or delete the folder to start anew"
 
 
@@ -78,13 +80,22 @@ def check_same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) -> N
     for key, value in wanted.items():
         found = there.get(key)
         if key == "training" and found is not None:  # a setting that came later has the value it had before
-            found, value = (Training.model_validate(settings).model_dump(mode="json") for settings in (found, value))
+            found, value = (_settings(folder, settings) for settings in (found, value))
         if found != value:
             if key == "spec" and found is not None:
                 found, value = tomllib.loads(found), tomllib.loads(value)
             raise TrainingStopped(
                 f"{folder} holds a run with another {key} ({_changes(found, value)}); choose another --out, or delete it"
             )
+
+
+def _settings(folder: Path, training: Any) -> dict[str, Any]:
+    """All of them, as this version reads them."""
+    try:
+        return Training.read(training, "training").model_dump(mode="json")
+    except SpecError as error:
+        odd = str(error).splitlines()[0]
+        raise TrainingStopped(f"{folder} holds a run of another version ({odd}): {_ANEW}") from error
 
 
 def _changes(found: Any, value: Any) -> str:

@@ -1,9 +1,11 @@
 """What a run finds in its folder: its own state, to the letter, or nothing; all else it refuses and leaves as it is."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tests.train.tiny import BATCH, assert_same, lose, saved, tiny_preset, train, weights
 from train.state import METRICS, STATE, STEPS, WANDB, TrainingStopped
@@ -56,3 +58,48 @@ def test_a_table_that_lost_lines_is_refused(tmp_path: Path, damage: str) -> None
         (tmp_path / METRICS).write_bytes(DAMAGES[damage])
     there = 1 if damage == "cut short" else 0
     refused(tmp_path, f"{METRICS} has {there} lines, the state knows of 4: put back what was there, or delete .*")
+
+
+def test_settings_of_another_version_are_refused(tmp_path: Path) -> None:
+    lose(tiny_preset(), tmp_path, step=5)
+    state = torch.load(tmp_path / STATE)
+    state["identity"]["training"]["ema"] = 0.9
+    torch.save(state, tmp_path / STATE)
+    refused(
+        tmp_path,
+        r"holds a run of another version \(training: unknown key 'ema'.*\): go on with the version that wrote it, or",
+    )
+
+
+def bfloat16_is_fast(monkeypatch: pytest.MonkeyPatch, *, fast: bool) -> None:
+    """On this kind of processor."""
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: fast)
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_it_goes_on_in_the_precision_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: bool
+) -> None:
+    """Whichever the processor that it goes on with would have chosen."""
+    preset = tiny_preset(precision="auto")
+    bfloat16_is_fast(monkeypatch, fast=fast)
+    straight = train(preset, tmp_path / "straight")
+    lose(preset, tmp_path / "broken", step=5)
+    bfloat16_is_fast(monkeypatch, fast=not fast)
+    found = train(preset, tmp_path / "broken")
+    assert found.provenance["precision"] == straight.provenance["precision"] == ("bfloat16" if fast else "float32")
+    assert_same(weights(found), weights(straight))
+
+
+def test_a_precision_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bfloat16_is_fast(monkeypatch, fast=True)
+    lose(tiny_preset(precision="auto"), tmp_path, step=5)
+
+    def no_bfloat16(*sizes: int, ones: Callable[..., torch.Tensor] = torch.ones, **how: Any) -> torch.Tensor:
+        if how["dtype"] == torch.bfloat16:
+            raise RuntimeError("not implemented for 'BFloat16'\nsome trace")
+        return ones(*sizes, **how)
+
+    monkeypatch.setattr("train.job.torch.ones", no_bfloat16)
+    said = r"device 'cpu' has no products in bfloat16 \(not implemented for 'BFloat16'\), in which this run computes$"
+    refused(tmp_path, said, precision="auto")
