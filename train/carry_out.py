@@ -1,5 +1,6 @@
 """From a job to a checkpoint in a folder: the checks before a run, the run, and what is written after it."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from mothello_interp.models import Checkpoint, load_checkpoint
+from mothello_interp.models.checkpoint import check_kind
 from train.job import How, Job
 from train.parallel import Processes, check_device
-from train.run import Run
-from train.state import CHECKPOINT, TrainingStopped, check_same
+from train.run import Run, log_spaced
+from train.state import CHECKPOINT, STEPS, TrainingStopped, check_same
 from train.watch import check_watcher, watch
 
 
@@ -37,6 +39,7 @@ def carry_out(
     Raises:
         TrainingStopped: for a loss or gradient that is not finite, a folder that cannot be written, a run of something
             else found there, a model with hooks, or a device or a package for the log that is not there.
+        CheckpointError: for a model of another kind than specs describe.
     """
     _check(how)
     try:
@@ -47,12 +50,17 @@ def carry_out(
     done = _finished(job, folder, processes.device)
     processes.wait()  # so that none takes for an earlier run's what another has just written
     if done is not None:
+        if processes.first:
+            _say_what_is_behind(job, folder, how.keep, job.training.steps)
         return done
     torch.set_num_threads(how.threads)
     with threadpool_limits(how.threads):
         model = start(processes.device)
+        check_kind(model)
         _refuse_hooks(model)
         run = Run.begin(job, folder, model, processes, how)
+        if processes.first:
+            _say_what_is_behind(job, folder, how.keep, run.step)
         with watch(how.log if processes.first else None, folder, job.name, job.identity, games=run.games) as log:
             run.train(log)
         run.checkpoint.model.eval()
@@ -68,6 +76,18 @@ def _finished(job: Job, folder: Path, device: torch.device) -> Checkpoint | None
     done = load_checkpoint(folder / CHECKPOINT, device=device, name=job.name)
     check_same(folder, {**done.provenance, "spec": done.spec.to_toml()}, job.identity)
     return done
+
+
+def _say_what_is_behind(job: Job, folder: Path, keep: int, step: int) -> None:
+    """A run that goes on, or is done, cannot give the checkpoints of steps that it has taken."""
+    wanted = log_spaced(keep, job.training.steps)
+    missing = [at for at in wanted if at <= step and not (folder / STEPS / str(at * job.training.batch)).exists()]
+    if missing:
+        print(
+            f"{folder}: {len(missing)} of the {len(wanted)} steps to keep are behind, without a checkpoint; "
+            f"delete the run to have them",
+            file=sys.stderr,
+        )
 
 
 def _refuse_hooks(checkpoint: Checkpoint) -> None:

@@ -94,22 +94,30 @@ class Checkpoint:
         return Checkpoint(model, spec, {"seed": seed, "steps": 0}, f"{self.name} (random weights)")
 
 
+def check_kind(checkpoint: Checkpoint) -> None:
+    """Is the model one that its spec describes in full?
+
+    Raises:
+        CheckpointError: for a model of another kind than specs describe (see `build_model`).
+    """
+    if odd := _differences(checkpoint.model.cfg, checkpoint.spec, (*_SIZES, *_KINDS)):
+        raise CheckpointError(
+            f"a spec cannot describe this model: {_in_words(odd)}; keep its own files, and make it a Checkpoint anew"
+        )
+
+
 def save_checkpoint(
     folder: str | Path, checkpoint: Checkpoint, *, dtype: torch.dtype = torch.float32, overwrite: bool = False
 ) -> Path:
     """Write a checkpoint beside its final place, then rename it there: a reader sees all of it or nothing.
 
     Raises:
-        CheckpointError: for a model of another kind than specs describe (see `build_model`), which would be read back as
-            another model.
+        CheckpointError: as `check_kind`; such a model would be read back as another one.
         FileExistsError: if the folder exists and `overwrite` is False.
         OSError: if it cannot be written; what stood there before is intact.
     """
     folder = Path(folder)
-    if odd := _differences(checkpoint.model.cfg, checkpoint.spec, (*_SIZES, *_KINDS)):
-        raise CheckpointError(
-            f"a spec cannot describe this model: {_in_words(odd)}; keep its own files, and make it a Checkpoint anew"
-        )
+    check_kind(checkpoint)
     if folder.exists() and not overwrite:
         raise FileExistsError(f"{folder} exists; choose another name or pass overwrite=True")
     folder.parent.mkdir(parents=True, exist_ok=True)

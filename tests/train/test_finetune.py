@@ -1,6 +1,8 @@
 """Fine-tuning on a 4x4 board: one language alone is read, every language is recorded, and no interruption changes it."""
 
 from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from mothello_interp.models import Checkpoint, load_checkpoint, save_checkpoint
+from mothello_interp.models import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from tests.conftest import tiny_checkpoint
 from train import finetune as module
 from train.__main__ import app
@@ -177,6 +179,18 @@ def test_a_model_with_hooks_is_refused(tmp_path: Path) -> None:
 def test_a_seed_that_is_none(tmp_path: Path) -> None:
     with pytest.raises(TrainingStopped, match=r"--seed 1048576: expected 0 to 1048575"):
         tune(tmp_path, seed=1 << 20)
+
+
+def test_a_model_that_the_step_cannot_stand_in_for_is_refused(tmp_path: Path) -> None:
+    """Before it is trained as another."""
+    of = start()
+    relu = deepcopy(of.model)
+    relu.cfg.act_fn = "relu"
+    with pytest.raises(
+        CheckpointError, match="a spec cannot describe this model: act_fn is 'relu', by the spec 'gelu'"
+    ):
+        tune(tmp_path, of=replace(of, model=relu))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_language_that_is_not_read(tmp_path: Path) -> None:

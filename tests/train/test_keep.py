@@ -76,6 +76,26 @@ def test_an_interruption_loses_none(tmp_path: Path, step: int) -> None:
     assert sorted(path.name for path in (tmp_path / "broken" / FOLDER).iterdir()) == sorted(map(str, found))
 
 
+def test_what_is_behind_cannot_be_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a run that goes on, and of one that is done; it is said on stderr, once, and only if something is missing."""
+    lose(tiny_preset(), tmp_path, step=5)
+    capsys.readouterr()
+    train(tiny_preset(), tmp_path, keep=4)
+    assert capsys.readouterr().err == said(tmp_path, 2, 4)
+    assert list(kept(tmp_path)) == [6 * BATCH, STEPS * BATCH]
+    train(tiny_preset(), tmp_path, keep=12)
+    wanted = log_spaced(12, STEPS)
+    assert capsys.readouterr().err == said(tmp_path, len(wanted - {6, STEPS}), len(wanted))
+    train(tiny_preset(), tmp_path, keep=1)
+    assert capsys.readouterr().err == ""
+
+
+def said(folder: Path, missing: int, of: int) -> str:
+    return (
+        f"{folder}: {missing} of the {of} steps to keep are behind, without a checkpoint; delete the run to have them\n"
+    )
+
+
 def test_lost_while_keeping(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that fills up then ends the run; started again it keeps what was missing."""
 
