@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +27,7 @@ def _commands() -> None:
 
     Interrupted, even killed? The same command goes on, to the same weights on the same processor and threads.
 
-    Watching: metrics.csv in the run's folder; --log tensorboard, --log wandb (WANDB_MODE=offline: offline).
+    Watching: the run's metrics.csv, of 8 languages at most; --log tensorboard, --log wandb (WANDB_MODE=offline).
 
     Checkpoints on the way: --keep 12. On a GPU: --device cuda --compile.
 
@@ -65,14 +66,17 @@ def pretrain(
 ) -> None:
     """Train a model on fresh random games. The same command goes on where an interrupted run stopped."""
     with _one_line_errors():
+        from train.carry_out import check
+        from train.job import How
         from train.pretrain import pretrain as train
         from train.settings import Preset
 
         settings = Preset.load(preset)
         folder = out or Path("runs") / f"{settings.name}-seed{seed}"
-        how = {"threads": threads, "device": device, "quiet": quiet, "keep": keep, "log": log, "compile": compile}
+        how = How(threads=threads, device=device, quiet=quiet, keep=keep, log=log, compile=compile)
+        check(how)
         with _alone(folder):
-            train(settings, folder, seed=seed, **how)
+            train(settings, folder, seed=seed, **asdict(how))
     _report(folder)
 
 
@@ -97,7 +101,10 @@ def finetune(
     """Train a checkpoint on in one language; transfer.csv records what becomes of all of them."""
     with _one_line_errors():
         from mothello_interp.models import load
+        from train.carry_out import check
+        from train.finetune import check_language
         from train.finetune import finetune as train
+        from train.job import How
         from train.settings import Recipe
 
         settings = Recipe.load(recipe)
@@ -105,9 +112,11 @@ def finetune(
         name = start.provenance.get("preset", start.name)
         seed = start.provenance.get("seed", 0) if seed is None else seed
         folder = out or Path("runs") / f"{name}-{settings.name}-language{language}-seed{seed}"
-        how = {"threads": threads, "device": device, "quiet": quiet, "keep": keep, "log": log, "compile": compile}
+        how = How(threads=threads, device=device, quiet=quiet, keep=keep, log=log, compile=compile)
+        check(how)
+        check_language(start, language)
         with _alone(folder):
-            train(settings, start, folder, language=language, seed=seed, **how)
+            train(settings, start, folder, language=language, seed=seed, **asdict(how))
     _report(folder)
 
 

@@ -41,7 +41,7 @@ def carry_out(
             else found there, a model with hooks, or a device or a package for the log that is not there.
         CheckpointError: for a model of another kind than specs describe.
     """
-    _check(how)
+    check(how)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -100,7 +100,12 @@ def _refuse_hooks(checkpoint: Checkpoint) -> None:
         )
 
 
-def _check(how: How) -> None:
+def check(how: How) -> None:
+    """Before there is a folder: can a run be carried out so?
+
+    Raises:
+        TrainingStopped: for a device or a package for the log that is not there, or a number that makes no sense.
+    """
     check_watcher(how.log)
     if how.keep < 0:
         raise TrainingStopped(f"--keep {how.keep}: give the number of checkpoints to keep on the way, 0 or more")

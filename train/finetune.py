@@ -36,11 +36,10 @@ def finetune(
         how: fields of `train.job.How`: threads, device, quiet, keep, log, compile.
 
     Raises:
-        TrainingStopped: for a language that is none of the inputs, a seed that is none, and as `carry_out`.
+        TrainingStopped: for a seed that is none, and as `check_language` and `carry_out`.
     """
+    check_language(checkpoint, language)
     inputs = checkpoint.mothello.inputs
-    if language not in inputs:
-        raise TrainingStopped(f"--language {language}: {checkpoint.name} reads the languages {list(inputs)}")
     if not 0 <= seed < SEEDS:
         raise TrainingStopped(f"--seed {seed}: expected 0 to {SEEDS - 1}")
     training = recipe.training
@@ -75,3 +74,14 @@ def finetune(
             "held_out": held_out_accuracy(trained, corpus.held_out(FINAL_GAMES)),
         },
     )
+
+
+def check_language(checkpoint: Checkpoint, language: int) -> None:
+    """Before there is a folder: can the checkpoint go on in this language?
+
+    Raises:
+        TrainingStopped: for a language that is none of the inputs.
+    """
+    inputs = list(checkpoint.mothello.inputs)
+    if language not in inputs:
+        raise TrainingStopped(f"--language {language}: {checkpoint.name} reads the languages {inputs}")

@@ -17,7 +17,7 @@ from train.job import How, Job
 from train.settings import Preset
 from train.step import fused_logits
 
-_EVALUATION_GAMES = 200
+_EVALUATION_GAMES, _EVALUATION_LANGUAGES = 200, 8
 FINAL_GAMES = 1000
 
 
@@ -53,11 +53,16 @@ def held_out_accuracy(checkpoint: Checkpoint, games: Games) -> list[dict[Hashabl
 
 
 class QuickLegality:
-    """A quick measure during training: on held-out games, does the likeliest next token continue a legal game?"""
+    """A quick measure during training: on held-out games, does the likeliest next token continue a legal game?
+
+    In the first eight input languages at most, one column each (`legal_0`); `held_out_accuracy` at the end has all.
+    """
 
     def __init__(self, corpus: Corpus):
         games = corpus.held_out(_EVALUATION_GAMES)
-        self.written = {language: _written(corpus, games, language) for language in corpus.mothello.inputs[:8]}
+        self.written = {
+            language: _written(corpus, games, language) for language in corpus.mothello.inputs[:_EVALUATION_LANGUAGES]
+        }
 
     def __call__(self, checkpoint: Checkpoint, dtype: torch.dtype) -> dict[str, float]:
         result = {}

@@ -40,7 +40,7 @@ class Training(Strict):
         pairing: how languages meet games, see `Corpus`.
         precision: "bfloat16" or "float32" products (weights stay float32); "auto" is bfloat16 where it is fast,
             and a run goes on in the one that it began with.
-        evaluate_every: games between two lines of metrics.
+        evaluate_every: games between two lines of metrics, which show eight languages at most.
         save_every: games between two saves of the training state.
     """
 

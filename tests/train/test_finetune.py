@@ -223,6 +223,12 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     wrong = call("--from", "mini/atomic-atomic-anchor4", "--language", "1")
     assert wrong.exit_code == 1
     assert wrong.output.startswith("error: no checkpoint 'mini/atomic-atomic-anchor4'")
+    (tmp_path / "out").rename(tmp_path / "done")
+    for arguments in (("--language", "7"), ("--language", "1", "--device", "cudda"), ("--language", "1", "--log", "x")):
+        refused = call("--from", str(tmp_path / "run"), *arguments)
+        assert (refused.exit_code, refused.output.count("\n")) == (1, 1)
+        assert refused.output.startswith("error: ")
+        assert not (tmp_path / "out").exists()
     missing = call("--language", "1")
     assert missing.exit_code == 2
     assert "--from" in missing.output

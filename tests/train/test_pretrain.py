@@ -338,6 +338,14 @@ precision = "bfloat16"
 """
 
 
+@pytest.mark.parametrize("wrong", [("--device", "cudda"), ("--log", "mlflow")])
+def test_what_cannot_be_is_refused_before_there_is_a_folder(tmp_path: Path, wrong: tuple[str, str]) -> None:
+    (tmp_path / "mine.toml").write_text(PRESET, encoding="utf-8")
+    shown = CliRunner().invoke(app, ["pretrain", f"{tmp_path}/mine.toml", "--out", f"{tmp_path}/run", *wrong])
+    assert (shown.exit_code, shown.output.count("\n")) == (1, 1)
+    assert not (tmp_path / "run").exists()
+
+
 def test_from_the_command_line_to_an_exported_checkpoint(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text(PRESET, encoding="utf-8")
     run, export = tmp_path / "run", tmp_path / "export"
