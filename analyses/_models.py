@@ -49,6 +49,10 @@ class Zoo:
         """A model's preset at this scale."""
         return model.replace("mini/", f"{self.scale}/", 1)
 
+    def has(self, model: str) -> bool:
+        """Whether a model exists at this scale: those of no folder `mini` have one size alone."""
+        return self.scale == BUNDLED.scale or model.startswith(f"{BUNDLED.scale}/")
+
     def folders(self, preset: str) -> list[Path]:
         """Its checkpoints, the bundled one first."""
         found = [BUNDLE / preset] if (BUNDLE / preset).is_dir() else []
@@ -91,9 +95,11 @@ def over_models(
         The tables below each other, with columns regime, seed and origin ("computed" or "stored") in front.
 
     Raises:
-        NoModels: if there is nothing of any of these models.
+        NoModels: if there is nothing of any of these models, or none of them at this scale.
     """
-    regimes = {zoo.preset(model): regime for model, regime in models.items()}
+    regimes = {zoo.preset(model): regime for model, regime in models.items() if zoo.has(model)}
+    if not regimes:
+        raise NoModels(f"{analysis}: it has no models of scale {zoo.scale!r}; leave out --scale for those it has")
     folders = {folder: preset for preset in regimes for folder in zoo.folders(preset)}
     if not compute:
         folders = {folder: preset for folder, preset in folders.items() if not folder.is_relative_to(BUNDLE)}
@@ -110,9 +116,9 @@ def over_models(
             rows = rows[[(model, seed) not in known for seed in rows["seed"]]]
             tables += [rows.assign(origin="stored")] if len(rows) else []
     if not tables:
-        where = zoo.runs or "a folder of runs"
+        where = "is bundled, " * compute + f"has stored rows or lies in {zoo.runs or 'a folder of runs'}"
         raise NoModels(
-            f"{analysis}: none of {', '.join(regimes)} is bundled, has stored rows or lies in {where}; train one and "
+            f"{analysis}: none of {', '.join(regimes)} {where}; train one and "
             f"name the folder of runs with --runs, or keep its rows with: python -m analyses record {analysis} FOLDER"
         )
     table = pd.concat(tables, ignore_index=True)

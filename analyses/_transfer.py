@@ -18,12 +18,13 @@ _PRETRAINED = {"naive": ("naive", 0), "anchors8": ("anchors", 0), "unified": ("u
 
 
 def fine_tuned(starts: Sequence[str], scale: str) -> dict[str, str]:
-    """Names of the models that fine-tuning makes of `mini/START-{naive,anchors8,unified}`, and their regimes."""
+    """Names of the models that fine-tuning makes of `mini/START-{naive,anchors8,unified}`, and their regimes; none at a scale
+    without a schedule."""
     return {
         f"mini/{start}-{name}-{schedule}-language{source}": regime
         for start in starts
         for name, (regime, source) in _PRETRAINED.items()
-        for schedule in _SCHEDULES[scale]
+        for schedule in _SCHEDULES.get(scale, ())
     }
 
 

@@ -132,3 +132,21 @@ def test_a_scale_without_models(tmp_path: Path) -> None:
     assert "anchors: left out, for there is no model of it" in together.output
     assert "known by stored rows alone" in (tmp_path / "b" / "index.html").read_text(encoding="utf-8")
     assert CliRunner().invoke(app, ["anchors", "--scale", "maxi"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "scale", "said"),
+    [
+        ("sharing", "paper", "sharing: it has no models of scale 'paper'; leave out --scale"),
+        ("sharing", "midi", "sharing: it has no models of scale 'midi'"),
+        ("transfer", "midi", "transfer: it has no models of scale 'midi'"),
+        ("four_languages", "midi", "four_languages: it has no models of scale 'midi'"),
+        ("emergence", "midi", "midi/atomic-atomic-anchors4, midi/twenty-atomic has stored rows or lies in a folder"),
+        ("emergence", "paper", "none of paper/atomic-atomic-anchors0"),
+    ],
+)
+def test_a_scale_that_an_analysis_has_nothing_of(name: str, scale: str, said: str, tmp_path: Path) -> None:
+    """Not the rows of another scale instead."""
+    result = invoke(name, "--scale", scale, "--out", str(tmp_path / "figures"))
+    assert (result.exit_code, result.output[:7]) == (1, "error: ")
+    assert said in result.output.replace("\n", " ")

@@ -365,6 +365,10 @@ def test_models_that_are_stored_alone(house: House) -> None:
         ValueError, match=r"none of tiny/x is bundled, has stored rows or lies in a folder of runs.*record fake FOLDER"
     ):
         house.over_models(models={"tiny/x": "x"})
+    with pytest.raises(_models.NoModels, match=r"none of tiny/x has stored rows"):
+        house.over_models(models={"tiny/x": "x"}, compute=False)
+    with pytest.raises(_models.NoModels, match=r"fake: it has no models of scale 'paper'"):
+        house.over_models(compute=False, zoo=_models.Zoo("paper"))
 
 
 def test_finished_runs_are_measured_too(house: House) -> None:

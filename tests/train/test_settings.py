@@ -188,7 +188,7 @@ def test_there_are_presets() -> None:
 
 
 def test_presets_of_sharing_differ_from_one_another_in_what_they_ask() -> None:
-    """The scale of the initial weights and the anchors; or one thing alone."""
+    """The scale of the initial weights and the anchors; or one thing alone; `redrawn` is what finite pairings differ from."""
     sharing = {path.stem: Preset.load(path) for path in ours if path.parent.name == "sharing"}
     base = sharing["init-0.02-anchors4"].model_dump(exclude={"name"}, mode="json")
 
@@ -206,6 +206,8 @@ def test_presets_of_sharing_differ_from_one_another_in_what_they_ask() -> None:
         changed = {key.rpartition(".")[2] for key, value in found.items() if flat(base)[key] != value}
         if name.startswith("init-"):
             assert changed <= {"initializer_range", "anchors"}, name
+        elif name == "redrawn":
+            assert changed == {"corpus_games"}
         else:
             assert len(changed - {"corpus_games", "d_mlp"}) == 1, name
     assert len([name for name in sharing if name.startswith("init-")]) == 9
