@@ -1,5 +1,6 @@
 """What the texts of the figures say is seen holds in the stored tables: whoever records new rows learns which sentence to change."""
 
+import json
 from functools import cache, partial
 from typing import Any
 
@@ -7,9 +8,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analyses import anchors, four_languages, mixtures, preferences, sharing, similarity, symmetry, transfer, transplant
+from analyses import (
+    anchors,
+    four_languages,
+    many_languages,
+    mixtures,
+    preferences,
+    sharing,
+    similarity,
+    symmetry,
+    transfer,
+    transplant,
+)
 from analyses._maps import RAISED
-from analyses._models import TABLES
+from analyses._models import BUNDLE, TABLES
 from mothello_interp.alignment import group_test
 from mothello_interp.othello import CONTROLS, Symmetry
 from mothello_interp.similarity import SAME_COORDINATES
@@ -180,6 +192,48 @@ def test_fewer_anchors_and_longer_words_align_less_than_a_quarter() -> None:
         assert way[f"{kind}, 0 anchors"] < way[f"{kind}, 1 anchor"] < way[f"{kind}, 2 anchors"] < 0.1
 
 
+def test_fewer_anchors_play_nearly_as_well_and_longer_words_do_not() -> None:
+    """Top-1 legal on unseen games, which a checkpoint's provenance has for each language."""
+    made = {key: facts["made_by"] for key, facts in json.loads((TABLES / "anchors.json").read_text())["models"].items()}
+    bundled = [json.loads(file.read_text()) for file in sorted((BUNDLE / "mini").glob("atomic-*/provenance.json"))]
+    made |= {f"{about['preset']}-seed{about['seed']}": about for about in bundled}
+    found: dict[tuple[str, bool], list[float]] = {}
+    for key, about in made.items():
+        kind, number = anchors._CELLS[anchors._MODELS[key.rpartition("-seed")[0]]][:2]
+        if number is not None:
+            first, second = (language["top1"] for language in about["held_out"])
+            found.setdefault((f"{kind} second", number == 4), []).append(second)
+            found.setdefault((f"{kind} first", number == 4), []).append(first)
+    assert len(made) == 14 + 7
+    fewer, four = ([*found["atomic first", enough], *found["atomic second", enough]] for enough in (False, True))
+    assert [round(end(fewer), 3) for end in (min, max)] == [0.976, 0.981]
+    assert [round(end(four), 3) for end in (min, max)] == [0.983, 0.986]
+    longer = [
+        legal
+        for kind in ("split", "compositional")
+        for enough in (False, True)
+        for legal in found[f"{kind} second", enough]
+    ]
+    assert [round(end(longer), 3) for end in (min, max)] == [0.931, 0.939]
+    partner = [
+        legal
+        for kind in ("split", "compositional")
+        for enough in (False, True)
+        for legal in found[f"{kind} first", enough]
+    ]
+    assert [round(end(partner), 3) for end in (min, max)] == [0.976, 0.978]
+
+
+def test_naive_languages_are_related_by_a_tenth_at_most_after_the_embeddings() -> None:
+    """As the README says below its first figure: both directions on the mean, every symmetry."""
+    table = stored("anchors", {"mini/atomic-atomic-anchors0": "naive"}).query("source != target and kind == 'linear'")
+    table = table[table["weights"] == "trained"]
+    way = table.groupby(["seed", "symmetry", "layer"], as_index=False)["normalised"].mean()
+    assert sorted(way["seed"].unique()) == [1, 2]
+    assert way[way["layer"] >= 0]["normalised"].max() < 0.1
+    assert way["normalised"].max() == pytest.approx(0.27, abs=0.005)
+
+
 def test_an_opening_aligns_naive_languages_and_the_game_outlives_the_tongue() -> None:
     found: Any = four_languages.headline(four_languages.compute()).set_index(["regime", "target"])
     naive, unified = (found.loc[regime] for regime in ("naive (no anchors)", "unified output"))
@@ -202,6 +256,26 @@ def test_an_opening_aligns_naive_languages_and_the_game_outlives_the_tongue() ->
     change = unified["target, end"] - unified["target, start"]
     assert change["atomic"] > 0.1 > change["split"] > 0 > change["compositional"]
     assert unified.loc["compositional", "alignment, end"] < unified.loc["compositional", "alignment, start"]
+
+
+def test_twenty_languages_fall_into_five_clusters_and_half_turns_score_the_floor() -> None:
+    table = stored("many_languages", many_languages._MODELS)
+    found: Any = many_languages.headline(table).set_index("related by")
+    assert (found["seed"] == 0).all()
+    *_, (one, other) = clusters = many_languages._clusters(table)
+    assert [len(cluster) for cluster in clusters] == [8, 4, 4, 2, 2]
+    best = many_languages._best(table).pivot(index="source", columns="target", values="symmetry")
+    assert (best.loc[one, clusters[0]] == "identity").mean() > 0.5 < (best.loc[other, clusters[2]] == "identity").mean()
+    rounded = found.round(2)
+    assert rounded["guess"].unique().tolist() == [0.61]
+    assert rounded["ceiling"].unique().tolist() == [0.78]
+    assert rounded.loc["identity", "against the board"] == 0.62
+    assert rounded["through the map"].between(0.62, 0.63).all()
+    reflected = rounded.loc[["antidiagonal", "diagonal"]]
+    assert reflected["against the board"].tolist() == [0.57, 0.57]
+    assert reflected["expected"].tolist() == [0.55, 0.57]
+    turned = rounded.loc["half turn"]
+    assert turned[["against the board", "floor", "expected"]].tolist() == [0.53, 0.53, 0.5]
 
 
 def test_what_makes_languages_share() -> None:

@@ -23,6 +23,8 @@ def test_many_languages_are_shown_in_clusters() -> None:
     plain = table[table["symmetry"] == "identity"].pivot(index="source", columns="target", values="accuracy")
     equal(heatmap(figure, 1).z, plain.loc[order, order])
     equal(heatmap(figure, 2).z, np.full((5, 5), 0.95))
+    drawn = [(line.x0, line.x1, line.y0, line.y1) for line in figure.layout.shapes]
+    assert drawn == [(2.5, 2.5, 0, 1), (0, 1, 2.5, 2.5)] * 2  # behind the third language, in each panel
 
 
 def test_the_headline_of_many_languages() -> None:
