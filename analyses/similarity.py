@@ -1,30 +1,33 @@
 """Which measure of similarity tells shared from alike, and which one predicts transfer?
 
 The same games in both languages, row against row within each move number: every measure (rows) at every layer (columns).
-First row, for comparison: alignment of a board probe, from floor to ceiling. The next three need the same coordinates, as a
-probe does; the others see past a rotation. A number in brackets is not above the 95% quantile of games re-paired at
-random. The last panel is random weights: what a measure finds there it finds in the bag of moves, before anything is
-learned. Where a measure is high and the first row is low, the languages are alike, each in coordinates of its own.
+First row, for comparison: alignment of a board probe, from floor to ceiling (blank while these are closer than 0.1). The next
+three need the same coordinates, as a probe does; the others see past a rotation. A number in brackets is not above the 95%
+quantile of games re-paired at random (alignment 99 times, the others 19 times; principal angles: coordinates turned). The
+last panel is random weights of the same models, at one layer, which the summary puts beside the trained ones: what a measure
+finds there it finds in the bag of moves, before anything is learned. Alignment too can be above its null there (0.03 with
+four anchors; 0.14 with the eight of `transfer`). Where a measure is high and the first row is low, the languages are alike,
+each in coordinates of its own.
 
 The summary asks which measure, taken before fine-tuning at the layer three quarters up, goes with what fine-tuning in one
 language then does to the other: the change, from start to end, of the share of legal moves in its own words and in any
-language's (`transfer`; rank correlation over its models, with their number, and how often models dealt anew to the changes
-go together as closely, `p`).
+language's (`transfer`; rank correlation over its models, with their number, and how often models dealt anew to the changes go
+together as closely, `p`).
 
-What is seen: the measures disagree about the naive model. Alignment, retrieval and cosine find next to nothing there; all
-that see past a rotation find most of what they find where languages share (CKA 0.9 and 1.0), and of these SVCCA, PWCCA and
-nearest neighbours find no more than in random weights. They disagree again in the last layer of the model with anchors,
-where alignment is gone and cosine falls, and the others, retrieval too, stay high. Which one predicts transfer? What becomes
-of the game, legality in any words, goes with all of them, and with CKA, alone or with a Gaussian, least; nine models do not
-tell the others apart (of seven of these nine, alignment went best with it; of all, PWCCA does). Whether the answer stays in
-the language's own words goes with none beyond chance: a tongue is another matter (eight anchors align two languages, and
-the second loses its words: `transfer`).
+What is seen, in one seed of each model: the measures disagree about the naive model. Alignment, retrieval and cosine find
+next to nothing there; all that see past a rotation find most of what they find where languages share (at layer 2 CKA is 0.83
+and 0.99), and of these SVCCA, PWCCA and nearest neighbours find less than in random weights of that model. They disagree
+again in the last layer of the model with anchors, where alignment is gone, cosine and principal angles fall, and the others,
+retrieval too, stay high. Which one predicts transfer? What becomes of the game, legality in any words, goes with all of them,
+and with CKA, alone or with a Gaussian, least; nine models do not tell the others apart (of seven of these nine, alignment
+went best with it; of all, PWCCA does). Whether the answer stays in the language's own words goes with none beyond chance: a
+tongue is another matter (eight anchors align two languages, and the second loses its words: `transfer`).
 
-What could fool it: position embeddings (only rows of one move number are compared), too few games (debiased CKA; the null
-has the bias of SVCCA, PWCCA and Procrustes; the latter is scored on other games than it is fitted on), a rotation (the first
-rows), a language that was good before (what counts is the change), few models (`p`; and eleven measures are tried, so the
-best of them is partly luck), models that differ in more than sharing (regime and type of language: a correlation over them
-is no cause).
+What could fool it: position embeddings (only rows of one move number are compared), too few games (debiased CKA; the null has
+the bias of SVCCA, PWCCA and Procrustes; the latter is scored on other games than it is fitted on), a rotation (the first
+rows), a language that was good before (what counts is the change), few models, one seed each (`p`; and eleven measures are
+tried, so the best of them is partly luck), models that differ in more than sharing (regime and type of language: a
+correlation over them is no cause).
 """
 
 from typing import Any
@@ -35,14 +38,15 @@ import plotly.graph_objects as go
 
 from analyses._models import BUNDLED, LABELS, MODELS, Zoo, over_models
 from analyses._transfer import NAMED, TARGETS, fine_tuned, recorded
-from mothello_interp import Checkpoint, random_games
-from mothello_interp.activations import collect, hook_name, paper_layer
+from mothello_interp import Checkpoint, Probes, random_games
+from mothello_interp.activations import Activations, collect, hook_name, paper_layer
 from mothello_interp.alignment import align_on
 from mothello_interp.plots import add_heatmap, layer_name, panel_grid
 from mothello_interp.probes import fit_probes_on
 from mothello_interp.similarity import MEASURES, SAME_COORDINATES, compare
 
 _GAMES, _FIT, _SCORE, _PERMUTATIONS = 620, 600, 200, 19
+_REPAIRED = 99  # for alignment, where a re-pairing is cheap
 _DEALS = 9999
 _ORDER = ("alignment", *SAME_COORDINATES, *(name for name in MEASURES if name not in SAME_COORDINATES))
 _TRANSFER = {
@@ -63,19 +67,41 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
 
 
 def _compared(checkpoint: Checkpoint, layers: list[int] | None = None) -> list[pd.DataFrame]:
-    """All measures, and alignment in both directions on the mean."""
+    """All measures, and alignment in both directions on the mean; each beside its null."""
     board, (first, second) = checkpoint.spec.board, checkpoint.mothello.inputs[:2]
     games = [random_games(n, board=board, seed=seed) for n, seed in ((_GAMES, 111), (_FIT, 112), (_SCORE, 113))]
     rows, fit, score = (collect(checkpoint, part, layers=layers, languages=(first, second)) for part in games)
     similar = compare(rows, first, rows, second, measures=tuple(MEASURES), permutations=_PERMUTATIONS)
-    aligned = align_on(fit_probes_on(fit, seed=0), score, resamples=200)
+    probes = fit_probes_on(fit, seed=0)
+    aligned = align_on(probes, score, resamples=200)
     aligned = aligned[(aligned["source"] != aligned["target"]) & (aligned["symmetry"] == "identity")]
     columns = {"normalised": "value", "normalised_low": "low", "normalised_high": "high"}
     means = aligned.groupby("layer", as_index=False)[list(columns)].mean().rename(columns=columns)
-    means = means.assign(
-        hook=[hook_name(layer) for layer in means["layer"]], measure="alignment", null=0.0, null_high=0.0
-    )
+    null = _repaired(probes, score, aligned)
+    means = means.assign(hook=[hook_name(layer) for layer in means["layer"]], measure="alignment", games=_SCORE)
+    means = means.assign(null=null.mean(axis=1), null_high=np.quantile(null, 0.95, axis=1))
+    means["above"] = means["value"] - means["null_high"]
+    means["p"] = (1 + (null >= means["value"].to_numpy()[:, None]).sum(axis=1)) / (1 + _REPAIRED)
+    blank = means["value"].isna()
+    means[["null", "null_high", "above", "p"]] = means[["null", "null_high", "above", "p"]].mask(blank)
     return [similar, means]
+
+
+def _repaired(probes: Probes, rows: Activations, aligned: pd.DataFrame) -> np.ndarray:
+    """What alignment is with boards of games re-paired at random, within move number, `[layer permutation]`."""
+    kept, truth = rows.labels(probes.frame)
+    game, move = rows.game[kept], rows.move[kept]
+    place = np.full((len(rows.games), move.max() + 1), -1)
+    place[game, move] = np.arange(len(game))
+    rng = np.random.default_rng(0)
+    others = [place[rng.permutation(len(rows.games))[game], move] for _ in range(_REPAIRED)]  # -1: that game was over
+    null = np.zeros((len(probes.layers), _REPAIRED))
+    for row in aligned.to_dict("records"):
+        predicted = probes.predict(rows.at(row["target"], row["layer"]), row["source"], row["layer"])[kept]
+        read = np.array([(predicted[other >= 0] == truth[other[other >= 0]]).mean() for other in others])
+        way = (read - row["floor"]) / (row["ceiling"] - row["floor"])
+        null[probes.layers.index(row["layer"])] += way / 2  # of two directions
+    return null
 
 
 def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
@@ -97,20 +123,22 @@ def _changes(curves: pd.DataFrame) -> pd.DataFrame:
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
-    """A panel a regime, and one for random weights: measures by layer."""
+    """A panel a regime, measures by layer; and one for random weights, by regime."""
     seed = table["seed"].min()
     here = table[table["seed"] == seed]
     regimes = [regime for regime in LABELS if regime in set(here["regime"])] or list(dict.fromkeys(here["regime"]))[:3]
     panels = [here[(here["regime"] == regime) & (here["weights"] == "trained")] for regime in regimes]
-    random = here[(here["regime"] == regimes[0]) & (here["weights"] == "random")]
-    titles = [*(LABELS.get(regime, regime) for regime in regimes), "random weights"]
-    drawing = panel_grid([titles], x="layer", y="", widths=[3] * len(panels) + [1])  # one layer of random weights
+    random = here[here["regime"].isin(regimes) & (here["weights"] == "random")]
+    random = random.assign(layer=random["regime"].map(regimes.index))  # one layer of each: a column a regime
+    (at,) = here[here["weights"] == "random"]["layer"].unique()
+    titles = [*(LABELS.get(regime, regime) for regime in regimes), f"random weights, layer {layer_name(at)}"]
+    drawing = panel_grid([titles], x="layer", y="")
     place = {name: index for index, name in enumerate(_ORDER)}
     for column, cells in enumerate([*panels, random], 1):
         cells = cells.assign(place=cells["measure"].map(place), label=_labels(cells))
         add_heatmap(drawing, cells, x="layer", y="place", z="value", limits=(-1, 1), column=column, label="label")
         layers = sorted(cells["layer"].unique())
-        ticks = [layer_name(layer) for layer in layers]
+        ticks = regimes if column > len(panels) else [layer_name(layer) for layer in layers]
         drawing.update_xaxes(tickvals=layers, ticktext=ticks, showgrid=False, col=column)
     names = [name.replace("_", " ") for name in _ORDER]
     drawing.update_yaxes(tickvals=list(place.values()), ticktext=names, autorange="reversed", showgrid=False)
@@ -118,23 +146,24 @@ def figure(table: pd.DataFrame) -> go.Figure:
 
 
 def _labels(cells: pd.DataFrame) -> list[str]:
-    """Values, in brackets where they are not above their null."""
-    inside = zip(cells["value"], cells["null_high"], strict=True)
-    return ["" if np.isnan(value) else f"{value:.2f}" if value > null else f"({value:.2f})" for value, null in inside]
+    """Values, in brackets where they are not above their null; without a zero in front, for want of room."""
+    inside = zip(cells["value"].round(2) + 0.0, cells["value"] > cells["null_high"], strict=True)
+    short = [(f"{value:.2f}".replace("0.", ".", 1), above) for value, above in inside]
+    return ["" if text == "nan" else text if above else f"({text})" for text, above in short]
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a measure: mean over layers of each regime, random weights, and the correlation with transfer."""
-    layer = table[table["weights"] == "random"]["layer"].iloc[0]
-    inner = table[(table["layer"] >= 0) & (table["weights"] == "trained")]
+    """A row a measure, all at the layer three quarters up: each regime, random weights of its models, and the correlation with
+    transfer."""
+    (layer,) = table[table["weights"] == "random"]["layer"].unique()
     rows = []
     for name in _ORDER:
-        here = inner[inner["measure"] == name]
-        row: dict[str, Any] = {"measure": name.replace("_", " ")}
-        for regime in LABELS:
-            row[LABELS[regime]] = here[here["regime"] == regime]["value"].mean()
-        row["random weights"] = table[(table["weights"] == "random") & (table["measure"] == name)]["value"].mean()
-        before = here[(here["layer"] == layer) & here["transfer_own"].notna() & here["value"].notna()]
+        here = table[(table["layer"] == layer) & (table["measure"] == name)]
+        row: dict[str, Any] = {"measure": name.replace("_", " "), "layer": layer}
+        for regime, label in LABELS.items():
+            for weights, words in (("trained", label), ("random", f"{label}, random weights")):
+                row[words] = here[(here["regime"] == regime) & (here["weights"] == weights)]["value"].mean()
+        before = here[(here["weights"] == "trained") & here["transfer_own"].notna() & here["value"].notna()]
         row["with the change in its own words"], row["p"] = _together(before["value"], before["transfer_own"])
         row["in any words"], row["p, any words"] = _together(before["value"], before["transfer_any"])
         rows.append({**row, "models": len(before)})

@@ -21,12 +21,13 @@ from analyses import (
     transplant,
 )
 from analyses._maps import RAISED
-from analyses._models import BUNDLE, TABLES
+from analyses._models import BUNDLE, LABELS, TABLES
 from mothello_interp.alignment import group_test
 from mothello_interp.othello import CONTROLS, Symmetry
 from mothello_interp.similarity import SAME_COORDINATES
 
 NAIVE = r"^\d+ naive languages"
+_NAIVE, _ANCHORS = LABELS["naive"], LABELS["anchors"]
 
 
 def stored(name: str, models: dict[str, str]) -> Any:
@@ -135,22 +136,26 @@ def test_the_named_image_becomes_legal() -> None:
 
 
 def test_where_measures_disagree() -> None:
-    table = stored("similarity", {"mini/atomic-atomic-anchors0": "naive"})
-    trained = table[(table["weights"] == "trained") & (table["layer"] >= 0)]
-    means = trained.groupby("measure")["value"].mean()
-    assert (means[["alignment", "retrieval", "cosine"]] < 0.1).all()
-    assert (means.drop(["alignment", *SAME_COORDINATES]) > 0.6).all()
-    (layer,) = table[table["weights"] == "random"]["layer"].unique()
-    there = trained[trained["layer"] == layer].set_index("measure")["value"]
-    random = table[table["weights"] == "random"].set_index("measure")["value"]
-    assert all(random[name] > there[name] for name in ("svcca", "pwcca", "mutual_knn"))
-    anchored = stored("similarity", {"mini/atomic-atomic-anchors4": "anchors"}).query(
-        "weights == 'trained' and layer == 3"
-    )
-    last = anchored.set_index("measure")["value"]
+    """At the layer of the summary, where random weights of the same model stand beside the trained ones; and in the last."""
+    table = similarity.compute()
+    assert (table["seed"] == 0).all()
+    found: Any = similarity.headline(table).set_index("measure")
+    naive, anchored, random = (found[name] for name in (_NAIVE, _ANCHORS, f"{_NAIVE}, random weights"))
+    assert (found["layer"] == 2).all()
+    assert (naive[["alignment", "retrieval", "cosine"]] < 0.1).all()
+    past = [name for name in found.index if name.replace(" ", "_") not in ("alignment", *SAME_COORDINATES)]
+    assert (naive[past] > 0.6 * anchored[past]).all()
+    assert [round(values["cka"], 2) for values in (naive, anchored)] == [0.83, 0.99]
+    assert set(naive[past].index[naive[past] < random[past]]) == {"svcca", "pwcca", "mutual knn"}
+    last: Any = table.query("regime == 'anchors' and weights == 'trained' and layer == 3").set_index("measure")["value"]
     assert last["alignment"] < 0.1
-    assert last["cosine"] < 0.75
-    assert last["retrieval"] > 0.9
+    assert last[["cosine", "principal_angles"]].max() < 0.7
+    assert last.drop(["alignment", "cosine", "principal_angles"]).min() > 0.8
+    probed: Any = table.query("measure == 'alignment' and weights == 'random'").set_index("regime")
+    known = probed.loc[["anchors", "atomic, 8 anchor tokens"]]
+    assert known["value"].round(2).tolist() == [0.03, 0.14]
+    assert (known["above"] > 0).all()
+    assert probed["value"].max() == known["value"].max()
 
 
 def test_all_measures_go_with_what_becomes_of_the_game_and_none_with_the_tongue() -> None:
@@ -168,7 +173,7 @@ def test_anchors_lose_the_tongue_and_keep_the_game() -> None:
     found: Any = transfer.headline(transfer.compute())
     found = found[found["schedule"] == "mini"].set_index(["regime", "target"])
     own, anyhow = (found[f"{name}, end"] - found[f"{name}, start"] for name in ("target", "any words"))
-    anchored, naive = "8 anchor tokens", "naive (no anchors)"
+    anchored, naive = "8 anchor tokens", _NAIVE
     assert own[anchored, "atomic"] < -0.3
     assert own[anchored, "atomic"] < own[naive, "atomic"]
     assert abs(anyhow[anchored, "atomic"]) < 0.05

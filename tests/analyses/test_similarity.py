@@ -9,6 +9,11 @@ import pytest
 from scipy.stats import spearmanr
 
 from analyses._models import REGIMES
+from mothello_interp.activations import collect
+from mothello_interp.alignment import align_on
+from mothello_interp.models import load
+from mothello_interp.othello import random_games
+from mothello_interp.probes import fit_probes_on
 from mothello_interp.similarity import MEASURES, SAME_COORDINATES
 from tests.analyses.conftest import module_of, table_of
 from tests.analyses.drawn import equal, heatmap
@@ -41,18 +46,53 @@ def test_similarity_draws_its_table() -> None:
     table = table_of("similarity")
     figure = module_of("similarity").figure(table)
     order = ["alignment", *SAME_COORDINATES, *(name for name in MEASURES if name not in SAME_COORDINATES)]
-    for panel, (regime, weights) in enumerate([*((name, "trained") for name in REGIMES), ("naive", "random")], 1):
-        here = table[(table["regime"] == regime) & (table["seed"] == 0) & (table["weights"] == weights)]
+    for panel, regime in enumerate(REGIMES, 1):
+        here = table[(table["regime"] == regime) & (table["seed"] == 0) & (table["weights"] == "trained")]
         wide = here.pivot(index="measure", columns="layer", values="value")
         drawn = heatmap(figure, panel)
         equal(drawn.z, wide.loc[order])
-        one = here[(here["measure"] == "cka") & (here["layer"] == 0)].iloc[0]
-        label = f"{one['value']:.2f}" if one["value"] > one["null_high"] else f"({one['value']:.2f})"
-        assert drawn.text[order.index("cka")][list(drawn.x).index(0)] == label
+        for measure in ("cka", "alignment"):
+            one = here[(here["measure"] == measure) & (here["layer"] == 0)].iloc[0]
+            label = (
+                f"{one['value']:.2f}"[1:]
+                if one["value"] > one["null_high"]
+                else f"({one['value']:.2f})".replace("0", "", 1)
+            )
+            assert drawn.text[order.index(measure)][list(drawn.x).index(0)] == label
+    random = table[(table["weights"] == "random") & (table["seed"] == 0)]
+    equal(
+        heatmap(figure, 4).z, random.pivot(index="measure", columns="regime", values="value").loc[order, list(REGIMES)]
+    )
+    assert list(figure.layout.xaxis4.ticktext) == list(REGIMES)
     row = module_of("similarity").headline(table).set_index("measure").loc["cka"]
-    rows = table[(table["measure"] == "cka") & (table["layer"] == 0) & (table["weights"] == "trained")]
+    rows = table[(table["measure"] == "cka") & (table["layer"] == row["layer"]) & (table["weights"] == "trained")]
     assert row["models"] == len(rows)
     assert row["in any words"] == pytest.approx(rows["value"].corr(rows["transfer_any"], method="spearman"))
+    assert row["naive (no anchors)"] == pytest.approx(rows[rows["regime"] == "naive"]["value"].mean())
+    random = table[(table["measure"] == "cka") & (table["weights"] == "random") & (table["regime"] == "naive")]
+    assert row["naive (no anchors), random weights"] == pytest.approx(random["value"].mean())
+
+
+def test_alignment_of_games_paired_at_random() -> None:
+    """About 0 for boards of other games; of games paired with themselves, what `align_on` finds."""
+    similarity, checkpoint = module_of("similarity"), load(REGIMES["anchors"])
+    rows = collect(checkpoint, random_games(60, board=6, seed=5), layers=[0, 1])
+    probes = fit_probes_on(collect(checkpoint, random_games(60, board=6, seed=6), layers=[0, 1]), seed=0)
+    aligned = align_on(probes, rows, resamples=2)
+    aligned = aligned[(aligned["source"] != aligned["target"]) & (aligned["symmetry"] == "identity")]
+    null = similarity._repaired(probes, rows, aligned)
+    assert null.shape == (2, 99)
+    assert null.std() > 0
+    assert abs(null.mean()) < 0.05 < aligned["normalised"].min()
+
+    class Itself:
+        def permutation(self, n: int) -> np.ndarray:
+            return np.arange(n)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(np.random, "default_rng", lambda seed: Itself())
+        found = similarity._repaired(probes, rows, aligned)
+    equal(found[:, 0], aligned.groupby("layer")["normalised"].mean())
 
 
 @pytest.mark.parametrize("change", [[1.0, 2, 3, 4, 5, 6], [6.0, 4, 5, 2, 1, 3], [1.0, 1, 2, 5, 0, 3]])
