@@ -67,7 +67,8 @@ def record(
     found = _runner.find()
     if name not in found:
         raise SystemExit(f"error: no analysis {name!r}; there are: {', '.join(found)}")
-    takes, measure = found[name].takes, found[name].module().measure
+    takes, module = found[name].takes, found[name].module()
+    measure = getattr(module, "_kept", module.measure)  # an analysis may keep less than it draws
     if wthor is not None and "wthor" not in takes:
         raise SystemExit(f"error: {name} measures no real games; leave out --wthor")
     if "wthor" in takes:

@@ -6,8 +6,8 @@ regime: the states as they are, as in the authors' code. Lower row: less the mea
 A dark diagonal in the lower row means that the languages meet move by move, in this game.
 
 What could fool it: position embeddings and a mean that all states share make any two states look alike, and the diagonal
-with them (the lower rows take both away); one game may be special (summary: mean over games on the diagonal, beside
-the same move of another game).
+with them (the lower rows take both away); one game, of one seed, may be special (summary: mean over games and all seeds on
+the diagonal, with the least and the most of any seed, beside the same move of another game).
 """
 
 import numpy as np
@@ -36,6 +36,11 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
             tables.append(_along(one[0], other[0]).assign(part="game", layer=layer, kind=kind))
             tables.append(_over_games(one, other).assign(part="games", layer=layer, kind=kind))
     return pd.concat(tables, ignore_index=True)
+
+
+def _kept(checkpoint: Checkpoint) -> pd.DataFrame:
+    """What is stored of other seeds: the means alone, since the one game is drawn of the first."""
+    return measure(checkpoint).query("part == 'games'").dropna(axis="columns")
 
 
 def _full_games(board: int) -> Games:
@@ -87,7 +92,8 @@ def figure(table: pd.DataFrame) -> go.Figure:
     titles += [[""] * len(layers)] * (len(regimes) * len(_KINDS) - 1)
     labels = [f"{LABELS[regime].split(' (')[0]}<br>{kind}" for regime in regimes for kind in _KINDS]
     drawing = panel_grid(titles, x="move, in the other language", y=labels)
-    first = table[(table["part"] == "game") & (table["seed"] == table["seed"].min())]
+    first = table[table["part"] == "game"]
+    first = first[first["seed"] == first["seed"].min()]
     for row, (regime, kind) in enumerate(((regime, kind) for regime in regimes for kind in _KINDS), 1):
         for column, layer in enumerate(layers, 1):
             cells = first[(first["regime"] == regime) & (first["kind"] == kind) & (first["layer"] == layer)]
@@ -98,11 +104,13 @@ def figure(table: pd.DataFrame) -> go.Figure:
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean over games at the same move, by layer, beside the same move of another game."""
+    """Mean over games and seeds at the same move, by layer, with the least and the most of any seed, beside the same move of
+    another game."""
     means = table[table["part"] == "games"]
     rows = []
     for (regime, kind, layer), group in means.groupby(["regime", "kind", "layer"], sort=False):
         row = {"regime": LABELS[str(regime)], "states": kind, "layer": layer}
-        row |= {"same game": group["distance"].mean(), "low": group["low"].min(), "high": group["high"].max()}
+        same = group["distance"]
+        row |= {"seeds": group["seed"].nunique(), "same game": same.mean(), "least": same.min(), "most": same.max()}
         rows.append({**row, "another game": group["null"].mean()})
     return pd.DataFrame(rows)

@@ -39,3 +39,25 @@ def test_cosine_distances_by_hand() -> None:
     assert row["distance"] == pytest.approx(expected, abs=1e-5)
     means = table.query("part == 'games' and layer == 1 and kind == 'as it is'").iloc[0]
     assert means["low"] <= means["distance"] <= means["high"]
+
+
+def test_of_other_seeds_the_means_are_kept() -> None:
+    """The rows of the one game, forty times as many, are not; a table without them is drawn without pictures."""
+    kept, table = module_of("cosine")._kept(tiny_checkpoint()), table_of("cosine")
+    assert set(kept["part"]) == {"games"}
+    assert len(kept) == 3 * 2
+    assert kept.notna().all(axis=None)
+    other = table[(table["part"] == "games") | (table["seed"] == 0)]
+    assert module_of("cosine").figure(other) == module_of("cosine").figure(table)
+    alone = module_of("cosine").figure(table[table["part"] == "games"])
+    assert all(np.size(drawn.z) == 0 for drawn in alone.data)
+
+
+def test_the_headline_of_cosine() -> None:
+    """All seeds, with the least and the most."""
+    table = table_of("cosine")
+    row = module_of("cosine").headline(table).iloc[0]
+    means = table[(table["part"] == "games") & (table["regime"] == "naive") & (table["kind"] == row["states"])]
+    distances = means[means["layer"] == row["layer"]]["distance"]
+    assert row["seeds"] == 2
+    assert row[["same game", "least", "most"]].tolist() == [distances.mean(), distances.min(), distances.max()]

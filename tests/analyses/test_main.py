@@ -120,6 +120,8 @@ def test_the_command_that_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert result.exit_code == 0, result.output
     measure = _runner.find()["moves"].module().measure
     assert asked == [("moves", measure, [tmp_path / "run" / "checkpoint", tmp_path / "plain"])]
+    assert invoke("record", "cosine", str(tmp_path / "run")).exit_code == 0
+    assert asked[1][1] == _runner.find()["cosine"].module()._kept  # less than it draws
 
 
 def test_a_scale_without_models(tmp_path: Path) -> None:
