@@ -2,18 +2,20 @@
 
 Upper panels: how well a logistic regression reads the language from the state after a move (dots: chance). Lower panels:
 alignment, from floor (0) to ceiling (1), of a probe of one language in the other, with the states as they are (full), less
-each language's mean (dashes), without the subspace in which the means of languages differ (dots), and turned into each
-other by the best orthogonal map (black); both directions averaged. Everything is fitted on other games than it is scored
-on, and probes are fitted again on changed states. Where the black curve alone rises, both languages hold the same board in
-the same shape, but in coordinates of their own: alike, not shared.
+each language's mean (dashes), without the subspace in which the means of languages differ (dots), and turned into each other
+by the best orthogonal map (black); both directions averaged; thin: other seeds. A curve is blank where ceiling and floor are
+closer than 0.1, as at the embeddings, whose states know little more than the last move. Everything is fitted on other games
+than it is scored on, and probes are fitted again on changed states. Where the black curve alone rises, both languages hold
+the same board in the same shape, but in coordinates of their own: alike, not shared.
 
-What is seen: of the four changes only the rotation brings the naive languages to alignment, at every layer; without their
-means, or without the whole language subspace, they stay near the floor, though the language can be read off every state. Much
-of what a rotation gives it gives random weights too (half of the way and more): what training adds is the rest of it.
+What is seen, in all three seeds: of the three changes only the rotation brings the naive languages to alignment, at every
+layer (0.92 of the way and more); without their means, or without the whole language subspace, they stay below a quarter of it
+after the embeddings, though the language can be read off every state. Of what a rotation gives it gives random weights about
+0.6: what training adds is the rest.
 
 What could fool it: an orthogonal map has many free parameters (grey: fitted on games that are paired at random, move by
-move), and some board can be turned into any other (grey dashes: random weights, turned likewise: what the bag of moves alone
-gives), luck (the summary has every seed there is).
+move), and some board can be turned into any other (grey dashes: one draw of random weights, turned likewise: what the bag of
+moves alone gives), luck (the summary has every seed there is).
 """
 
 from typing import Any
@@ -99,7 +101,8 @@ def figure(table: pd.DataFrame) -> go.Figure:
     titles = [[LABELS[regime] for regime in regimes], [""] * len(regimes)]
     drawing = panel_grid(titles, x="layer", y=["language read", "alignment, floor to ceiling"])
     for column, regime in enumerate(regimes, 1):
-        here = table[(table["regime"] == regime) & (table["seed"] == table["seed"].min())]
+        every = table[table["regime"] == regime]
+        here = every[every["seed"] == table["seed"].min()]
         shared: dict[str, Any] = {"x": "layer", "column": column, "legend": column == 1}
         identity = here[here["part"] == "identity"]
         add_curve(
@@ -118,6 +121,12 @@ def figure(table: pd.DataFrame) -> go.Figure:
             width = 2.5 if colour != "zero" else 1.5
             add_curve(drawing, curve, y="normalised", name=change, colour=COLOURS[colour or regime], dash=dash, width=width,
                       row=2, **shared)  # fmt: skip
+        others = every[(every["part"] == "alignment") & (every["seed"] != table["seed"].min())]
+        others = others.groupby(["seed", "change", "layer"], as_index=False)["normalised"].mean()
+        for place, ((_, change), curve) in enumerate(others.groupby(["seed", "change"])):
+            dash, colour = _STYLES[str(change)]
+            add_curve(drawing, curve, y="normalised", name="other seeds", colour=COLOURS[colour or regime], dash=dash,
+                      width=0.8, row=2, **{**shared, "legend": column == 1 and place == 0})  # fmt: skip
     layers = sorted(table["layer"].unique())
     layer_axis(drawing, layers)
     drawing.update_yaxes(range=[0.4, 1.02], row=1)

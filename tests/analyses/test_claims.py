@@ -158,6 +158,20 @@ def test_where_measures_disagree() -> None:
     assert probed["value"].max() == known["value"].max()
 
 
+def test_of_three_changes_the_rotation_aligns_naive_languages() -> None:
+    """The stored seeds; the bundled one is measured when it is drawn."""
+    table = stored("structure", {"mini/atomic-atomic-anchors0": "naive"}).query("layer >= 0")
+    assert table["seed"].unique().tolist() == [1, 2]
+    assert table[table["part"] == "identity"]["accuracy"].min() > 0.999
+    way = table[table["part"] == "alignment"].groupby(["change", "seed", "layer"])["normalised"].mean()
+    assert way["turned"].min() > 0.92
+    changes = ["as it is", "less the means", "without the language subspace"]
+    assert way[changes].max() < 0.25
+    assert way["turned, re-paired"].abs().max() < 0.02
+    gain = (way["turned, random weights"] / way["turned"]).groupby("seed").mean()
+    assert (gain.round(1) == 0.6).all()
+
+
 def test_all_measures_go_with_what_becomes_of_the_game_and_none_with_the_tongue() -> None:
     found: Any = similarity.headline(similarity.compute()).set_index("measure")
     least = found.index[found["in any words"] == found["in any words"].min()]

@@ -4,7 +4,7 @@ import pytest
 
 from analyses._models import LABELS, REGIMES
 from tests.analyses.conftest import module_of, table_of
-from tests.analyses.drawn import curve, equal
+from tests.analyses.drawn import curve, equal, traces
 
 
 def test_structure_draws_its_table() -> None:
@@ -17,6 +17,9 @@ def test_structure_draws_its_table() -> None:
         equal(curve(figure, "chance", panel=column).y, identity["chance"])
         aligned = here[here["part"] == "alignment"]
         assert aligned["change"].nunique() == 6
+        other = table[(table["regime"] == regime) & (table["seed"] == 3) & (table["part"] == "alignment")]
+        thin = [list(trace.y) for trace in traces(figure, "other seeds", panel=column + 3)]
+        assert thin == [rows.groupby("layer")["normalised"].mean().tolist() for _, rows in other.groupby("change")]
         for change, rows in aligned.groupby("change"):
             equal(curve(figure, str(change), panel=column + 3).y, rows.groupby("layer")["normalised"].mean())
     rows = module_of("structure").headline(table).set_index(["regime", "seed"])
