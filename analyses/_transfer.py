@@ -69,11 +69,11 @@ def draw(table: pd.DataFrame) -> go.Figure:
 
 
 def _draw_target(drawing: go.Figure, table: pd.DataFrame, *, row: int, column: int, legend: bool) -> None:
-    """Both panels of one regime and target, lowest seed: the first schedule full, others faint."""
-    colour = COLOURS[table["regime"].iloc[0]]
+    """Both panels of one regime and target, lowest seed: the first schedule full, others faint; one colour for the target in all
+    regimes, as the legend has it."""
     for faint, (_, rows) in enumerate(table[table["seed"] == table["seed"].min()].groupby("schedule", sort=True)):
         opacity = 0.35 if faint else 1.0
-        _draw(drawing, rows, colour, row=row, column=column, opacity=opacity, legend=legend and not faint)
+        _draw(drawing, rows, COLOURS["anchors"], row=row, column=column, opacity=opacity, legend=legend and not faint)
 
 
 def _draw(drawing: go.Figure, rows: pd.DataFrame, colour: str, *, row: int, **style: Any) -> None:

@@ -1,24 +1,24 @@
 """Does what is learned in one language help the other? Fine-tuning in a source language alone
 
 Models that saw games of one opening only, in two languages, go on with all games in the first language alone (the source).
-Upper panels: top-1 legal accuracy in the source (black) and in the target, which is never shown again (colour), and the
-alignment of source to target (grey; a probe refitted on the source at each point; grey dots: its floor).
-Lower panels tell losing the tongue from losing the game: the target's greedy move is legal in its own words (colour), or
-in the words of any language (orange); and the probability that goes to the target's own words (dashes) and to the source's
-(dots). Where the two solid curves part, the model still plays, but answers in the source's language.
+Upper panels: top-1 legal accuracy in the source (black) and in the target, which is never shown again (blue), and the
+alignment of source to target (grey; a probe refitted on the source at each point; grey dots: its floor). Lower panels tell
+losing the tongue from losing the game: the target's greedy move is legal in its own words (blue), or in the words of any
+language (orange); and the probability that goes to the target's own words (dashes) and to the source's (dots). Where the two
+solid curves part, the model still plays, but answers in the source's language.
 
-What is seen: the paper's third finding, that alignment does not suffice for transfer, needs a finer statement. Two atomic
-languages with anchors are aligned, and the target's own words are lost; but its moves remain as legal as they were, in the
-source's words: the game is kept, the tongue is lost. (Two of four naive languages, which the opening aligns without any
-anchor, show it more plainly: `four_languages`.) A split or compositional language with anchors is aligned half of the way
-and less: the split one keeps most of its game, the compositional one loses it, in any words. Naive languages, which are not
-aligned here, keep more of the tongue if both are atomic; a split or compositional one loses the game. Under a unified
-output, where there is one tongue, the target rises with the source. Aligned languages share what happens to the game; a
-tongue is not part of it.
+What is seen, in one seed of each model: the paper's third finding, that alignment does not suffice for transfer, needs a
+finer statement. Two atomic languages with anchors are aligned, and the target's own words are lost; but its moves remain as
+legal as they were, in the source's words: the game is kept, the tongue is lost. (Two of four naive languages, which the
+opening aligns without any anchor, show it more plainly: `four_languages`.) A split or compositional language with anchors is
+aligned half of the way and less: the split one keeps most of its game, the compositional one loses it, in any words. Naive
+languages, which are not aligned here, keep more of the tongue if both are atomic; a split or compositional one loses the
+game. Under a unified output, where there is one tongue, the target rises with the source. Aligned languages share what
+happens to the game; a tongue is not part of it.
 
 What could fool it: a schedule (the paper's learning rate only ever rises while it fine-tunes; faint curves show that
-schedule, full ones a usual warm-up and decay), a symmetry (the opening breaks all four, and the table has each of them), a
-greedy word (mass beside it), a single seed (the table says which there are).
+schedule, for the atomic target alone, full ones a usual warm-up and decay), a symmetry (the opening breaks all four, and the
+table has each of them), a greedy word (mass beside it), luck (one seed each).
 """
 
 import pandas as pd

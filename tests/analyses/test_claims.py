@@ -10,6 +10,7 @@ import pytest
 
 from analyses import (
     anchors,
+    emergence,
     four_languages,
     many_languages,
     mixtures,
@@ -184,7 +185,10 @@ def test_all_measures_go_with_what_becomes_of_the_game_and_none_with_the_tongue(
 
 def test_anchors_lose_the_tongue_and_keep_the_game() -> None:
     """Two atomic ones; half-aligned and naive ones of several tokens lose the game as well, unified output lifts both."""
-    found: Any = transfer.headline(transfer.compute())
+    table = transfer.compute()
+    assert (table["seed"] == 0).all()
+    assert set(table[table["schedule"] == "mini-rising"]["target"]) == {"atomic"}
+    found: Any = transfer.headline(table)
     found = found[found["schedule"] == "mini"].set_index(["regime", "target"])
     own, anyhow = (found[f"{name}, end"] - found[f"{name}, start"] for name in ("target", "any words"))
     anchored, naive = "8 anchor tokens", _NAIVE
@@ -254,7 +258,10 @@ def test_naive_languages_are_related_by_a_tenth_at_most_after_the_embeddings() -
 
 
 def test_an_opening_aligns_naive_languages_and_the_game_outlives_the_tongue() -> None:
-    found: Any = four_languages.headline(four_languages.compute()).set_index(["regime", "target"])
+    table = four_languages.compute()
+    assert (table["seed"] == 0).all()
+    assert set(table["schedule"]) == {"mini"}
+    found: Any = four_languages.headline(table).set_index(["regime", "target"])
     naive, unified = (found.loc[regime] for regime in ("naive (no anchors)", "unified output"))
     way = (naive["alignment, start"] - naive["floor, end"]) / (naive["ceiling, end"] - naive["floor, end"])
     assert 0.7 < way["atomic"] < 0.85
@@ -295,6 +302,29 @@ def test_twenty_languages_fall_into_five_clusters_and_half_turns_score_the_floor
     assert reflected["expected"].tolist() == [0.55, 0.57]
     turned = rounded.loc["half turn"]
     assert turned[["against the board", "floor", "expected"]].tolist() == [0.53, 0.53, 0.5]
+
+
+def test_alignment_comes_after_the_game_and_cka_at_all_times() -> None:
+    table = stored("emergence", emergence._MODELS)
+    assert (table["seed"] == 0).all()
+    assert len(table) == 3 * 13
+    found: Any = emergence.headline(table).set_index("regime")
+    assert [round(end(found["cka, random weights"]), 2) for end in (min, max)] == [0.56, 0.59]
+    assert [round(end(found["cka, first"]), 2) for end in (min, max)] == [0.65, 0.81]
+    assert table[table["games"] > 0].sort_values("games").groupby("regime")["legal"].first().max().round(2) == 0.41
+    naive, anchored = _NAIVE, _ANCHORS
+    assert found.loc[[naive, anchored], "cka, least"].round(2).tolist() == [0.73, 0.75]
+    pairs = table[table["regime"].isin(["naive", "anchors"])]
+    dips: Any = pairs[pairs["games"] > 0].groupby("regime").apply(lambda run: run.loc[run["cka"].idxmin(), "legal"])
+    assert (dips.round(1) == 0.7).all()
+    assert (found["cka, end"] > 0.9).all()
+    assert table.query("regime == 'naive'")[["normalised", "best", "retrieval"]].max().max() < 0.1
+    steps: Any = table.query("regime == 'anchors' and games > 0").sort_values("games").set_index("games")
+    assert steps[steps["legal"] >= 0.9].index[0] == 74_496
+    assert steps.loc[74_496, "normalised"] == pytest.approx(1 / 3, abs=0.02)
+    assert (found.loc[anchored, ["normalised passes 0.5 at", "retrieval passes 0.5 at"]] == 120_576).all()
+    twenty = found.loc["20 naive languages"]
+    assert twenty[["normalised, end", "best, end"]].astype(float).round(2).tolist() == [0.18, 0.34]
 
 
 def test_what_makes_languages_share() -> None:

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from analyses._models import REGIMES
@@ -16,16 +15,20 @@ from tests.conftest import tiny_checkpoint
 
 
 def test_emergence_draws_its_table() -> None:
+    """The steps; random weights stand in the headline alone."""
     table, figure = table_of("emergence"), module_of("emergence").figure(table_of("emergence"))
+    assert table["games"].unique().tolist() == [0, 300, 1000]
     curves = {"legal, top-1": "legal", "alignment": "normalised", "alignment, best symmetry": "best", "CKA": "cka"}
     for panel, regime in enumerate(labels_of("emergence"), 1):
-        here = table[(table["regime"] == regime) & (table["seed"] == 0)]
+        here = table[(table["regime"] == regime) & (table["seed"] == 0) & (table["games"] > 0)]
         for name, column in {**curves, "retrieval": "retrieval"}.items():
             equal(curve(figure, name, panel=panel).x, [300, 1000])
             equal(curve(figure, name, panel=panel).y, here[column])
     assert figure.layout.xaxis.type == "log"
-    row = module_of("emergence").headline(table.assign(cka=np.where(table["games"] == 300, 0.4, 0.6))).iloc[0]
-    assert (row["cka passes 0.5 at"], row["cka, end"]) == (1000, 0.6)
+    rising = table["games"].map({0: 0.9, 300: 0.4, 1000: 0.6})
+    row = module_of("emergence").headline(table.assign(legal=rising, cka=rising)).iloc[0]
+    assert row[["legal passes 0.5 at", "legal, end"]].tolist() == [1000, 0.6]
+    assert row[["cka, random weights", "cka, first", "cka, least", "cka, end"]].tolist() == [0.9, 0.4, 0.4, 0.6]
 
 
 def test_emergence_of_a_model_without_steps() -> None:
