@@ -8,10 +8,16 @@ at the null and read the squares that both put in one place (crosses), which are
 of both colours mean a mixture over squares: one part of the board is written through one map, another part through the
 other, and training has not settled it.
 
-What could fool it: colours by chance (a square is marked by a dot if its interval over games holds 0; the summary counts
-squares that are surely of either kind, and asks whether neighbouring squares are of one kind more often than the same squares
-dealt anew: `neighbours`, Moran's I, beside the 95% quantile by chance), squares that differ in how easily they are guessed
-(both images are read off the same predictions, and the null re-pairs games).
+Do the pieces hang together? A square and the one that it changes places with between the two images are near copies, so
+they count as one, an orbit (summary: how many surely follow either map). Neighbouring orbits are alike (Moran's I, p by
+dealing the orbits anew) in most pairs in pieces, but in as many of those where all follow one map: that some squares are
+read better than others, smoothly over the board, is enough. So: less what the pairs of one map of other models have in
+common, scaled to the pair, and only which way an orbit then leans. That leaves half of the pairs in pieces and a sixth of
+those of one map, where chance alone would leave one in twenty: some pieces hang together, and more is not shown.
+
+What could fool it: colours by chance (a square is marked by a dot if its interval over games holds 0), squares that differ
+in how easily they are guessed (both images are read off the same predictions, and the null re-pairs games), pairs of one
+model, which share languages and are no independent cases.
 """
 
 from typing import Any
@@ -25,14 +31,20 @@ from analyses._models import BUNDLED, Zoo, over_models
 from mothello_interp import SYMMETRIES, Checkpoint, random_games
 from mothello_interp.activations import collect
 from mothello_interp.alignment import align_up_to_symmetry, contest
+from mothello_interp.othello import CONTROLS, Symmetry
 from mothello_interp.plots import add_heatmap, panel_grid
 from mothello_interp.probes import fit_probes_on
 
-_MODELS = {"mini/four-atomic": "4 naive languages", "mini/five-atomic": "5 naive languages"}
+_MODELS = {
+    "mini/four-atomic": "4 naive languages",
+    "mini/four-atomic-long": "4 naive languages, longer",
+    "mini/five-atomic": "5 naive languages",
+}
 _LAYER = 0  # as in `symmetry`
 _FIT, _CHOOSE, _SCORE, _RESAMPLES = 1000, 400, 800, 200
 _SHOWN = 8
-_DEALS = 999
+_DEALS = 9999
+_PIECES = 0.2  # in pieces: this share of the orbits or more leans to either map
 
 
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:
@@ -105,32 +117,70 @@ def _board(drawing: go.Figure, pair: pd.DataFrame, row: int, column: int) -> Non
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a pair: how many squares are surely of either map, and the shares beside their nulls."""
-    rows = []
-    for pair in _pairs(table):
-        one = pair.iloc[0]
+    """A row a pair: how many orbits surely follow either map; whether neighbouring ones are alike, as they are and less what
+    is readability; the shares beside their nulls."""
+    rows, pairs = [], _pairs(table)
+    clear = [pair for pair in pairs if _kind(pair) == "one map"]
+    for pair in pairs:
+        one, orbits, lean = pair.iloc[0], _orbits(pair), _lean(pair)
         row = {"regime": one["regime"], "seed": one["seed"], "pair": f"{one['source']} to {one['target']}"}
         row |= {"best map": one["best"].replace("_", " "), "runner-up": one["runner_up"].replace("_", " ")}
-        row |= {"margin": one["margin"], "best squares": int((pair["low"] > 0).sum())}
-        row |= {"runner-up squares": int((pair["high"] < 0).sum()), "of": int((pair["cells"] > 0).sum())}
+        row |= {"margin": one["margin"], "kind": _kind(pair), "orbits": len(orbits)}
+        row["surely best"] = int((pair["low"].to_numpy()[orbits] > 0).all(axis=1).sum())
+        row["surely runner-up"] = int((pair["high"].to_numpy()[orbits] < 0).all(axis=1).sum())
+        row["copies"] = np.corrcoef(_more(pair)[orbits].T)[0, 1]
+        others = [other for other in clear if not (other[["regime", "seed"]].iloc[0] == one[["regime", "seed"]]).all()]
+        row["neighbours"], row["p"] = _alike(lean, pair)
+        row["less readability"], row["its p"] = _alike(np.sign(lean - _expected(pair, others)), pair)
         row |= {"best": pair["first"].mean(), "runner-up's": pair["second"].mean(), "null": pair["first_null"].mean()}
         row |= {"where both agree": pair["agreed"].mean(), "its null": pair["agreed_null"].mean()}
-        row["neighbours"], row["neighbours, by chance"] = _neighbours(pair)
         rows.append(row)
     return pd.DataFrame(rows)
 
 
-def _neighbours(pair: pd.DataFrame) -> tuple[float, float]:
-    """Moran's I of how much more a square is read as the one image than as the other, over squares that share an edge and
-    where the images differ; and the 95% quantile of the same squares dealt anew."""
-    more = (pair["first"] - pair["second"]).to_numpy()
-    side, places = round(len(pair) ** 0.5), np.flatnonzero(pair["cells"] > 0)
-    file, rank = places % side, places // side
-    edges = np.abs(file - file[:, None]) + np.abs(rank - rank[:, None]) == 1
-    values = more[places] - more[places].mean()
-    if not edges.any() or not values.any():
+def _more(pair: pd.DataFrame) -> np.ndarray:
+    """How much more often a square is read as the best map shows it than as the runner-up does, `[square]`."""
+    return (pair["first"] - pair["second"]).to_numpy()
+
+
+def _orbits(pair: pd.DataFrame) -> np.ndarray:
+    """Squares that change places between the two images, `[orbit 2]`."""
+    one, side = pair.iloc[0], round(len(pair) ** 0.5)
+    partner = Symmetry.of(one["best"]).squares(side)[Symmetry.of(one["runner_up"]).squares(side)]  # their own inverses
+    return np.array([(square, other) for square, other in enumerate(partner) if square < other])
+
+
+def _lean(pair: pd.DataFrame) -> np.ndarray:
+    """`_more` of the orbits."""
+    return _more(pair)[_orbits(pair)].mean(axis=1)
+
+
+def _kind(pair: pd.DataFrame) -> str:
+    """Whether all orbits lean to the best map, or at least `_PIECES` of them to either."""
+    best = float((_lean(pair) > 0).mean())
+    return "one map" if best == 1 else "in pieces" if _PIECES <= best <= 1 - _PIECES else "between"
+
+
+def _expected(pair: pd.DataFrame, clear: list[pd.DataFrame]) -> np.ndarray:
+    """What would be the lean of the orbits if they differed only in how well squares of their kind (up to all symmetries of
+    a board) are read in these pairs, scaled to this one; NaN without such pairs."""
+    if not clear:
+        return np.full(len(_orbits(pair)), np.nan)
+    eight = [symmetry.squares(round(len(pair) ** 0.5)) for symmetry in (*SYMMETRIES.values(), *CONTROLS.values())]
+    known = np.ma.masked_invalid([_more(other)[squares] for other in clear for squares in eight]).mean(axis=0)
+    profile = np.asarray(known)[_orbits(pair)[:, 0]]
+    return profile * (profile @ _lean(pair)) / (profile @ profile)
+
+
+def _alike(values: np.ndarray, pair: pd.DataFrame) -> tuple[float, float]:
+    """Moran's I of the orbits' values over those with squares that share an edge, and its p, by dealing them anew."""
+    orbits, side = _orbits(pair), round(len(pair) ** 0.5)
+    file, rank = orbits % side, orbits // side
+    apart = sum(abs(at[:, None, :, None] - at[None, :, None, :]) for at in (file, rank))
+    edges = (apart == 1).any(axis=(2, 3)) & ~np.eye(len(orbits), dtype=bool)
+    values = values - values.mean()
+    if not edges.any() or not values.any() or np.isnan(values).any():
         return np.nan, np.nan
-    dealt = np.random.default_rng(0).permuted(np.tile(values, (_DEALS, 1)), axis=1)
-    alike = np.einsum("ni,ij,nj->n", np.vstack([values, dealt]), edges, np.vstack([values, dealt]))
-    alike /= edges.sum() * values.var()
-    return float(alike[0]), float(np.quantile(alike[1:], 0.95))
+    dealt = np.vstack([values, np.random.default_rng(0).permuted(np.tile(values, (_DEALS, 1)), axis=1)])
+    alike = (dealt @ edges * dealt).sum(axis=1) / (edges.sum() * values.var())
+    return float(alike[0]), float((alike >= alike[0] - 1e-9).mean())
