@@ -146,9 +146,10 @@ def _controls(naive: pd.DataFrame) -> str:
 
 
 def _learning(taught: pd.DataFrame) -> str:
-    naive = taught[taught["regime"].str.contains("naive languages")]
-    mapless = taught["directions with a map"].str.startswith("0 ")
-    nothing = "; ".join(f"{row['carried over, best']:.2f} ({row['regime']})" for _, row in taught[mapless].iterrows())
+    full, light = (taught[taught["teaching"] == teaching] for teaching in ("full", "light"))
+    naive = full[full["regime"].str.contains("naive languages")]
+    mapless = full["directions with a map"].str.startswith("0 ")
+    nothing = "; ".join(f"{row['carried over, best']:.2f} ({row['regime']})" for _, row in full[mapless].iterrows())
     return _paragraphs(
         "The last doubt: perhaps probes and patches meet a likeness that the model makes nothing of. So teach the model "
         "something in one language alone, a preference for some squares, drawn at random, and look for it in the others. "
@@ -156,7 +157,7 @@ def _learning(taught: pd.DataFrame) -> str:
         "that carried over most in "
         + "; ".join(
             f"{row['best first']} directions ({row['regime']}, seed {row['seed']})"
-            for _, row in taught[~mapless].iterrows()
+            for _, row in full[~mapless].iterrows()
         )
         + "; where it is not, it is mostly the image that the probes name second, for some pairs have two maps. Mean over "
         "naive languages: "
@@ -165,6 +166,30 @@ def _learning(taught: pd.DataFrame) -> str:
         + _decimals(naive["last"])
         + " through those named last."
         + (f" Where probes find no map, the image they name best carries {nothing}." if nothing else ""),
+        "In what share of the probability is that read? Where languages are aligned most, teaching one so unlearns the words of "
+        "the others: the legal moves of the same models' languages that were not taught keep "
+        + _decimals(naive["untaught legal after"])
+        + ", of "
+        + _decimals(naive["untaught legal before"])
+        + " before. "
+        + (_lightly(full, light) if len(light) else ""),
+    )
+
+
+def _lightly(full: pd.DataFrame, light: pd.DataFrame) -> str:
+    """The same with less teaching, model by model."""
+    both = light.merge(full, on=["regime", "seed"], suffixes=("", ", full"))
+    return (
+        "Taught with half of the games at a fifth of the learning rate they keep nearly all, and the preference still arrives: "
+        + (
+            "; ".join(
+                f"{row['untaught legal after']:.2f} legal and {row['carried over, best']:.2f} carried over, {row['last']:.2f} "
+                f"through images named last (taught fully {row['untaught legal after, full']:.2f} and "
+                f"{row['carried over, best, full']:.2f}; {row['regime']}, seed {row['seed']})"
+                for _, row in both.iterrows()
+            )
+            + "."
+        )
     )
 
 

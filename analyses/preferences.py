@@ -6,26 +6,31 @@ for a moment, in one language alone, to play the squares it prefers among the le
 which of the four images of the preference its choices now follow. Carried over: the change of the legal moves'
 log-probabilities, regressed on the four images at once; 1 is the whole preference. A dot is a language taught and another
 asked: large and coloured, the image that probes name best, at layer 0 and on other games; grey rings, the image they name
-second; small and pale, the two others. Across: how far up the probe reads the first image, from floor to ceiling. Bars: 95%
+second; small and pale, the two others; edged diamonds, the first again, taught lightly (half of the games, a fifth of the
+learning rate), where that was measured. Across: how far up the probe reads the first image, from floor to ceiling. Bars: 95%
 over six draws of the preference.
 
 What is seen: what was taught arrives at the mirrored squares. Where naive languages have a map (`symmetry`), the image named
 best is the one that carried over most in most directions, and where it is not, the second is: such a pair has two maps
 (`mixtures`), and learning takes both. Images named last carry nothing on average. More carries over where a pair is aligned
 more fully: between four naive languages that are aligned almost as well as a language with itself, most of the preference.
-Alignment is not all of it: two languages of four anchors (Muon) are aligned as fully and pass on less than a third. The
-model of those four naive languages then also answers in the taught language's words (the probability of legal moves falls):
-as with anchors in `transfer`, sharing the game and keeping the tongue are two things. Two naive languages trained with Muon,
-which probes relate by no image, are the null.
+Alignment is not all of it: two languages of four anchors (Muon) are aligned as fully and pass on less than a third. Two
+naive languages trained with Muon, which probes relate by no image, are the null.
+
+All this is read in the share of the probability that the legal moves of a language that was NOT taught keep (summary,
+untaught legal). Taught fully, that is nearly nothing in the models of those four naive languages, which then go on in the
+taught language's words: as with anchors in `transfer`, sharing the game and keeping the tongue are two things. Taught
+lightly they keep nearly all, and nearly as much carries over: the result does not hang on a tongue that is lost.
 
 What could fool it: a model that merely prefers some squares everywhere (a preference is random, drawn anew six times; the
 images are regressed on together, so that one cannot stand for another), words that two languages share (moves that are
-anchors are left out), a model that breaks (summary: the probability of legal moves before and after), maps chosen to fit
-(they are the probes', from before). Directions are not independent: five languages that share one code have four maps
-between them. It would be wrong if images that probes name last rose too, or if learning carried over to a language that
-shares no code.
+anchors are left out), a model that breaks (see above), maps chosen to fit (they are the probes', from before). Directions
+are not independent: five languages that share one code have four maps between them. It would be wrong if images that probes
+name last rose too, or if learning carried over to a language that shares no code.
 """
 
+from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -35,33 +40,44 @@ from scipy.stats import t as student
 
 from analyses._maps import MODELS, best_maps, raised
 from analyses._models import BUNDLED, LABELS, Zoo, over_models
-from mothello_interp import SYMMETRIES, Checkpoint, random_games
+from mothello_interp import SYMMETRIES, Checkpoint, Games, random_games
+from mothello_interp.legality import answer_masses
 from mothello_interp.plots import COLOURS, panel_grid
 from mothello_interp.preferences import carried_over, choices, teach
 
 _MODELS = MODELS | {"mini/atomic-atomic-anchors4": "anchors", "mini/atomic-atomic-anchors0": "naive"}
 _LANGUAGES = 5  # at most, of many
 _DRAWS, _GAMES = 6, 200
+_TEACHING: dict[str, dict[str, Any]] = {"full": {}, "light": {"games": 1280, "lr": 1e-4}}  # how `teach` is asked to
 
 
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """`carried_over` of every draw from every language to every one of the first few, beside the probes' maps."""
+    """`carried_over` of every draw from every language to every one of the first few, by how hard it is taught, beside the
+    probes' maps; words_before, words_after: the probability of going on in words of the language taught."""
     board, languages = checkpoint.spec.board, checkpoint.mothello.inputs[:_LANGUAGES]
     score = random_games(_GAMES, board=board, seed=67)
-    before = choices(checkpoint, score, languages=languages)
+    before, words = choices(checkpoint, score, languages=languages), _words(checkpoint, score, languages)
     tables = []
-    for source in languages:
-        for draw in range(_DRAWS):
-            preference = np.random.default_rng((draw, source)).normal(size=board**2)
-            taught = teach(checkpoint, preference, language=source, seed=draw)
-            table = carried_over(before, choices(taught, score, languages=languages), preference, resamples=2)
-            table = table.rename(columns={"language": "target"}).drop(columns=["low", "high"])
-            tables.append(table.assign(source=source, draw=draw))
+    for teaching, source, draw in product(_TEACHING, languages, range(_DRAWS)):
+        preference = np.random.default_rng((draw, source)).normal(size=board**2)
+        taught = teach(checkpoint, preference, language=source, seed=draw, **_TEACHING[teaching])
+        table = carried_over(before, choices(taught, score, languages=languages), preference, resamples=2)
+        table = table.rename(columns={"language": "target"}).drop(columns=["low", "high"])
+        there, after = checkpoint.mothello.output_of(source), _words(taught, score, languages)
+        table["words_before"] = table["target"].map({target: words[target][there] for target in languages})
+        table["words_after"] = table["target"].map({target: after[target][there] for target in languages})
+        tables.append(table.assign(source=source, draw=draw, teaching=teaching))
     maps = best_maps(checkpoint, languages=languages)
     maps = maps.merge(raised(maps)[["source", "target", "raised"]], how="left", on=["source", "target"])
     maps = maps.rename(columns={"symmetry": "first", "runner_up": "second"})
     columns = ["source", "target", "first", "second", "normalised", "raised"]
     return pd.concat(tables, ignore_index=True).merge(maps[columns], on=["source", "target"])
+
+
+def _words(checkpoint: Checkpoint, games: Games, languages: Sequence[int]) -> dict[int, np.ndarray]:
+    """By language the probability of going on in each language's words, mean over positions; anchors are no language's."""
+    goes_on = np.pad(games.moves[:, 1:] >= 0, ((0, 0), (0, 1)))
+    return {language: answer_masses(checkpoint, games, language)[goes_on].mean(axis=0) for language in languages}
 
 
 def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
@@ -73,9 +89,9 @@ _KINDS = {"first": "named best", "second": "named second", "last": "named last"}
 
 
 def _pairs(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean over draws with its 95% interval, by model, pair of different languages and image; kind: a key of `_KINDS`."""
+    """Mean over draws with its 95% interval, by model, teaching, pair of different languages and image; kind: a key of `_KINDS`."""
     table = table[table["source"] != table["target"]]
-    keys = ["regime", "seed", "source", "target", "first", "second", "normalised", "raised", "symmetry"]
+    keys = ["regime", "seed", "teaching", "source", "target", "first", "second", "normalised", "raised", "symmetry"]
     pairs = table.groupby(keys, sort=False)["coefficient"].agg(["mean", "sem", "count"]).reset_index()
     half = student.ppf(0.975, np.maximum(pairs["count"] - 1, 1)) * pairs["sem"]
     kind = np.where(pairs["symmetry"] == pairs["first"], "first", "last")
@@ -88,8 +104,9 @@ _WIDTH = 4  # panels in a row
 
 def figure(table: pd.DataFrame) -> go.Figure:
     """A panel a regime: what carried over, by how far up the pair is aligned."""
-    pairs = _pairs(table)
-    regimes = [regime for regime in _MODELS.values() if regime in set(pairs["regime"])]
+    everything = _pairs(table)
+    pairs, light = (everything[everything["teaching"] == teaching] for teaching in ("full", "light"))
+    regimes = [regime for regime in _MODELS.values() if regime in set(everything["regime"])]
     rows = -(-len(regimes) // _WIDTH)
     titles = [LABELS.get(regime, regime) for regime in regimes] + [""] * (rows * _WIDTH - len(regimes))
     grid = [titles[start : start + _WIDTH] for start in range(0, len(titles), _WIDTH)]
@@ -104,6 +121,9 @@ def figure(table: pd.DataFrame) -> go.Figure:
         for name in SYMMETRIES:
             label, marker = f"{_KINDS['first']}: {name.replace('_', ' ')}", {"size": 9, "color": COLOURS[name]}
             _dots(drawing, best[best["symmetry"] == name], label, marker, bars=True, **where)
+        more = light[(light["regime"] == regime) & (light["kind"] == "first")]
+        edged = {"size": 8, "symbol": "diamond", "line": {"width": 1}, "color": more["symmetry"].map(COLOURS).tolist()}
+        _dots(drawing, more, f"{_KINDS['first']}, taught lightly", edged, **where)
     drawing.update_xaxes(range=[-0.05, 1.05]).update_yaxes(range=[-0.15, 1.05])
     return drawing.add_hline(y=0, line={"color": COLOURS["zero"], "width": 1})
 
@@ -125,19 +145,21 @@ def _dots(
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """By model: in how many directions between languages that have a map (as in `symmetry`) it is the image that carried over
-    most, and in how many of the others the second; means over all directions; rank correlation of alignment and what
-    carried over; the probability of legal moves."""
+    """By model and teaching: in how many directions between languages that have a map (as in `symmetry`) it is the image
+    that carried over most, and in how many of the others the second; means over all directions; rank correlation of
+    alignment and what carried over; of the languages that were not taught, the probability of legal moves before and after,
+    in which all this is read, and of going on in the taught language's words."""
     rows = []
-    for (regime, seed), model in table.groupby(["regime", "seed"], sort=False):
+    for (regime, seed, teaching), model in table.groupby(["regime", "seed", "teaching"], sort=False):
         pairs, own = _pairs(model), model[(model["source"] == model["target"]) & (model["symmetry"] == "identity")]
         means = pairs.groupby("kind")["coefficient"].mean()
         most = pairs.loc[pairs.groupby(["source", "target"])["coefficient"].idxmax()]
         most = most[most["raised"].astype(bool)]
-        first = pairs[pairs["kind"] == "first"]
+        first, untaught = pairs[pairs["kind"] == "first"], model[model["source"] != model["target"]]
         rows.append({
             "regime": LABELS.get(str(regime), regime),
             "seed": seed,
+            "teaching": teaching,
             "directions with a map": f"{len(most)} of {len(first)}",
             "best first": f"{(most['kind'] == 'first').sum()} of {len(most)}",
             "second first": int((most["kind"] == "second").sum()),
@@ -148,8 +170,10 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
             "last": means["last"],
             "taught language": own["coefficient"].mean(),
             "rank correlation": first["normalised"].corr(first["coefficient"], "spearman") if len(first) > 2 else None,
-            "legal before": model["legal_before"].mean(),
-            "legal after": model["legal_after"].mean(),
+            "untaught legal before": untaught["legal_before"].mean(),
+            "untaught legal after": untaught["legal_after"].mean(),
+            "in the taught words before": untaught["words_before"].mean(),
+            "in the taught words after": untaught["words_after"].mean(),
             "draws": model["draw"].nunique(),
         })  # fmt: skip
     return pd.DataFrame(rows)

@@ -59,7 +59,7 @@ RESULTS = {
     "many_languages": ["accuracy", "predicted", "floor", "guess"],
     "moves": ["accuracy", "guess", "predicted", "floor", "ceiling"],
     "patching": ["recovery", "low", "high", "zero", "legal_mass", "ceiling", "mass", "donor_words"],
-    "preferences": ["coefficient", "legal_before", "legal_after", "normalised"],
+    "preferences": ["coefficient", "legal_before", "legal_after", "words_before", "words_after", "normalised"],
     "mixtures": ["first", "second", "low", "high", "first_null", "agreed", "agreed_null", "margin"],
     "realgames": ["top1", "accuracy", "floor", "ceiling"],
     "sharing": ["best", "normalised", "not_identity"],

@@ -115,6 +115,7 @@ def test_pieces_hang_together_in_half_of_the_pairs() -> None:
 
 def test_learning_arrives_at_the_image_named_best_or_second() -> None:
     pairs: Any = preferences._pairs(stored("preferences", preferences._MODELS))
+    pairs = pairs[pairs["teaching"] == "full"]
     naive = pairs[pairs["regime"].str.contains(NAIVE)]
     mapped = naive[naive["raised"]]
     most = mapped.loc[mapped.groupby(["regime", "seed", "source", "target"])["coefficient"].idxmax(), "kind"]
@@ -125,6 +126,24 @@ def test_learning_arrives_at_the_image_named_best_or_second() -> None:
     assert means["4 naive languages, longer"] > 0.5
     assert 0.2 < means["anchors"] < 1 / 3
     assert means["naive"] < 0.02
+
+
+def test_learning_arrives_where_no_tongue_is_lost() -> None:
+    """Lightly taught, the other languages keep their legal moves; fully, those of four languages lose them; as much arrives."""
+    found: Any = preferences.headline(stored("preferences", preferences._MODELS))
+    full, light = (
+        found[found["teaching"] == how].set_index(["regime", "seed"]).sort_index() for how in ("full", "light")
+    )
+    longer = "4 naive languages, longer"
+    assert (full.loc[longer, "untaught legal after"] < 0.05).all()
+    assert full.drop(longer, level="regime")["untaught legal after"].min() > 0.4
+    assert full.loc[(longer, 0), "in the taught words after"] > 0.9
+    assert (light["untaught legal after"] > 0.95 * light["untaught legal before"]).all()
+    assert (light["in the taught words after"] < 0.02).all()
+    assert light.loc[longer, "carried over, best"].min() > 0.5
+    assert (light["carried over, best"] - full["carried over, best"]).abs().max() < 0.15
+    assert light["last"].abs().max() < 0.02
+    assert (shares(light["best first"]) == 1).all()
 
 
 def test_the_named_image_becomes_legal() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from analyses._models import LABELS
+from mothello_interp import load, random_games
 from mothello_interp.plots import COLOURS
 from tests.analyses.conftest import labels_of, module_of, table_of
 from tests.analyses.drawn import curve, equal
@@ -17,6 +18,11 @@ def test_preferences_draw_their_table() -> None:
     figure = module_of("preferences").figure(table)
     for panel, regime in enumerate(labels_of("preferences"), 1):
         here = table[(table["regime"] == regime) & (table["source"] != table["target"])]
+        light, here = (here[here["teaching"] == teaching] for teaching in ("light", "full"))
+        lightly = light[light["symmetry"] == "diagonal"].groupby(["seed", "source", "target"])["coefficient"].mean()
+        diamonds = curve(figure, "named best, taught lightly", panel=panel)
+        equal(diamonds.y, lightly)
+        assert set(diamonds.marker.color) == {COLOURS["diagonal"]}
         draws = here.groupby(["seed", "source", "target", "symmetry"])["coefficient"]
         means, spread = draws.mean(), draws.std()
         best = curve(figure, "named best: diagonal", panel=panel)
@@ -29,8 +35,8 @@ def test_preferences_draw_their_table() -> None:
             sorted(curve(figure, "named last", panel=panel).y),
             sorted(means.drop(["diagonal", "half_turn"], level="symmetry")),
         )
-    rows = module_of("preferences").headline(table).query("seed == 3").set_index("regime")
-    here = table.query("regime == 'anchors' and seed == 3 and source != target")
+    rows = module_of("preferences").headline(table).query("seed == 3 and teaching == 'light'").set_index("regime")
+    here = table.query("regime == 'anchors' and seed == 3 and teaching == 'light' and source != target")
     wide = here.pivot_table("coefficient", ["source", "target"], "symmetry", aggfunc="mean")
     first, second = ((wide.idxmax(axis=1) == name).sum() for name in ("diagonal", "half_turn"))
     row, of = rows.loc[LABELS["anchors"]], len(wide)
@@ -40,3 +46,16 @@ def test_preferences_draw_their_table() -> None:
     assert row["second"] == pytest.approx(wide["half_turn"].mean())
     assert row["last"] == pytest.approx(wide[["identity", "antidiagonal"]].to_numpy().mean())
     assert rows.loc[LABELS["naive"], "directions with a map"] == f"0 of {of}"
+    for column, name in (("untaught legal after", "legal_after"), ("in the taught words after", "words_after")):
+        assert row[column] == pytest.approx(here[name].mean())
+
+
+def test_words_of_the_language_taught_are_counted_where_another_is_read() -> None:
+    """Nearly all at home, nearly none elsewhere, before it is taught."""
+    preferences = module_of("preferences")
+    checkpoint = load("mini/atomic-atomic-anchors4")
+    words = preferences._words(checkpoint, random_games(30, board=6, seed=1), [0, 1])
+    for language in (0, 1):
+        assert words[language][language] > 0.8
+        assert words[language][1 - language] < 0.01
+        assert words[language].sum() == pytest.approx(1)
