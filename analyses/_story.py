@@ -214,9 +214,9 @@ def _pieces(mixed: pd.DataFrame) -> str:
 
     return (
         "Do the pieces hang together? Neighbouring orbits are more alike than the same orbits dealt anew (p up to 0.05) in "
-        f"{beyond(pieces, 'p')} pairs in pieces, but in {beyond(clear, 'p')} pairs that follow one map throughout as well: it is "
-        "enough that squares differ, smoothly over the board, in how well they are read. Less what the pairs of one map of "
-        "other models have in common, and only by which way an orbit then leans, it is "
+        f"{beyond(pieces, 'p')} pairs in pieces (a fifth of the orbits or more leans to either map), but as well in "
+        f"{beyond(clear, 'p')} where all lean to one: it is enough that squares differ, smoothly over the board, in how well "
+        "they are read. Less what the pairs of one map of other models have in common, and only by which way an orbit then leans, it is "
         f"{beyond(pieces, 'its p')} against {beyond(clear, 'its p')}. So pieces hang together in some pairs more than this control "
         "does; pairs of one model share languages and are no independent cases."
     )

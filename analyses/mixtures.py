@@ -1,19 +1,20 @@
 """Two symmetries raised together: two images at once, or a board in pieces?
 
-Some pairs of naive languages are read through two maps about equally well (`symmetry`). A panel is such a pair (summary: all
-pairs whose best map is a fifth of the way up or more); a square's colour is how much more often it is read as the one image
-shows it (blue: the pair's best map) than as the other does (red: the runner-up), where the two differ; the maps are named
-above. Two images superposed would leave all squares pale; a code that holds only what both maps leave alone would leave them
-at the null and read the squares that both put in one place (crosses), which are not different and so not coloured. Squares
-of both colours mean a mixture over squares: one part of the board is written through one map, another part through the
-other, and training has not settled it.
+Some pairs of naive languages are read through two maps about equally well (`symmetry`). A panel is a pair, above the most
+even ones, below the clearest (summary: all whose best map is a fifth of the way up or more); a square's colour is how much
+more often it is read as the one image shows it (blue: the pair's best map) than as the other does (red: the runner-up),
+where the two differ; the maps are named above. Two images superposed would leave all squares pale; a code that holds only
+what both maps leave alone would leave them at the null and read the squares that both put in one place (crosses), which are
+not different and so not coloured. Squares of both colours mean a mixture over squares: one part of the board is written
+through one map, another part through the other, and training has not settled it.
 
 Do the pieces hang together? A square and the one that it changes places with between the two images are near copies, so
-they count as one, an orbit (summary: how many surely follow either map). Neighbouring orbits are alike (Moran's I, p by
-dealing the orbits anew) in most pairs in pieces, but in as many of those where all follow one map: that some squares are
-read better than others, smoothly over the board, is enough. So: less what the pairs of one map of other models have in
-common, scaled to the pair, and only which way an orbit then leans. That leaves half of the pairs in pieces and a sixth of
-those of one map, where chance alone would leave one in twenty: some pieces hang together, and more is not shown.
+they count as one, an orbit. A pair is in pieces if a fifth of its orbits or more leans to either map, of one map if all lean
+to the best. Neighbouring orbits are alike (Moran's I, p by dealing the orbits anew) in most pairs in pieces, but in as many
+of one map: that some squares are read better than others, smoothly over the board, is enough. So: less what the pairs of one
+map of other models have in common, scaled to the pair, and only which way an orbit then leans. That leaves half of the pairs
+in pieces and a sixth of those of one map, where chance alone would leave one in twenty: some pieces hang together, and more
+is not shown.
 
 What could fool it: colours by chance (a square is marked by a dot if its interval over games holds 0), squares that differ
 in how easily they are guessed (both images are read off the same predictions, and the null re-pairs games), pairs of one
