@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from mothello_interp.activations import Activations, collect, hook_name
-from mothello_interp.alignment.scores import ALL_FOUR, Scores, at_layer
+from mothello_interp.alignment.scores import ALL_FOUR, Scores, at_layer, share
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games, Symmetry
 from mothello_interp.probes import Probes
@@ -101,7 +101,8 @@ def align_on(
                     row: dict[str, Any] = {"layer": layer, "hook": hook_name(layer), "source": source, "target": target}
                     row |= {"symmetry": symmetry.name, "accuracy": scores.mean(accuracy)}
                     row |= dict(zip(("low", "high"), scores.interval(weights, accuracy), strict=True))
-                    row |= {"moved": hits.moved[index], "occupied": hits.occupied[index], "guess": scores.guess[index]}
+                    row["moved"] = share(hits.moved[index].sum(), scores.moved[index].sum())
+                    row |= {"occupied": hits.occupied[index], "guess": scores.guess[index]}
                     row["predicted"] = scores.mean(scores.per_game(own[source].right[index]))
                     row |= {"floor": scores.mean(floor), "ceiling": scores.mean(ceiling)}
                     row["ceiling_target"] = scores.mean(scores.per_game(own[target].plain)) if target in own else np.nan
@@ -125,7 +126,9 @@ def align_by_move(
     """`align` at one layer, resolved by move number (from 0): the curves tell the symmetries apart.
 
     Returns:
-        One row per source, target, symmetry and move: accuracy, guess, predicted, floor, ceiling, games, as in `align`.
+        One row per source, target, symmetry and move: accuracy, guess, predicted, floor, ceiling, games, as in `align`;
+        moved, unmoved: of the squares where board and image differ, the share read as the image shows them, and as the
+        board does (NaN at moves at which no square differs; of a source in itself `unmoved` is what can be reached).
     """
     scores = at_layer(probes, checkpoint, games, layer, symmetries)
     tables = []
@@ -138,7 +141,10 @@ def align_by_move(
                 columns = {"accuracy": hits.right[index], "guess": scores.guessed[index]}
                 columns |= {"predicted": own.right[index], "floor": hits.floor}
                 table = pd.DataFrame({name: scores.per_move(value) for name, value in columns.items()})
-                table = table.assign(ceiling=ceiling, games=scores.games_at_move)
+                differing = scores.per_move(scores.moved[index])
+                moved, unmoved = (scores.per_move(read[index]) for read in (hits.moved, hits.unmoved))
+                table = table.assign(ceiling=ceiling, moved=share(moved, differing), unmoved=share(unmoved, differing))
+                table["games"] = scores.games_at_move
                 table.insert(0, "move", scores.moves)
                 table.insert(0, "symmetry", symmetry.name)
                 table.insert(0, "target", target)

@@ -1,6 +1,7 @@
 """Predictions and truths of parallel rows, and their sums over games and moves: what every table of alignment is made of."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -25,12 +26,13 @@ class Hits:
     """How many squares of each row one probe reads right, on one language's rows."""
 
     def __init__(
-        self, right: np.ndarray, plain: np.ndarray, floor: np.ndarray, moved: list[float], occupied: list[float]
+        self, right: np.ndarray, moved: np.ndarray, plain: np.ndarray, floor: np.ndarray, occupied: list[float]
     ):
         self.right = right  # share of squares, [symmetry row]
+        self.moved = moved  # of these, where board and image differ: share of all squares, [symmetry row]
+        self.unmoved = moved + plain - right  # read there as the board instead (elsewhere the two are one)
         self.plain = plain  # under the identity, [row]
         self.floor = floor  # expected against another game's board, [row]
-        self.moved = moved
         self.occupied = occupied
 
 
@@ -49,6 +51,7 @@ class Scores:
         self.game = activations.game[self.kept]
         self.move = activations.move[self.kept]
         self.images = [symmetry.boards(self.truth) for symmetry in self.symmetries]
+        self.moved = [(image != self.truth).mean(axis=1) for image in self.images]
         known = np.minimum(self.move, len(probes.guess) - 1)
         self.guessed = np.stack([(probes.guess[known] == image).mean(axis=1) for image in self.images])
         self.guess = [float(row.mean()) for row in self.guessed]
@@ -65,10 +68,10 @@ class Scores:
         right = [predicted == image for image in self.images]
         moved, occupied = [], []
         for hit, image in zip(right, self.images, strict=True):
-            moved.append(_share(hit, image != self.truth))
-            occupied.append(_share(hit, image != 1))
+            moved.append((hit & (image != self.truth)).mean(axis=1))
+            occupied.append(share((hit & (image != 1)).sum(), (image != 1).sum()))
         shares = np.stack([hit.mean(axis=1) for hit in right])
-        return Hits(shares, (predicted == self.truth).mean(axis=1), self._floor(predicted), moved, occupied)
+        return Hits(shares, np.stack(moved), (predicted == self.truth).mean(axis=1), self._floor(predicted), occupied)
 
     def _floor(self, predicted: np.ndarray) -> np.ndarray:
         """Expected agreement of each row's prediction with the boards of all OTHER games at its move, `[row]`."""
@@ -123,7 +126,7 @@ def _counts(mask: np.ndarray, move: np.ndarray) -> np.ndarray:
     return counts
 
 
-def _share(hit: np.ndarray, among: np.ndarray) -> float:
-    """Share of hits among some cells, NaN if there are none."""
-    cells = among.sum()
-    return float((hit & among).sum() / cells) if cells else np.nan
+def share(part: Any, whole: Any) -> Any:
+    """part / whole, NaN where there is nothing to share."""
+    with np.errstate(invalid="ignore"):
+        return np.divide(part, whole)

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mothello_interp.activations import hook_name, other_game
-from mothello_interp.alignment.scores import ALL_FOUR, Hits, Scores, at_layer
+from mothello_interp.alignment.scores import ALL_FOUR, Hits, Scores, at_layer, share
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games, Symmetry
 from mothello_interp.othello.rules import square_name
@@ -68,7 +68,8 @@ def align_up_to_symmetry(
             low, high = scored.interval(weights, accuracy)
             row: dict[str, Any] = {"layer": layer, "hook": hook_name(layer), "source": source, "target": target}
             row |= {"symmetry": symmetries[best].name, "accuracy": scored.mean(accuracy), "low": low, "high": high}
-            row |= {"moved": hits.moved[best], "floor": scored.mean(floor), "ceiling": scored.mean(ceiling)}
+            row["moved"] = share(hits.moved[best].sum(), scored.moved[best].sum())
+            row |= {"floor": scored.mean(floor), "ceiling": scored.mean(ceiling)}
             row["normalised"] = (row["accuracy"] - row["floor"]) / (row["ceiling"] - row["floor"])
             row["runner_up"] = symmetries[next_best].name
             row["runner_up_accuracy"] = scored.mean(scored.per_game(hits.right[next_best]))

@@ -28,7 +28,8 @@ EIGHT = tuple((SYMMETRIES | CONTROLS).values())
 COLUMNS = ["layer", "hook", "source", "target", "symmetry", "accuracy", "low", "high", "moved", "occupied", "guess"]
 COLUMNS += ["predicted", "floor", "ceiling", "ceiling_target", "normalised", "normalised_guess", "normalised_target"]
 COLUMNS += ["normalised_low", "normalised_high", "games"]
-CURVES = ["source", "target", "symmetry", "move", "accuracy", "guess", "predicted", "floor", "ceiling", "games"]
+CURVES = ["source", "target", "symmetry", "move", "accuracy", "guess", "predicted", "floor", "ceiling"]
+CURVES += ["moved", "unmoved", "games"]
 
 
 def test_languages_that_say_the_same_are_aligned() -> None:
@@ -277,6 +278,63 @@ def test_a_curve_is_of_its_move() -> None:
     own = curves[(curves["source"] == 0) & (curves["target"] == 1) & (curves["symmetry"] == "identity")]
     assert own["accuracy"].tolist() == own["ceiling"].tolist() == [1 - move % 2 for move in range(11)]
     assert own["games"].tolist() == [int((games.lengths > move).sum()) for move in range(11)]
+
+
+def test_a_curve_on_the_squares_where_board_and_image_differ() -> None:
+    """Language 1 says the turned board at even moves, and the board at odd ones; where no square differs it is blank."""
+    turn = SYMMETRIES["half_turn"]
+
+    def code(language: int, layer: int, scene: Scene) -> np.ndarray:
+        turned = (scene.move[:, None] % 2 == 0) & (language == 1)
+        return np.where(turned, turn.boards(scene.truth()), scene.truth())
+
+    games = random_games(3000, board=4, seed=3)
+    scene = Scene.of(games)
+    equal = (turn.boards(scene.truth()) == scene.truth()).all(axis=1)
+    alike = games[scene.game[equal & (scene.move == 3)][:4]]
+    for chosen, blank in ((games[:20], ()), (alike, (3,))):
+        curves = align_by_move(copying(), planted(code), chosen, layer=0)
+        across = curves[(curves["source"] == 0) & (curves["target"] == 1)].set_index(["symmetry", "move"])
+        half, plain = across.loc["half_turn"], across.loc["identity"]
+        expected = np.array([np.nan if move in blank else 1 - move % 2 for move in range(11)])
+        np.testing.assert_allclose(half["moved"], expected)
+        np.testing.assert_allclose(half["unmoved"], 1 - expected)
+        assert plain["moved"].isna().all()
+        assert plain["unmoved"].isna().all()
+
+
+@pytest.mark.parametrize("frame", ["absolute", "relative"])
+def test_moved_squares_are_brute_force(frame: Frame) -> None:
+    """By move number, square by square; over all moves they give what `align` has."""
+    probes, games = copying(frame=frame), random_games(14, board=4, seed=3)
+
+    def code(language: int, layer: int, scene: Scene) -> np.ndarray:
+        return noisy(language, layer, scene, frame)
+
+    scene = Scene.of(games)
+    mover = scene.boards.mover[scene.game, scene.move + 1]
+    kept = [row for row in range(len(mover)) if mover[row] or frame == "absolute"]
+    said, truth = code(1, 0, scene), scene.truth(frame)
+    curves = align_by_move(probes, planted(code), games, layer=0, symmetries=EIGHT)
+    overall = align(probes, planted(code), games, symmetries=EIGHT, resamples=2)
+    for symmetry in EIGHT:
+        image = symmetry.squares(4).tolist()
+        moved: dict[int, list[bool]] = {}
+        unmoved: dict[int, list[bool]] = {}
+        for row in kept:
+            for square in range(16):
+                if truth[row, square] != truth[row, image[square]]:
+                    moved.setdefault(scene.move[row], []).append(said[row, image[square]] == truth[row, square])
+                    unmoved.setdefault(scene.move[row], []).append(
+                        said[row, image[square]] == truth[row, image[square]]
+                    )
+        for move in range(11):
+            row_found = row_of(curves, source=0, target=1, symmetry=symmetry.name, move=move)
+            for name, hits in (("moved", moved), ("unmoved", unmoved)):
+                expected = np.mean(hits[move]) if move in hits else np.nan
+                assert row_found[name] == pytest.approx(expected, nan_ok=True)
+        pooled = np.mean(np.concatenate(list(moved.values()))) if moved else np.nan
+        assert pair(overall, 0, 1, symmetry.name)["moved"] == pytest.approx(pooled, nan_ok=True)
 
 
 def test_the_layer_is_chosen_by_the_source_alone() -> None:
