@@ -26,11 +26,17 @@ class Hits:
     """How many squares of each row one probe reads right, on one language's rows."""
 
     def __init__(
-        self, right: np.ndarray, moved: np.ndarray, plain: np.ndarray, floor: np.ndarray, occupied: list[float]
+        self,
+        right: np.ndarray,
+        moved: np.ndarray,
+        unmoved: np.ndarray,
+        plain: np.ndarray,
+        floor: np.ndarray,
+        occupied: list[float],
     ):
         self.right = right  # share of squares, [symmetry row]
-        self.moved = moved  # of these, where board and image differ: share of all squares, [symmetry row]
-        self.unmoved = moved + plain - right  # read there as the board instead (elsewhere the two are one)
+        self.moved = moved  # the same, counting only where board and image differ
+        self.unmoved = unmoved  # there read as the board, share of all squares, [symmetry row]
         self.plain = plain  # under the identity, [row]
         self.floor = floor  # expected against another game's board, [row]
         self.occupied = occupied
@@ -66,12 +72,14 @@ class Scores:
     def hits(self, layer: int, source: int, target: int) -> Hits:
         predicted = self.predict(layer, source, target)
         right = [predicted == image for image in self.images]
-        moved, occupied = [], []
+        plain = predicted == self.truth
+        moved, unmoved, occupied = [], [], []
         for hit, image in zip(right, self.images, strict=True):
             moved.append((hit & (image != self.truth)).mean(axis=1))
+            unmoved.append((plain & (image != self.truth)).mean(axis=1))
             occupied.append(share((hit & (image != 1)).sum(), (image != 1).sum()))
         shares = np.stack([hit.mean(axis=1) for hit in right])
-        return Hits(shares, np.stack(moved), (predicted == self.truth).mean(axis=1), self._floor(predicted), occupied)
+        return Hits(shares, np.stack(moved), np.stack(unmoved), plain.mean(axis=1), self._floor(predicted), occupied)
 
     def _floor(self, predicted: np.ndarray) -> np.ndarray:
         """Expected agreement of each row's prediction with the boards of all OTHER games at its move, `[row]`."""
