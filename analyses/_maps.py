@@ -38,10 +38,12 @@ def best_maps(
     layer: int = LAYER,
     languages: Sequence[int] | None = None,
     candidates: Mapping[str, Symmetry] = SYMMETRIES,
+    probes: Probes | None = None,
 ) -> pd.DataFrame:
-    """The best of the candidates for every ordered pair, as `align_up_to_symmetry` gives it."""
+    """The best of the candidates for every ordered pair, as `align_up_to_symmetry` gives it, with these probes if there are."""
     games = random_games(SCORE, board=checkpoint.spec.board, seed=62)
-    probes, symmetries = probes_at(checkpoint, layer, languages), tuple(candidates.values())
+    probes = probes or probes_at(checkpoint, layer, languages)
+    symmetries = tuple(candidates.values())
     return align_up_to_symmetry(probes, checkpoint, games, layer=layer, symmetries=symmetries, resamples=200)
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
+from analyses._maps import RAISED
 from analyses._page import PAGE, section
 from analyses._runner import find
 
 TITLE = "Naive languages align after all, each through a symmetry of the board"
-_NEEDED = ("many_languages", "seeds", "symmetry", "preferences", "mixtures")
+_NEEDED = ("many_languages", "seeds", "symmetry", "transplant", "preferences", "mixtures")
 _OPENING = """<p>Hua, Yun and Pavlick (2024) train one model on many languages of Othello that share no token, learn a probe
 of the board in one and apply it in another. Their matrix of twenty languages falls into four clusters. Within a cluster
 a probe works as well abroad as at home (0.96 to 0.97); between clusters it scores one of exactly two values, 0.53 and 0.61.
@@ -20,7 +21,8 @@ another. Four clusters are what ONE shared code would look like, if each languag
 probe then reads, in a language of another cluster, an image of the board. This page looks for that image.</p>
 <p class="note">Our models are small (6x6, minutes on one core), and most of their naive languages align less fully than the
 paper's; four that were trained longer, with more weight decay, nearly reach it, and one of six seeds of five. What can be
-compared is which map, how surely, and whether the maps fit together.</p>
+compared is which map, how surely, and whether the maps fit together. Of five naive languages there are six seeds, of four
+trained longer two; of two, of four and of twenty naive languages one each.</p>
 """
 
 
@@ -53,7 +55,7 @@ def _texts(headlines: dict[str, pd.DataFrame]) -> list[tuple[str, str, str]]:
     told = {
         "many_languages": ("The same matrix, and what it is read against", _matrix),
         "seeds": ("Five languages, seed by seed", _seeds),
-        "symmetry": ("Do the maps fit together?", _maps),
+        "symmetry": ("Do the maps fit together?", lambda found: _maps(found, headlines["transplant"])),
         "preferences": ("Does learning go through the map?", _learning),
         "mixtures": ("Where a pair has two maps", _two_maps),
     }
@@ -81,44 +83,52 @@ def _matrix(many: pd.DataFrame) -> str:
 
 def _seeds(seeds: pd.DataFrame) -> str:
     return _paragraphs(
-        f"The paper's nine seeds of five languages look like luck: most pairs low, some high. Ours score "
-        f"{_listed(seeds['other language'])} against the board, and {_listed(seeds['under the best symmetry'])} under the "
-        "best symmetry of each pair (the best of four on the same games; the next section chooses on others), where a guess "
+        "The paper's nine seeds of five languages look like luck: most pairs low, some high. So do ours against the board "
+        "(lowest and highest pair of each seed in the table, column “other language”); under the best symmetry of each "
+        "pair (the best of four on the same games; the next section chooses on others) they are higher, where a guess "
         f"that never sees the model has {seeds['guess'].mean():.2f} and the same predictions against other games' boards "
         f"{seeds['floor'].mean():.2f}."
     )
 
 
-def _maps(found: pd.DataFrame) -> str:
-    trained = found[found["weights"] == "trained"]
+def _maps(found: pd.DataFrame, patched: pd.DataFrame) -> str:
+    trained = found[(found["weights"] == "trained") & found["regime"].str.contains("naive|one anchor")]
     naive = trained[trained["regime"].str.contains("naive")]
-    anchored = trained[trained["regime"].str.contains("anchor")]
-    random = found[found["weights"] == "random"]["raised pairs"].str.split(" of ", expand=True).astype(int)
-    raised, pairs = random.sum()
-    return _paragraphs(
-        "That each pair is read best through some map proves nothing: the best of four is always there. Two tests were "
-        "stated before looking. A pair counts as raised only if both directions name the same map on other games than "
-        "they are scored on, each at least a fifth of the way from floor to ceiling, and each reads that image on the "
-        "squares where it differs from the runner-up's. And if there is one code, maps compose: the map from a to c is "
-        "the one from a to b followed by the one from b to c. Unrelated maps do so one time in four.",
-        "Raised pairs, triples that compose, and how often random maps and the found maps dealt anew would do as well: "
-        + "; ".join(_verdict(row) for _, row in naive.iterrows())
-        + f". With random weights {raised} of {pairs} pairs of all models are raised.",
-        _controls(naive),
-        "An anchor fixes the answer beforehand. Off the diagonals it should leave the identity alone, on a diagonal the "
-        "identity and that reflection: found "
-        + "; ".join(f"{row['regime']}, seed {row['seed']}: {row['maps']}" for _, row in anchored.iterrows())
-        + ".",
-        "The maps are used, not only readable: patch a language's state into another at that layer, and the moves that "
-        "the map predicts gain "
-        + _decimals(naive["recovery, best map"])
-        + " of the way from no effect to full effect; the moves of other maps "
-        + _decimals(naive["other maps"])
-        + ", states of another game "
-        + _decimals(naive["another game"])
-        + ", a state of the language itself "
-        + _decimals(naive["own language"])
-        + ".",
+    names = ["raised pairs", "maps", "normalised", "triples that compose", "p, random maps", "p, shuffled"]
+    return (
+        _paragraphs(
+            "That each pair is read best through some map proves nothing: the best of four is always there. Two tests were "
+            "stated before looking. A pair counts as raised only if both directions name the same map on other games than "
+            "they are scored on, each at least a fifth of the way from floor to ceiling, and each reads that image on the "
+            "squares where it differs from the runner-up's. And if there is one code, maps compose: the map from a to c is "
+            "the one from a to b followed by the one from b to c. Unrelated maps do so one time in four. The table has how "
+            "far all pairs are from floor to ceiling (normalised), and how often random maps, or the found ones dealt anew "
+            "to the pairs, would do as well (p).",
+        )
+        + _table(trained, names)
+        + _paragraphs(
+            "An anchor fixes the answer beforehand (last rows): off the diagonals it should leave the identity alone, on a "
+            "diagonal the identity and that reflection. " + _random(found),
+            "Early boards equal their images in most squares. So look only at the squares where a board differs from its "
+            "image: how often a probe reads there the image that its pair names, how often the board itself, and how often a "
+            "language reads its own board on as many squares; pairs whose map is not the identity, mean over move numbers "
+            "(the figure's last row has the curves).",
+        )
+        + _table(trained, ["as the image", "as the board", "own language there", "moves, image first"])
+        + _controls(naive)
+        + _used(naive, patched)
+    )
+
+
+def _random(found: pd.DataFrame) -> str:
+    """How many pairs of random models are raised; models of one size and seed are one."""
+    random = found[found["weights"] == "random"].drop_duplicates(["accuracy", "floor", "margin"])
+    raised, pairs = _sums(random["raised pairs"])
+    of_eight, _ = _sums(random["raised, of eight"])
+    turned, directions = _sums(random["flip or quarter turn"])
+    return (
+        f"With random weights, {len(random)} models, {raised} of {pairs} pairs are raised; with eight candidates {of_eight}, and "
+        f"a flip or quarter turn is then the best of eight in {turned} of {directions} directions."
     )
 
 
@@ -130,19 +140,38 @@ def _controls(naive: pd.DataFrame) -> str:
         f"Offered all eight, pairs of {len(chosen)} of {len(naive)} models do"
     )
     if chosen.empty:
-        return told + "."
+        return _paragraphs(told + ".")
     counts = "; ".join(
         f"{row['regime']}, seed {row['seed']}: {row['flip or quarter turn']} directions, {row['raised, of eight']} pairs raised, "
-        f"{row['triples, of eight']} triples (p = {row['p of eight, random maps']:.4f} and {row['p of eight, shuffled']:.4f})"
+        f"{row['of these flips or turns']} of them so, {row['triples, of eight']} triples "
+        f"(p = {row['p of eight, random maps']:.4f} and {row['p of eight, shuffled']:.4f})"
         for _, row in chosen.iterrows()
     )
-    return (
-        f"{told}, and all eight then compose more often than by chance ({counts}). That was not foretold; after the fact it makes "
-        "sense. These maps too keep every rule and only exchange the colours of the start, so the image of a game is one that "
-        "the other side began, and a language's first move tells the model that it is. Such pairs are "
-        f"{_decimals(chosen['turned, move 0'])} of the way from floor to ceiling on the start position itself, "
-        f"{_decimals(chosen['turned, from move 1'])} from the first move on."
-    )
+    return _paragraphs(
+        f"{told}, and all eight then compose more often than by chance ({counts}). That was not foretold. These maps too keep "
+        "every rule and only exchange the colours of the start: the image of a game is one that the other side began. Why these "
+        "two models choose them, we do not know. How far up raised pairs are after the first move (5 discs) and from the "
+        "second on, through the four maps (raised) and through the others (turned); either kind is lower after the first:",
+    ) + _table(naive, [f"{kind}, {when}" for kind in ("raised", "turned") for when in ("after move 1", "from move 2")])
+
+
+def _used(naive: pd.DataFrame, patched: pd.DataFrame) -> str:
+    """What patching says of the maps."""
+    pairs = patched[patched["regime"].str.contains("naive languages") & (patched["normalised"] >= RAISED)]
+    first, beyond = ((pairs[column] > pairs["highest of the others"]).sum() for column in ("mass", "low"))
+    models = pairs.groupby(["regime", "seed"]).ngroups
+    columns = ["recovery, best map", "highest of the others", "another game", "own language"]
+    columns += ["best map first", "beyond the interval"]
+    mapped = naive[~naive["best map first"].str.endswith(" of 0")]
+    return _paragraphs(
+        "The maps are used, not only readable: with a language's state of another game patched in at that layer, the moves "
+        f"that the image named by the probes makes legal are the most legal of four in {first} of {len(pairs)} pairs a fifth "
+        f"of the way up or more, in {beyond} beyond the 95% interval (analysis `transplant`, {models} models). Recovery asks less: "
+        "the two games differ in a single earlier move, and what is counted is how much of the difference between them in "
+        "the probability of moves legal in one alone returns with the state, 0 for nothing, 1 for all. A state of a wholly "
+        "other game scores too, which leaves little room above it. Mean over the languages that have a map to the first "
+        "one, and in how many of them it does more than each other map, also with the low end of its 95% interval:",
+    ) + _table(mapped, columns)
 
 
 def _learning(taught: pd.DataFrame) -> str:
@@ -224,30 +253,43 @@ def _pieces(mixed: pd.DataFrame) -> str:
 
 def _closing(found: pd.DataFrame) -> str:
     trained = found[(found["weights"] == "trained") & found["regime"].str.contains("naive")]
-    way = _decimals(trained["normalised"])
+    ordered = trained.sort_values("normalised")
+    least, most = (
+        f"{row['normalised']:.2f} ({row['regime']}, seed {row['seed']})" for row in (ordered.iloc[0], ordered.iloc[-1])
+    )
     return f"""<section><h2>What would have to be different for this to be wrong</h2>
 {
         _paragraphs(
             "If each pair were aligned by an accident of its own, maps would not compose, and dealing them anew to the pairs "
-            "would do as well as the found ones. If a probe merely fitted any map, quarter turns and flips would win as often "
-            "as the four, and compose no more than by chance. If early boards, which equal their images, made the maps up, "
-            "the curves by move number would run together later on.",
-            f"What is not settled: our naive languages are {way} of the way from floor to ceiling; where it is far from all of it, some "
-            "triples do not compose, mostly through pairs in pieces; few seeds; one "
-            "recipe (two languages trained with Muon instead of AdamW share "
+            "would do as well as the found ones. If a probe merely fitted any map, pairs of random models would be raised, and "
+            "quarter turns and flips compose no more than by chance. If early boards, which equal their images, made the maps "
+            "up, the curves by move number would run together later on, and where board and image differ, a probe would read "
+            "the one as often as the other.",
+            f"What is not settled: our naive languages are from {least} to {most} of the way from floor to ceiling; where it is "
+            "far from all of it, some triples do not compose, mostly through pairs in pieces; few seeds, for some numbers of "
+            "languages one; one recipe (two languages trained with Muon instead of AdamW share "
             "next to nothing without anchors, which nobody predicted); and boards of 6x6. The paper's own matrices show the two values "
             "that the four maps predict for its 8x8 models, but not the maps themselves.",
         )
     }</section>"""
 
 
-def _verdict(row: pd.Series) -> str:
-    """Raised pairs, and where there are three languages the triples."""
-    said = f"{row['regime']}, seed {row['seed']}: {row['raised pairs']} pairs"
-    if pd.isna(row.get("triples that compose")):
-        return said
-    chances = f"p = {row['p, random maps']:.4f} and {row['p, shuffled']:.4f}"
-    return f"{said}, {row['triples that compose']} triples ({chances})"
+def _table(rows: pd.DataFrame, columns: list[str]) -> str:
+    """Columns of a headline, a row a model; what it lacks (two languages make no triple) is a dash."""
+    shown = rows.reindex(columns=columns)
+    for column in columns:
+        if pd.api.types.is_float_dtype(shown[column]):
+            shown[column] = shown[column].map(
+                ("{:.4f}" if column.startswith("p") else "{:.2f}").format, na_action="ignore"
+            )
+    shown.insert(0, "", [f"{regime}, seed {seed}" for regime, seed in zip(rows["regime"], rows["seed"], strict=True)])
+    return f'<div class="table">{shown.to_html(index=False, border=0, na_rep="-")}</div>'
+
+
+def _sums(counts: pd.Series) -> tuple[int, int]:
+    """Of texts such as "3 of 10"."""
+    part, whole = counts.str.split(" of ", expand=True).astype(int).sum()
+    return part, whole
 
 
 def _range(rows: list[pd.Series], column: str) -> str:
