@@ -15,7 +15,7 @@ and half of the way is first seen at 120,576. Twenty languages are on the way wh
 What could fool it: a probe that improves as the model does (alignment is on the way from its floor to its ceiling at that
 step; blank while these are closer than 0.1), CKA of states that know the last move alone (hence random weights in the
 summary), the best of four maps (chosen on half of the games), luck (one seed each), a null of few games (on hovering: 95%
-quantile of 10 re-pairings, of 99 at random weights).
+quantile of 99 re-pairings).
 """
 
 from typing import Any
