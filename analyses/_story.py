@@ -121,7 +121,7 @@ def _maps(found: pd.DataFrame, patched: pd.DataFrame) -> str:
 
 
 def _random(found: pd.DataFrame) -> str:
-    """How many pairs of random models are raised; models of one size and seed are one."""
+    """How many pairs of random models are raised; models of one spec and seed are one."""
     random = found[found["weights"] == "random"].drop_duplicates(["accuracy", "floor", "margin"])
     raised, pairs = _sums(random["raised pairs"])
     of_eight, _ = _sums(random["raised, of eight"])
@@ -147,11 +147,13 @@ def _controls(naive: pd.DataFrame) -> str:
         f"(p = {row['p of eight, random maps']:.4f} and {row['p of eight, shuffled']:.4f})"
         for _, row in chosen.iterrows()
     )
+    lower = (naive["raised, after move 1"] < naive["raised, from move 2"]).sum()
     return _paragraphs(
         f"{told}, and all eight then compose more often than by chance ({counts}). That was not foretold. These maps too keep "
         "every rule and only exchange the colours of the start: the image of a game is one that the other side began. Why these "
         "two models choose them, we do not know. How far up raised pairs are after the first move (5 discs) and from the "
-        "second on, through the four maps (raised) and through the others (turned); either kind is lower after the first:",
+        "second on, through the four maps (raised) and through the others (turned). A low start is not peculiar to the "
+        f"others: through the four, too, pairs of {lower} of {len(naive)} models are lower after the first move.",
     ) + _table(naive, [f"{kind}, {when}" for kind in ("raised", "turned") for when in ("after move 1", "from move 2")])
 
 
@@ -164,12 +166,14 @@ def _used(naive: pd.DataFrame, patched: pd.DataFrame) -> str:
     columns += ["best map first", "beyond the interval"]
     mapped = naive[~naive["best map first"].str.endswith(" of 0")]
     return _paragraphs(
-        "The maps are used, not only readable: with a language's state of another game patched in at that layer, the moves "
+        "The maps are used, not only readable, in the models that `transplant` was run on: with a "
+        "language's state of another game patched in at that layer, the moves "
         f"that the image named by the probes makes legal are the most legal of four in {first} of {len(pairs)} pairs a fifth "
-        f"of the way up or more, in {beyond} beyond the 95% interval (analysis `transplant`, {models} models). Recovery asks less: "
+        f"of the way up or more, in {beyond} beyond the 95% interval ({models} models of four and five languages). Recovery asks less: "
         "the two games differ in a single earlier move, and what is counted is how much of the difference between them in "
         "the probability of moves legal in one alone returns with the state, 0 for nothing, 1 for all. A state of a wholly "
-        "other game scores too, which leaves little room above it. Mean over the languages that have a map to the first "
+        "other game scores too, which leaves little room above it, and where the map wins in few, nothing is shown. Mean over "
+        "the languages that have a map to the first "
         "one, and in how many of them it does more than each other map, also with the low end of its 95% interval:",
     ) + _table(mapped, columns)
 

@@ -39,8 +39,8 @@ languages make no triple; those of the one seed there is share a board, three qu
 
 Whether the maps are used, not only readable, is what `transplant` asks. Here, more weakly (summary, `recovery`: of what tells
 two games apart that differ in one earlier move, the share that comes back with a state patched in): in the naive models
-the pair's map does more than each of the others in most of the languages that have one, beyond the 95% interval in fewer,
-and a state of another game already scores 0.38 to 0.49.
+the pair's map does more than each of the others in most of the languages that have one (of the twenty in two of four),
+beyond the 95% interval in fewer, and a state of another game already scores 0.38 to 0.49.
 
 What could fool it: choosing the best of four (other games, and the squares where two images differ), a map that is common for
 another reason (the found maps dealt anew to the pairs: p shuffled), early boards that equal their images (curves by move),

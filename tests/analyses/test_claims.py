@@ -114,7 +114,7 @@ def test_flips_and_quarter_turns_are_chosen_by_two_models_and_compose() -> None:
 
 
 def test_random_weights_raise_no_pair_of_four_candidates_or_eight() -> None:
-    """Each model has its own: those of one size and seed alone are the same."""
+    """Each model has its own: those of one spec and seed alone are the same."""
     found = all_maps()
     random = found[found["weights"] == "random"].set_index(["regime", "seed"])
     assert len(random) == len(maps())
@@ -130,6 +130,7 @@ def test_recovery_goes_with_the_map_in_most_languages_that_have_one() -> None:
     first, beyond = (naive[name].str.split(" of ", expand=True).astype(int).sum() for name in
                      ("best map first", "beyond the interval"))  # fmt: skip
     assert first[0] / first[1] > 0.8
+    assert naive.loc["20 naive languages", "best map first"].tolist() == ["2 of 4"]
     assert beyond[0] < first[0]
     assert naive["another game"].dropna().between(0.375, 0.495).all()
 
