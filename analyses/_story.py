@@ -70,8 +70,9 @@ def _matrix(many: pd.DataFrame) -> str:
         f"Left, a matrix as the paper draws it: the board itself is what a probe is held against. Pairs whose best map "
         f"is a reflection score {_range(reflections, 'against the board')} there, pairs related by the half turn "
         f"{_range(turned, 'against the board')}. A probe that read the whole image would score "
-        f"{_range(reflections, 'expected')} and {_range(turned, 'expected')}, what a board scores against its own images, "
-        "and so the paper's two values may be no failure to read the board but a faithful reading of another one.",
+        f"{_range(reflections, 'expected')} and {_range(turned, 'expected')}, what a board scores against its own images. "
+        "Reflections score so, and so the paper's higher value may be no failure to read the board but a faithful reading "
+        f"of another one; the half turn's equals what other games' boards score ({many['floor'].mean():.2f}), and says nothing.",
         "Held against the image under its own map, every kind of pair scores alike (column “through the map”: "
         f"{_range(list(values.values()), 'through the map')} of the {many['ceiling'].mean():.2f} that a probe scores at home), "
         "and the difference between clusters is gone. At this layer and by the paper's probe that is not far above a guess "
