@@ -57,7 +57,7 @@ class Run:
 
     @classmethod
     def begin(cls, job: Job, folder: Path, checkpoint: Checkpoint, processes: Processes, how: How) -> "Run":
-        """From the state in the folder; a run that finds none writes one at once, so that the folder is known as its own."""
+        """From the state in the folder; a run that finds none writes one at once, which says whose the folder is."""
         if not processes.first:
             processes.wait()
         saved = load_state(folder)
