@@ -183,6 +183,10 @@ def _learning(taught: pd.DataFrame) -> str:
     full, light = (taught[taught["teaching"] == teaching] for teaching in ("full", "light"))
     naive = full[full["regime"].str.contains("naive languages")]
     mapless = full["directions with a map"].str.startswith("0 ")
+    words = ", ".join(
+        f"{row['in the taught words after']:.2f} in {row['regime']}, seed {row['seed']}"
+        for _, row in naive.dropna(subset="in the taught words after").iterrows()
+    )
     nothing = "; ".join(f"{row['carried over, best']:.2f} ({row['regime']})" for _, row in full[mapless].iterrows())
     return _paragraphs(
         "The last doubt: perhaps probes and patches meet a likeness that the model makes nothing of. So teach the model "
@@ -206,6 +210,7 @@ def _learning(taught: pd.DataFrame) -> str:
         + ", of "
         + _decimals(naive["untaught legal before"])
         + " before. "
+        + (f"It goes to the taught language's words ({words} of the probability, where measured). " if words else "")
         + (_lightly(full, light) if len(light) else ""),
     )
 

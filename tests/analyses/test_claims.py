@@ -182,9 +182,9 @@ def test_learning_arrives_where_no_tongue_is_lost() -> None:
     longer = "4 naive languages, longer"
     assert (full.loc[longer, "untaught legal after"] < 0.05).all()
     assert full.drop(longer, level="regime")["untaught legal after"].min() > 0.4
-    assert full.loc[(longer, 0), "in the taught words after"] > 0.9
-    assert (light["untaught legal after"] > 0.95 * light["untaught legal before"]).all()
-    assert (light["in the taught words after"] < 0.02).all()
+    assert (full.loc[longer, "in the taught words after"] > 0.95).all()
+    assert (light["untaught legal after"] > 0.9 * light["untaught legal before"]).all()
+    assert (light["in the taught words after"] < 0.1).all()
     assert light.loc[longer, "carried over, best"].min() > 0.5
     assert (light["carried over, best"] - full["carried over, best"]).abs().max() < 0.15
     assert light["last"].abs().max() < 0.02
