@@ -183,8 +183,8 @@ def _learning(taught: pd.DataFrame) -> str:
     full, light = (taught[taught["teaching"] == teaching] for teaching in ("full", "light"))
     naive = full[full["regime"].str.contains("naive languages")]
     mapless = full["directions with a map"].str.startswith("0 ")
-    words = ", ".join(
-        f"{row['in the taught words after']:.2f} in {row['regime']}, seed {row['seed']}"
+    words = "; ".join(
+        f"{row['in the taught words after']:.2f} ({row['regime']}, seed {row['seed']})"
         for _, row in naive.dropna(subset="in the taught words after").iterrows()
     )
     nothing = "; ".join(f"{row['carried over, best']:.2f} ({row['regime']})" for _, row in full[mapless].iterrows())
@@ -210,7 +210,7 @@ def _learning(taught: pd.DataFrame) -> str:
         + ", of "
         + _decimals(naive["untaught legal before"])
         + " before. "
-        + (f"It goes to the taught language's words ({words} of the probability, where measured). " if words else "")
+        + (f"It goes to the taught language's words, where that was measured: {words}. " if words else "")
         + (_lightly(full, light) if len(light) else ""),
     )
 
@@ -222,8 +222,8 @@ def _lightly(full: pd.DataFrame, light: pd.DataFrame) -> str:
         "Taught with half of the games at a fifth of the learning rate they keep nearly all, and the preference still arrives: "
         + (
             "; ".join(
-                f"{row['untaught legal after']:.2f} legal and {row['carried over, best']:.2f} carried over, {row['last']:.2f} "
-                f"through images named last (taught fully {row['untaught legal after, full']:.2f} and "
+                f"{row['untaught legal after']:.2f} legal and {row['carried over, best']:.2f} carried over, "
+                f"{round(row['last'], 2) + 0:.2f} through images named last (taught fully {row['untaught legal after, full']:.2f} and "
                 f"{row['carried over, best, full']:.2f}; {row['regime']}, seed {row['seed']})"
                 for _, row in both.iterrows()
             )
