@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from mothello_interp.models import load_checkpoint
-from tests.train.tiny import assert_same, measured, saved, train, weights
+from tests.train.tiny import assert_same, measured, preset_text, saved, train, weights
 from train import sweep as module
 from train.cluster import Cluster
 from train.lock import LOG
@@ -25,21 +25,16 @@ from train.sweep import SweepError, plan, sweep
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
 LINES = 6
-PRESET = f"""
-[world]
-board = 4
-languages = ["atomic", "compositional"]
-[model]
-n_layers = 1
-d_model = 32
-n_heads = 2
-[training]
-games = {LINES * 1_600}
-batch = 32
-optimizer = "muon"
-evaluate_every = 1_600
-save_every = 320
-"""
+PRESET = preset_text(
+    "atomic",
+    "compositional",
+    d_model=32,
+    games=LINES * 1600,
+    batch=32,
+    optimizer="muon",
+    evaluate_every=1600,
+    save_every=320,
+)
 SEEDS = [0, 1, 2, 3]
 
 

@@ -11,21 +11,14 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
-PRESET = """
-[world]
-board = 4
-languages = ["atomic", "compositional"]
-[model]
-n_layers = 1
-d_model = 32
-n_heads = 2
-[training]
-games = 38_400
-batch = 32
-optimizer = "muon"
-evaluate_every = 3_200
-save_every = 320
-"""
+from tests.train.tiny import preset_text
+
+
+def written(path: Path, games: int) -> Path:
+    """A preset of some seconds."""
+    settings = {"batch": 32, "optimizer": "muon", "evaluate_every": 3200, "save_every": 320}
+    path.write_text(preset_text("atomic", "compositional", d_model=32, games=games, **settings), encoding="utf-8")
+    return path
 
 
 # a command that kills itself at one moment of its third save, or of writing the checkpoint
@@ -79,8 +72,7 @@ def assert_same_end(one: Path, other: Path) -> None:
 @pytest.mark.slow
 def test_killed_in_the_midst_of_saving_it_ends_the_same(tmp_path: Path) -> None:
     """With half of the state written, before and after it replaces the last one, and with the checkpoint half there."""
-    preset = tmp_path / "tiny.toml"
-    preset.write_text(PRESET.replace("38_400", "6_400"), encoding="utf-8")
+    preset = written(tmp_path / "tiny.toml", games=6400)
     alone, killed = tmp_path / "alone", tmp_path / "killed"
     subprocess.run(command(preset, alone), check=True, capture_output=True)
     for moment in ("half", "before", "after", "checkpoint"):
@@ -95,8 +87,7 @@ def test_killed_in_the_midst_of_saving_it_ends_the_same(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_killed_at_random_it_ends_the_same(tmp_path: Path) -> None:
-    preset = tmp_path / "tiny.toml"
-    preset.write_text(PRESET, encoding="utf-8")
+    preset = written(tmp_path / "tiny.toml", games=38_400)
     alone, killed = tmp_path / "alone", tmp_path / "killed"
     subprocess.run(command(preset, alone), check=True, capture_output=True)
     draw = random.Random(0)

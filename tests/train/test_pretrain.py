@@ -21,6 +21,7 @@ from tests.train.tiny import (
     assert_same,
     lose,
     measured,
+    preset_text,
     saved,
     stop_at,
     tiny_preset,
@@ -323,19 +324,7 @@ def test_every_kind_of_language_trains(tmp_path: Path, world: str) -> None:
     assert [line["language"] for line in checkpoint.provenance["held_out"]] == list(checkpoint.mothello.inputs)
 
 
-PRESET = """
-[world]
-board = 4
-languages = ["atomic"]
-[model]
-n_layers = 1
-d_model = 16
-n_heads = 2
-[training]
-games = 32
-batch = 16
-precision = "bfloat16"
-"""
+PRESET = preset_text("atomic", games=32, batch=16, precision="bfloat16")
 
 
 @pytest.mark.parametrize("wrong", [("--device", "cudda"), ("--log", "mlflow")])

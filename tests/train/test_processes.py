@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,26 +19,17 @@ from safetensors.torch import load_file
 from mothello_interp.corpus import Corpus
 from mothello_interp.models import load_checkpoint
 from tests.conftest import tiny_spec
-from tests.train.tiny import saved
+from tests.train.tiny import preset_text, saved
 from train.parallel import Processes
 
-PRESET = """
-[world]
-board = 4
-languages = ["atomic", "compositional"]
-[model]
-n_layers = 1
-d_model = 16
-n_heads = 2
-[training]
-games = {games}
-batch = 10
-lr = 3e-3
-warmup = 20
-precision = "float32"
-evaluate_every = 10
-save_every = 20
-"""
+TRAINING: dict[str, Any] = {
+    "batch": 10,
+    "lr": 3e-3,
+    "warmup": 20,
+    "precision": "float32",
+    "evaluate_every": 10,
+    "save_every": 20,
+}
 
 
 def rank_of(rank: int, size: int) -> Processes:
@@ -103,7 +95,7 @@ def _environment() -> dict[str, str]:
 def written(folder: Path, games: int = 200) -> Path:
     folder.mkdir(exist_ok=True)
     preset = folder / "tiny.toml"
-    preset.write_text(PRESET.format(games=games), encoding="utf-8")
+    preset.write_text(preset_text("atomic", "compositional", games=games, **TRAINING), encoding="utf-8")
     return preset
 
 

@@ -11,24 +11,12 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from tests.train.tiny import BATCH, STEPS, lose, tiny_preset, train
+from tests.train.tiny import BATCH, STEPS, lose, preset_text, tiny_preset, train
 from train.__main__ import app
 from train.state import METRICS, TrainingStopped
 from train.watch import watch
 
-PRESET = """
-[world]
-board = 4
-languages = ["atomic"]
-[model]
-n_layers = 1
-d_model = 16
-n_heads = 2
-[training]
-games = 64
-batch = 16
-evaluate_every = 16
-"""
+PRESET = preset_text("atomic", games=64, batch=16, evaluate_every=16)
 
 
 def scalars(folder: Path) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """Runs of seconds, and ways to break them off."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,13 @@ def tiny_preset(kind: str = "muon", *, world: str = "atomic", **training: Any) -
     """Some steps on a model of one layer."""
     spec = {"world": {"board": 4, **WORLDS[world]}, "model": {"n_layers": 1, "d_model": 16, "n_heads": 2}}
     return Preset.model_validate({"spec": spec, "training": {**TRAINING, **KINDS[kind], **training}, "name": "tiny/x"})
+
+
+def preset_text(*languages: str, d_model: int = 16, **training: Any) -> str:
+    """The file of a preset: a model of one layer on the smallest board."""
+    lines = ["[world]", "board = 4", f"languages = {json.dumps(languages)}"]
+    lines += ["[model]", "n_layers = 1", f"d_model = {d_model}", "n_heads = 2"]
+    return "\n".join([*lines, "[training]", *(f"{key} = {json.dumps(value)}" for key, value in training.items()), ""])
 
 
 def train(preset: Preset, folder: Path, *, seed: int = 1, **how: Any) -> Checkpoint:
