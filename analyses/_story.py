@@ -167,7 +167,7 @@ def _used(naive: pd.DataFrame, patched: pd.DataFrame) -> str:
     columns += ["best map first", "beyond the interval"]
     mapped = naive[~naive["best map first"].str.endswith(" of 0")]
     return _paragraphs(
-        "The maps are used, not only readable, in the models that `transplant` was run on: with a "
+        "The maps are used, not only readable, in the models that the analysis “transplant” was run on: with a "
         "language's state of another game patched in at that layer, the moves "
         f"that the image named by the probes makes legal are the most legal of four in {first} of {len(pairs)} pairs a fifth "
         f"of the way up or more, in {beyond} beyond the 95% interval ({models} models of four and five languages). Recovery asks less: "
