@@ -1,22 +1,17 @@
-"""The same games in every language, as rows of the residual stream: one row a move.
+"""The same games in several languages, as rows of the residual stream: one row a move. See `reading` for the glossary."""
 
-Glossary: `layer` -1 is the embeddings (`blocks.0.hook_resid_pre`), k is `blocks.k.hook_resid_post`. The activation of a
-move is that of its last token. The last move of a full game has no row: models never read it.
-"""
-
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 
+from mothello_interp.forward import hook_name as hook_name
 from mothello_interp.models import Checkpoint
-from mothello_interp.othello import Boards, Games, full_length, replay
+from mothello_interp.othello import Boards, Games
 
 Frame = Literal["absolute", "relative"]
-HOOKS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")  # of every block, all [batch pos d_model]
-_CELLS = 40_000  # tokens in one forward pass
 
 
 @dataclass(frozen=True)
@@ -55,13 +50,10 @@ class Activations:
         return self.values[self.languages.index(language), self.layers.index(layer)]
 
     def labels(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
-        """What a board probe is to read.
+        """The classes that a board probe is to decode: (rows int64 `[kept]`, classes int8 `[kept square]`).
 
         Absolute: 0 white, 1 empty, 2 black. Relative: 0 theirs, 1 empty, 2 mine, where "mine" is the player who moves
         next by the rules; rows where the game is over have no such player and are left out.
-
-        Returns:
-            (rows, classes): int64 `[kept]`, and int8 `[kept square]`.
         """
         state = self.boards.state[self.game, self.move]
         if frame == "absolute":
@@ -80,36 +72,6 @@ def paper_layer(n_layers: int) -> int:
     return 3 * (n_layers - 1) // 4
 
 
-def hook_name(layer: int, hook: str = "resid_post") -> str:
-    """Where TransformerLens has a layer's activation: `hook_name(-1) == "blocks.0.hook_resid_pre"`, the embeddings.
-
-    Args:
-        layer: -1 or a block.
-        hook: one of HOOKS, or "z", the output of a block's attention heads before they are mixed.
-    """
-    if layer == -1 and hook == "resid_post":
-        return "blocks.0.hook_resid_pre"
-    return f"blocks.{layer}.attn.hook_z" if hook == "z" else f"blocks.{layer}.hook_{hook}"
-
-
-def other_game(game: np.ndarray, move: np.ndarray) -> np.ndarray:
-    """For each row a row of another game at its move number (its own if there is none): what re-pairs games at random.
-
-    Args:
-        game, move: int64 `[row]`, as in `Activations`.
-
-    Returns:
-        int64 `[row]`, a permutation of the rows.
-    """
-    order = np.lexsort((game, move))
-    following = np.empty_like(order)
-    following[order] = np.roll(order, -1)
-    last = np.append(np.flatnonzero(np.diff(move[order])), len(order) - 1)
-    first = np.append(0, last[:-1] + 1)
-    following[order[last]] = order[first]
-    return following
-
-
 def all_layers(checkpoint: Checkpoint) -> tuple[int, ...]:
     """Every layer of a model, the embeddings (-1) first."""
     return tuple(range(-1, checkpoint.spec.model.n_layers))
@@ -122,7 +84,7 @@ def collect(
     layers: Sequence[int] | None = None,
     languages: Sequence[int] | None = None,
 ) -> Activations:
-    """Run the games through the model once in each language and keep the residual stream at each move.
+    """The residual stream at each move of the games, read in several languages side by side.
 
     Args:
         layers: which layers, all by default.
@@ -143,40 +105,13 @@ def collect(
         (torch.Size([155, 128]), array([0, 0, 0]), array([0, 1, 2]))
     """
     wanted = tuple(layers) if layers is not None else all_layers(checkpoint)
-    spoken = tuple(languages) if languages is not None else checkpoint.mothello.inputs
-    if not wanted or not spoken:
-        raise ValueError(f"layers={list(wanted)}, languages={list(spoken)}: name at least one of each")
-    unknown = sorted(set(wanted) - set(all_layers(checkpoint)))
-    if unknown:
-        raise ValueError(
-            f"layer {unknown[0]}: {checkpoint.name or 'this model'} has layers {list(all_layers(checkpoint))}"
-        )
-    boards = replay(games)
-    game, move = np.nonzero(games.moves[:, : full_length(games.board) - 1] >= 0)
-    values = torch.empty(len(spoken), len(wanted), len(game), checkpoint.spec.model.d_model)
-    for index, language in enumerate(spoken):
-        position = checkpoint.mothello.encode(games, language).last[game, move].astype(np.int64)
-        for part, cache in _residuals(checkpoint, checkpoint.tokens(games, language), wanted):
-            rows = slice(*np.searchsorted(game, [part.start, part.stop]))
-            for layer, residual in enumerate(cache):
-                values[index, layer, rows] = residual[game[rows] - part.start, position[rows]].cpu()
-    return Activations(values, spoken, wanted, games, boards, game, move)
-
-
-def _residuals(
-    checkpoint: Checkpoint, tokens: torch.Tensor, layers: Sequence[int]
-) -> Iterator[tuple[slice, list[torch.Tensor]]]:
-    """The residual stream `[batch pos d_model]` of every layer, batch by batch."""
-    names = [hook_name(layer) for layer in layers]
-    model = checkpoint.model
-    size = max(1, _CELLS // tokens.shape[1])
-    for first in range(0, len(tokens), size):
-        part = slice(first, min(first + size, len(tokens)))
-        with torch.inference_mode():
-            _, cache = model.run_with_cache(
-                tokens[part],
-                names_filter=lambda name: name in names,
-                return_type=None,
-                stop_at_layer=max(layers) + 1 or 1,
-            )
-        yield part, [cache[name] for name in names]
+    readings = checkpoint.readings(games, languages)
+    if not wanted or not readings:
+        raise ValueError(f"layers={list(wanted)}, languages={languages}: name at least one of each")
+    game, move = readings[0].rows
+    values = torch.empty(len(readings), len(wanted), len(game), checkpoint.spec.model.d_model)
+    for index, reading in enumerate(readings):
+        for rows, states in reading.stream(wanted):
+            values[index, :, rows] = torch.stack([states[layer] for layer in wanted])
+    spoken = tuple(reading.language for reading in readings)
+    return Activations(values, spoken, wanted, games, readings[0].boards, game, move)

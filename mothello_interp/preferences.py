@@ -1,4 +1,4 @@
-"""Does learning carry over? A preference for squares is taught in one language and looked for in the others.
+"""Does learning transfer? A preference for squares is taught in one language and looked for in the others.
 
 A change of behaviour that is small and known exactly, and that no symmetry of the board leaves as it is: where it appears in
 another language, and at which squares, tells whether the two share what learning changes, and through which symmetry.
@@ -14,7 +14,6 @@ import torch
 
 from mothello_interp.corpus import Corpus
 from mothello_interp.languages import exact_targets
-from mothello_interp.legality import next_move_probabilities
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import SYMMETRIES, Games, replay
 
@@ -22,7 +21,7 @@ _STREAM = 1 << 21  # of games that neither pretraining nor fine-tuning reads
 _LEAST = 1e-9  # probability below which a logarithm says nothing
 
 
-def teach(
+def fine_tune_preference(
     checkpoint: Checkpoint,
     preference: np.ndarray,
     *,
@@ -80,8 +79,8 @@ def teach(
 
 
 @dataclass(frozen=True)
-class Choices:
-    """What a model chooses among the legal moves, in several languages.
+class MovePreferences:
+    """What a model prefers among the legal moves, in several languages.
 
     Attributes:
         games: the games; every proper prefix is a position.
@@ -97,14 +96,15 @@ class Choices:
     shared: Mapping[int, tuple[int, ...]]
 
 
-def choices(checkpoint: Checkpoint, games: Games, *, languages: Sequence[int] | None = None) -> Choices:
-    """What a model chooses after every proper prefix of the games.
+def move_preferences(
+    checkpoint: Checkpoint, games: Games, *, languages: Sequence[int] | None = None
+) -> MovePreferences:
+    """What a model prefers after every proper prefix of the games.
 
     Args:
         checkpoint: the model.
         games: on its board.
-        languages: to ask, all that are read by default. Where moves have several tokens this takes minutes: a position
-            is run once for each beginning of a word.
+        languages: to ask, all that are read by default.
 
     Raises:
         ValueError: for games on another board, or that leave no choice.
@@ -115,15 +115,17 @@ def choices(checkpoint: Checkpoint, games: Games, *, languages: Sequence[int] | 
     if (legal.sum(axis=2) > 1).sum() == 0:
         raise ValueError(f"no position of {len(games)} games has two legal moves: give more games, or longer ones")
     logs, legal_mass = {}, {}
-    for language in mothello.inputs if languages is None else languages:
-        chances = next_move_probabilities(checkpoint, games, language)[:, :-1].astype(float)
+    for reading in checkpoint.readings(games, languages):
+        language, chances = reading.language, reading.next_moves()[:, :-1].astype(float)
         logs[language] = np.log(np.maximum(chances, _LEAST))
         legal_mass[language] = float((chances * legal).sum(axis=2)[legal.any(axis=2)].mean())
     shared = {at: tuple(square for square, group in mothello.groups if at in group) for at in logs}
-    return Choices(games, logs, legal_mass, shared)
+    return MovePreferences(games, logs, legal_mass, shared)
 
 
-def carried_over(before: Choices, after: Choices, preference: np.ndarray, *, resamples: int = 200) -> pd.DataFrame:
+def transferred_preference(
+    before: MovePreferences, after: MovePreferences, preference: np.ndarray, *, resamples: int = 200
+) -> pd.DataFrame:
     """How much of a preference that was taught in one language shows in each, through every symmetry of the board.
 
     In each position the logarithms of the legal moves' probabilities, after teaching less before, are regressed on the
@@ -133,8 +135,8 @@ def carried_over(before: Choices, after: Choices, preference: np.ndarray, *, res
     out: what is learned about their words is known in both, code or no code.
 
     Args:
-        before: `choices` of the model.
-        after: of what `teach` made of it, on the same games, which should be others than were taught.
+        before: `move_preferences` of the model.
+        after: of what `fine_tune_preference` made of it, on the same games, which should be others than were taught.
         preference: float `[square]`, in nats, as taught.
         resamples: bootstrap resamples, over games. The interval is of this one preference: draw several to know more.
 
@@ -143,11 +145,11 @@ def carried_over(before: Choices, after: Choices, preference: np.ndarray, *, res
         probability of the legal moves), positions (those with several legal moves that are not shared).
 
     Raises:
-        ValueError: for choices in different games or languages, a preference that is not a finite number a square, or one
+        ValueError: for preferences in different games or languages, a preference that is not a finite number a square, or one
             that looks alike through two symmetries, as where it is the same on every square.
     """
     if before.logs.keys() != after.logs.keys() or not np.array_equal(before.games.moves, after.games.moves):
-        raise ValueError("choices before and after in other games or languages: expected the same")
+        raise ValueError("preferences before and after in other games or languages: expected the same")
     games = before.games
     preference = _checked(preference, games.board)
     images = np.stack([preference[symmetry.squares(games.board)] for symmetry in SYMMETRIES.values()], axis=-1)
@@ -159,7 +161,7 @@ def carried_over(before: Choices, after: Choices, preference: np.ndarray, *, res
         design = _centred(np.broadcast_to(images, (*legal.shape, len(SYMMETRIES)))[several], legal[several][..., None])
         if np.linalg.matrix_rank(np.einsum("psi,psj->ij", design, design)) < len(SYMMETRIES):
             raise ValueError(
-                "the preference looks alike through two symmetries: expected one that tells all four apart"
+                "the preference looks alike through two symmetries: expected one that distinguishes all four"
             )
         change = _centred((after.logs[language] - before.logs[language])[several], legal[several])
         found = _regress(design, change, np.nonzero(several)[0], resamples)

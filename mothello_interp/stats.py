@@ -18,7 +18,9 @@ class Bootstrap:
 
     def __init__(self, games: int, resamples: int = 1000, seed: int = 0):
         if games < 1 or resamples < 1:
-            raise ValueError(f"{games} games, resamples={resamples}: expected 1 or more of each, since the interval is theirs")
+            raise ValueError(
+                f"{games} games, resamples={resamples}: expected 1 or more of each, since the interval is theirs"
+            )
         self.weights = np.random.default_rng(seed).multinomial(games, np.full(games, 1 / games), resamples)
 
     def draws(self, sums: np.ndarray, over: np.ndarray | None = None) -> np.ndarray:

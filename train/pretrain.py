@@ -48,7 +48,7 @@ def pretrain(preset: Preset, folder: Path, *, seed: int, **how: Any) -> Checkpoi
 
 def held_out_accuracy(checkpoint: Checkpoint, games: Games) -> list[dict[Hashable, Any]]:
     """Top-1 legal accuracy over every proper prefix, one entry a language: language, top1, prefixes."""
-    final = summary(legal_accuracy(checkpoint, games, mass=False))
+    final = summary(legal_accuracy(checkpoint.readings(games), mass=False))
     return final[["language", "top1", "prefixes"]].round(5).to_dict("records")
 
 

@@ -27,7 +27,7 @@ class BoardEdit(Intervention):
 
     Attributes:
         probes: fitted on other games, at the layers in question.
-        source: the language whose probe is used, the one of the run by default.
+        source: the language whose probe is used, that of the reading by default.
         scale: of the step along linear directions; 1 mirrors.
         steps, rate: how many gradient steps through an MLP probe (Adam), and their size in units of the row's own rms.
     """
@@ -119,9 +119,9 @@ class BoardEdit(Intervention):
 
 @dataclass(frozen=True, eq=False)
 class FlipSquares(BoardEdit):
-    """Turn the discs on some squares; rows in which a square is empty keep it so.
+    """Flip the discs on some squares; rows in which a square is empty keep it so.
 
-    In the relative frame, so do rows behind the last move of a finished game, where no disc is "mine".
+    In the relative frame, so do rows after the last move of a finished game, where no disc is "mine".
 
     Attributes:
         squares: a name, an index, several, or bool `[game square]`.

@@ -1,44 +1,24 @@
-"""What an intervention is: a frozen value that knows where it acts and what becomes of the rows there.
+"""What every intervention is: a scope (layers, moves, tokens, hook, heads) and a function of the rows in it.
 
-Glossary: a *row* is one activation vector, at one token of one game; `[row d_model]` at HOOKS, `[row d_head]` at a head.
+A row is an activation vector at one token of one game: `[row d_model]` at the residual stream, attention and MLP outputs,
+`[row d_mlp]` at "pre" and "post", `[row d_head]` at "q", "k", "v" or "z" of one head and `[row head d_head]` of several,
+`[row key]` or `[row head key]` at "pattern" (a row is a query).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import ClassVar, Literal
+from functools import partial
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
 
-from mothello_interp.activations import HOOKS, hook_name
-from mothello_interp.models import Checkpoint
-from mothello_interp.othello import Boards, Games, replay
+from mothello_interp.forward import HEAD_HOOKS, HOOKS, NEURON_HOOKS, Hook, NoEffectError, Rows, check_hook, point
+from mothello_interp.othello import Games
+from mothello_interp.reading import Reading
 
 Moves = int | Sequence[int] | Literal["all", "last"] | np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Reading:
-    """Some games as a model reads them in one language."""
-
-    checkpoint: Checkpoint
-    games: Games
-    language: int
-
-    @cached_property
-    def boards(self) -> Boards:
-        """Their positions."""
-        return replay(self.games)
-
-    @cached_property
-    def spans(self) -> tuple[np.ndarray, np.ndarray]:
-        """The positions of each move's first and last token, int64 `[game move]`; -1 after the end."""
-        mothello = self.checkpoint.mothello
-        last = mothello.encode(self.games, self.language).last.astype(np.int64)
-        lengths = np.append(mothello.word_lengths[self.language], 1)[self.games.moves]
-        return np.where(last >= 0, last - lengths + 1, -1), last
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,36 +62,32 @@ class Intervention(ABC):
         layer: one or several, -1 for the embeddings, k for block k; `range(2, 4)` is layers 2 and 3.
         moves: "all" (of each game), "last" (the last one of each), a number, several numbers, or bool `[game move]`.
         tokens: of a move that is written as several tokens, the "last" or "all" of them.
-        hook: one of HOOKS, or "z" with a `head`.
-        head: which head, for "z" alone.
+        hook: "resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out"; "pre" or "post" (the MLP's neurons before and
+            after the nonlinearity); "q", "k", "v", "z" or "pattern" of attention heads.
+        head: which head or heads, for the hooks of attention heads; all of them by default.
     """
 
     layer: int | Sequence[int]
     moves: Moves = "all"
     tokens: Literal["last", "all"] = "last"
     hook: str = "resid_post"
-    head: int | None = None
+    head: int | Sequence[int] | None = None
     every_layer: ClassVar[bool] = True  # each layer must change something; else one of them is enough
 
     def __post_init__(self) -> None:
-        if self.hook not in (*HOOKS, "z"):
-            raise ValueError(f"hook={self.hook!r}: choose one of {', '.join(HOOKS)}, or z for a head")
-        if (self.hook == "z") != (self.head is not None):
-            raise ValueError(f'hook={self.hook!r}, head={self.head}: a head goes with hook="z", and only with it')
+        check_hook(self.hook, (*HOOKS, *NEURON_HOOKS, *HEAD_HOOKS))
+        if self.head is not None and self.hook not in HEAD_HOOKS:
+            raise ValueError(f"hook={self.hook!r}, head={self.head}: heads go with one of {', '.join(HEAD_HOOKS)}")
         if self.tokens not in ("last", "all"):
             raise ValueError(f'tokens={self.tokens!r}: choose "last" or "all" of a move\'s tokens')
-        numbers = {"layer": self.layer} | ({} if isinstance(self.moves, str | np.ndarray) else {"moves": self.moves})
-        for name, given in numbers.items():
-            if np.size(given) and np.asarray(given).dtype.kind not in "iu":
+        named = isinstance(self.moves, str | np.ndarray)
+        for name, given in {"layer": self.layer, "head": self.head, "moves": None if named else self.moves}.items():
+            if given is not None and (not np.size(given) or np.asarray(given).dtype.kind not in "iu"):
                 raise ValueError(f"{name}={given!r}: expected a whole number, or several, such as range(2, 4)")
-        if not self.layers:
-            raise ValueError("layer=[]: name at least one layer")
-        if -1 in self.layers and self.hook != "resid_post":
-            raise ValueError(f'layer=-1, hook={self.hook!r}: the embeddings are read at hook="resid_post" alone')
         if isinstance(self.moves, str) and self.moves not in ("all", "last"):
             raise ValueError(f'moves={self.moves!r}: choose "all", "last", numbers, or a bool array [game move]')
-        if not isinstance(self.moves, str | np.ndarray) and min(self._numbers, default=-1) < 0:
-            raise ValueError(f"moves={self.moves!r}: moves count from 0; name at least one")
+        if not named and min(self._numbers) < 0:
+            raise ValueError(f"moves={self.moves!r}: moves count from 0")
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -120,7 +96,15 @@ class Intervention(ABC):
 
     @abstractmethod
     def apply(self, rows: torch.Tensor, context: Context) -> torch.Tensor:
-        """The new rows `[row d_model]`; the ones given are a copy."""
+        """The new rows, in the shape of those given, which are a copy."""
+
+    def bind(self, reading: Reading) -> "Bound":
+        """The intervention for some games in one language.
+
+        Raises:
+            ValueError: for a layer, head, hook point or move that is not there.
+        """
+        return Bound(self, reading)
 
     def chosen(self, games: Games) -> np.ndarray:
         """The moves in scope, bool `[game move]`.
@@ -171,17 +155,98 @@ class Apply(Intervention):
         return super().__str__().replace("Apply(", f"Apply({name}, ", 1)
 
 
-def point(intervention: Intervention, layer: int, checkpoint: Checkpoint) -> str:
-    """The hook point of one of an intervention's layers.
+class Bound:
+    """An intervention for some games in one language, with a record of what it did at each layer."""
 
-    Raises:
-        ValueError: for a layer, head or hook point that the model does not have.
-    """
-    config, name = checkpoint.model.cfg, hook_name(layer, intervention.hook)
-    if not -1 <= layer < config.n_layers:
-        raise ValueError(f"{intervention}: layer {layer}; this model has layers -1 to {config.n_layers - 1}")
-    if intervention.head is not None and not 0 <= intervention.head < config.n_heads:
-        raise ValueError(f"{intervention}: this model has heads 0 to {config.n_heads - 1}")
-    if name not in checkpoint.model.hook_dict:
-        raise ValueError(f"{intervention}: this model has no hook point {name}")
-    return name
+    def __init__(self, intervention: Intervention, reading: Reading):
+        self.intervention, self.reading = intervention, reading
+        model = reading.checkpoint.model
+        heads = np.atleast_1d([] if intervention.head is None else np.asarray(intervention.head))
+        if len(heads) and not 0 <= heads.min() <= heads.max() < model.cfg.n_heads:
+            raise ValueError(f"{intervention}: this model has heads 0 to {model.cfg.n_heads - 1}")
+        self.names = {layer: point(model, layer, intervention.hook) for layer in intervention.layers}
+        self.game, self.move, self.position = _tokens_in_scope(intervention, reading)
+        self.counts = np.bincount(self.game, minlength=len(reading))
+        self.starts = np.cumsum(self.counts) - self.counts
+        self.ran: set[int] = set()
+        self.met, self.changed = dict.fromkeys(self.names, 0), dict.fromkeys(self.names, False)
+        self.somebody_moves = False
+
+    def hooks(self, rows: Rows) -> list[Hook]:
+        """Its action on a batch, at every layer."""
+        return [Hook(name, max(layer, 0), partial(self._act, layer, rows)) for layer, name in self.names.items()]
+
+    def check(self) -> None:
+        """Raise NoEffectError where it changed nothing: at a layer, or at all layers of an edit through probes."""
+        if not self.intervention.every_layer and any(self.changed.values()):
+            return
+        for layer, name in self.names.items():
+            if not self.changed[layer]:
+                raise NoEffectError(
+                    f"{self.intervention} at {name} {self._why(layer)}. Pass allow_no_effect=True to `edited` if that is an "
+                    f"answer to your question."
+                )
+
+    def _why(self, layer: int) -> str:
+        if layer not in self.ran:
+            return "never ran: no run passed this layer"
+        if not self.met[layer]:
+            return "met no token: the moves it names lie behind the tokens that were run"
+        over = (
+            "" if self.somebody_moves else ", all after the end of a game, where nobody is to move: name earlier moves"
+        )
+        return f"changed none of its {self.met[layer]} rows{over}"
+
+    def _act(self, layer: int, rows: Rows, activation: torch.Tensor) -> torch.Tensor:
+        self.ran.add(layer)
+        pattern = self.intervention.hook == "pattern"
+        result = activation.clone()
+        seen = result.transpose(1, 2) if pattern else result  # [row pos ...]
+        row, item = self._items(rows, seen.shape[1])
+        self.met[layer] += len(row)
+        if not len(row):
+            return activation
+        at: tuple[Any, ...] = (torch.from_numpy(row), torch.from_numpy(self.position[item]))
+        heads = self.intervention.head
+        if isinstance(heads, int):
+            at = (*at, heads)
+        elif heads is not None:
+            at = (at[0][:, None], at[1][:, None], torch.as_tensor(list(heads)))
+        before = seen[at]
+        context = Context(
+            self.reading, layer, self.intervention.hook, self.game[item], self.move[item], self.position[item]
+        )
+        after = self.intervention.apply(before.clone(), context)
+        seen[at] = self._checked(before, after)
+        self.changed[layer] = self.changed[layer] or not torch.equal(before, seen[at])
+        self.somebody_moves = self.somebody_moves or bool(context.mover.any())
+        return result
+
+    def _checked(self, before: torch.Tensor, after: Any) -> torch.Tensor:
+        if not isinstance(after, torch.Tensor):
+            raise ValueError(
+                f"{self.intervention} gave {type(after).__name__}: expected rows {tuple(before.shape)}; return them"
+            )
+        if after.shape != before.shape:
+            raise ValueError(f"{self.intervention}: rows {tuple(before.shape)} became {tuple(after.shape)}")
+        if not torch.isfinite(after).all() and torch.isfinite(before).all():
+            raise ValueError(f"{self.intervention}: gave values that are not finite")
+        return after.to(before)
+
+    def _items(self, rows: Rows, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """(row of the batch, token in scope), int64 `[item]` each, up to each row's end."""
+        counts = self.counts[rows.game]
+        row = np.repeat(np.arange(len(counts)), counts)
+        item = np.arange(len(row)) - np.repeat(np.cumsum(counts) - counts, counts) + self.starts[rows.game][row]
+        kept = self.position[item] <= np.minimum(rows.end, width - 1)[row]
+        return row[kept], item[kept]
+
+
+def _tokens_in_scope(intervention: Intervention, reading: Reading) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(game, move, position) of every token in scope, int64 `[token]` each, game by game."""
+    game, move = np.nonzero(intervention.chosen(reading.games))
+    last = reading.last[game, move]
+    before = last - reading.first[game, move] if intervention.tokens == "all" else np.zeros_like(last)
+    token = np.repeat(np.arange(len(game)), before + 1)
+    back = np.repeat(np.cumsum(before + 1), before + 1) - 1 - np.arange(len(token))
+    return game[token], move[token], last[token] - back

@@ -18,6 +18,7 @@ from mothello_interp.languages import Mothello
 from mothello_interp.models.build import build_model, config_of
 from mothello_interp.models.spec import ModelSpec
 from mothello_interp.othello import Games
+from mothello_interp.reading import Reading
 
 if TYPE_CHECKING:
     from transformer_lens import HookedTransformer
@@ -81,6 +82,18 @@ class Checkpoint:
         """
         tokens = self.mothello.encode(games, language).tokens[:, : self.mothello.n_ctx]
         return torch.from_numpy(tokens).to(self.model.W_E.device).long()
+
+    def read(self, games: Games, language: int) -> Reading:
+        """The games as this model reads them in one input language: what every measure starts from.
+
+        Raises:
+            ValueError: for a language that is no input language, or games on another board.
+        """
+        return Reading(self, games, language)
+
+    def readings(self, games: Games, languages: Sequence[int] | None = None) -> list[Reading]:
+        """The same games in several input languages, all by default."""
+        return [self.read(games, language) for language in (self.mothello.inputs if languages is None else languages)]
 
     def untrained(self, seed: int = 0) -> "Checkpoint":
         """The same architecture with random weights: the control that stands beside every measure.

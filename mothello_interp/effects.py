@@ -8,25 +8,24 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mothello_interp.activations import all_layers, hook_name
-from mothello_interp.interventions.boards import FlipSquares, along, random_like
-from mothello_interp.interventions.hooks import NoEffectError, edited
-from mothello_interp.interventions.intervention import Apply, Context, Intervention
-from mothello_interp.legality import continuation_probabilities
-from mothello_interp.models import Checkpoint
+from mothello_interp.activations import all_layers
+from mothello_interp.forward import NoEffectError, hook_name
+from mothello_interp.interventions import Apply, Context, FlipSquares, Intervention, along, random_like
 from mothello_interp.othello import Games, full_length, legal_squares, replay
 from mothello_interp.probes import Probes
+from mothello_interp.reading import Reading
+from mothello_interp.stats import Bootstrap
 
 _TRIES = 30  # draws of squares a game before it is given up
 
 
 @dataclass(frozen=True, eq=False)
 class EditedBoards:
-    """Games, and the boards behind their last moves with some discs turned so that other moves are legal.
+    """Games, and the boards after their last moves with some discs flipped so that other moves are legal.
 
     Attributes:
-        games: each cut where its board is edited.
-        squares: bool `[game square]`, the discs turned.
+        games: each truncated where its board is edited.
+        squares: bool `[game square]`, the discs flipped.
         legal, legal_edited: bool `[game square]`, the moves of the player to move, before and after; they differ, and
             there is one in both.
     """
@@ -43,12 +42,12 @@ class EditedBoards:
 def edited_boards(
     games: Games, n: int, *, squares: int = 1, seed: int, earliest: int = 4, latest: int | None = None
 ) -> EditedBoards:
-    """Cut games at random moves and turn random discs there.
+    """Games truncated at random moves, with random discs flipped there.
 
     Args:
         games: finished games to start from.
         n: how many.
-        squares: how many discs to turn.
+        squares: how many discs to flip.
         seed: of the moves and the squares.
         earliest, latest: range of the number of the last move; latest is three quarters of a full game by default.
 
@@ -103,11 +102,10 @@ def legal_errors(probabilities: np.ndarray, legal: np.ndarray) -> np.ndarray:
 
 
 def edit_effect(
-    checkpoint: Checkpoint,
+    reading: Reading,
     boards: EditedBoards,
     probes: Probes,
     *,
-    language: int,
     sources: Sequence[int] | None = None,
     layers: Sequence[int] | None = None,
     onward: bool = True,
@@ -115,14 +113,15 @@ def edit_effect(
     resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Turn discs through probes in runs of one language, and compare the predicted moves with the edited board's.
+    """Errors of the predicted moves against the edited board, after discs were flipped through probes of each language.
 
-    The probe of the run's own language goes its own way. A probe of another language gives the direction alone: the
+    The probe of the reading's own language makes its own step. A probe of another language gives the direction alone: the
     step is as long as the own probe would make it there; so is that of the control, a random direction.
 
     Args:
+        reading: of `boards.games`.
+        boards: what is edited, as `edited_boards` gives it.
         probes: fitted on other games.
-        language: in which the games are read.
         sources: languages whose probes edit, all that have one by default.
         layers: where the edit begins, all layers of the probes by default.
         onward: edit at that layer and all later ones, as Li et al. do; else at that layer alone.
@@ -131,49 +130,58 @@ def edit_effect(
 
     Returns:
         One row per layer and edit, each at the last token of the last move. Columns:
-        layer, hook: where the edit begins; onward; language; kind, frame: of the probes; squares: how many are turned;
-        edit: "own", "other" or "random"; source: the language of the probe (-1 for random);
+        layer, hook: where the edit begins; onward; kind, frame: of the probes; squares: how many are flipped;
+        edit: "own", "other" or "random"; source: the language of the probe (-1 for random); target: that of the reading;
         errors, low, high: wrong and missed moves per game against the edited board, with its 95% interval over games;
-        null, null_low, null_high: the same without an edit;
+        floor, floor_low, floor_high: the same without an edit;
         unedited: errors without an edit against the true board, what the model does wrong anyway;
-        mass, null_mass: probability of the edited board's legal moves, with and without the edit;
+        mass, floor_mass: probability of the edited board's legal moves, with and without the edit;
         length: mean length of the first layer's step, as a share of the row's; games.
 
     Raises:
         NoEffectError: for an edit that changes nothing in any game.
-        ValueError: for layers or languages without probes, and as `continuation_probabilities`.
+        ValueError: for a reading of other games, or layers or languages without probes.
     """
-    sources = probes.languages if sources is None else sources
-    weights = np.random.default_rng(seed).multinomial(len(boards), np.full(len(boards), 1 / len(boards)), resamples)
-    plain = continuation_probabilities(checkpoint, boards.games, language)
-    null = legal_errors(plain, boards.legal_edited)
-    facts: dict[str, Any] = {"onward": onward, "language": language, "kind": probes.kind, "frame": probes.frame}
+    if reading.games != boards.games:
+        raise ValueError(f"{reading} is not of the {len(boards)} games whose boards are edited: read boards.games")
+    boot, plain = Bootstrap(len(boards), resamples, seed), reading.final_moves()
+    facts: dict[str, Any] = {"onward": onward, "target": reading.language, "kind": probes.kind, "frame": probes.frame}
     facts["squares"] = int(boards.squares.sum(axis=1).max())
+    floor = _mean(boot, "floor", legal_errors(plain, boards.legal_edited))
+    floor["unedited"] = legal_errors(plain, boards.legal).mean()
+    floor["floor_mass"] = float((plain * boards.legal_edited).sum(axis=1).mean(dtype=float))
     rows = []
     for layer in probes.layers if layers is None else layers:
         if layer not in probes.layers:
             raise ValueError(f"layer {layer}: these probes were fitted at layers {list(probes.layers)}")
-        where = [item for item in all_layers(checkpoint) if item >= layer] if onward else [layer]
-        where = [item for item in where if item in probes.layers]
+        onwards = [item for item in all_layers(reading.checkpoint) if item >= layer] if onward else [layer]
+        where = [item for item in onwards if item in probes.layers]
         own = FlipSquares(probes, scale=scale, squares=boards.squares, layer=where, moves="last")
-        edits: dict[tuple[str, int], Intervention] = {("random", -1): random_like(own, seed=seed)}
-        for source in sources:
-            edits["own" if source == language else "other", source] = (
-                own if source == language else along(replace(own, source=source), own)
-            )
-        for (name, source), edit in edits.items():
-            probabilities, length = _probabilities(checkpoint, edit, boards.games, language)
+        for (name, source), edit in _edits(
+            own, probes.languages if sources is None else sources, reading, seed
+        ).items():
+            moves, length = _final_moves(reading, edit)
             row: dict[str, Any] = {"layer": layer, "hook": hook_name(layer), **facts, "edit": name, "source": source}
-            row |= _interval("", legal_errors(probabilities, boards.legal_edited), weights)
-            row |= _interval("null_", null, weights)
-            row["unedited"] = legal_errors(plain, boards.legal).mean()
-            row["mass"] = float((probabilities * boards.legal_edited).sum(axis=1).mean(dtype=float))
-            row["null_mass"] = float((plain * boards.legal_edited).sum(axis=1).mean(dtype=float))
+            row |= _mean(boot, "errors", legal_errors(moves, boards.legal_edited)) | floor
+            row["mass"] = float((moves * boards.legal_edited).sum(axis=1).mean(dtype=float))
             rows.append({**row, "length": length, "games": len(boards)})
     return pd.DataFrame(rows)
 
 
-def _probabilities(checkpoint: Checkpoint, edit: Intervention, games: Games, language: int) -> tuple[np.ndarray, float]:
+def _edits(
+    own: FlipSquares, sources: Sequence[int], reading: Reading, seed: int
+) -> dict[tuple[str, int], Intervention]:
+    """By name and source: the control, the own probe's edit, and those along other languages' probes."""
+    edits: dict[tuple[str, int], Intervention] = {("random", -1): random_like(own, seed=seed)}
+    for source in sources:
+        if source == reading.language:
+            edits["own", source] = own
+        else:
+            edits["other", source] = along(replace(own, source=source), own)
+    return edits
+
+
+def _final_moves(reading: Reading, edit: Intervention) -> tuple[np.ndarray, float]:
     """Probabilities of the next squares under an edit, `[game square]`, and the mean relative length of its first step."""
     lengths: list[torch.Tensor] = []
 
@@ -184,21 +192,17 @@ def _probabilities(checkpoint: Checkpoint, edit: Intervention, games: Games, lan
         return after
 
     watch = Apply(watched, layer=edit.layer, moves=edit.moves)
-
-    def run(tokens: torch.Tensor, game: np.ndarray) -> torch.Tensor:
-        # the games of one batch may all be read as wanted already, so what counts is all of them together
-        with edited(checkpoint, [watch], games, language, rows=game, allow_no_effect=True) as model:
-            logits: torch.Tensor = model(tokens)
-        return logits
-
-    probabilities = continuation_probabilities(checkpoint, games, language, run=run)
+    moves = reading.edited(watch, allow_no_effect=True).final_moves()
     length = float(torch.cat(lengths).mean())
     if length == 0:
-        raise NoEffectError(f"{edit} changed nothing in {len(games)} games: the probe reads the edited boards already")
-    return probabilities, length
+        raise NoEffectError(
+            f"{edit} changed nothing in {len(reading)} games: the probe decodes the edited boards already"
+        )
+    return moves, length
 
 
-def _interval(prefix: str, values: np.ndarray, weights: np.ndarray) -> dict[str, float]:
+def _mean(boot: Bootstrap, name: str, values: np.ndarray) -> dict[str, float]:
     """The mean and its 95% bootstrap interval over games."""
-    low, high = np.quantile(weights @ values / len(values), [0.025, 0.975])
-    return {prefix.rstrip("_") or "errors": values.mean(), f"{prefix}low": low, f"{prefix}high": high}
+    low, high = boot.interval(values)
+    prefix = "" if name == "errors" else f"{name}_"
+    return {name: values.mean(), f"{prefix}low": float(low), f"{prefix}high": float(high)}

@@ -1,18 +1,20 @@
 """The vocabulary: interventions on activations that need no board.
 
 A vector argument is one `[d_model]` for all rows, one a game `[game d_model]`, or one a move `[game move d_model]`
-(a head's are `[... d_head]`). `reference` is what `collect` gives for other games, at the layers in question.
+(`[... d_head]`, `[... head d_head]`, `[... d_mlp]` at other hooks). `reference` is what `collect` gives for other games, at
+the layers in question.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 
 from mothello_interp.activations import Activations
 from mothello_interp.interventions.intervention import Context, Intervention
+from mothello_interp.maps import Maps
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,8 +103,8 @@ class ProjectOut(Intervention):
 
 
 @dataclass(frozen=True, eq=False)
-class SwapMeans(Intervention):
-    """Exchange the mean of the run's language for that of language `to`, both of the same layer and move number."""
+class MeanShift(Intervention):
+    """Exchange the mean of the reading's language for that of language `to`, both of the same layer and move number."""
 
     reference: Activations
     to: int
@@ -112,32 +114,33 @@ class SwapMeans(Intervention):
         _check_place(self)
 
     def apply(self, rows: torch.Tensor, context: Context) -> torch.Tensor:
-        ours, theirs = (_means(self, self.reference, spoken, context) for spoken in (context.language, self.to))
-        return rows + (theirs - ours).to(rows)
+        source, target = (_means(self, self.reference, language, context) for language in (context.language, self.to))
+        return rows + (target - source).to(rows)
 
 
 @dataclass(frozen=True, eq=False)
 class Transport(Intervention):
-    """Carry rows through a map `[row d_model] -> [row d_model]`, such as one fitted from one language to another."""
+    """Pass rows through a map: any function `[row d_model] -> [row d_model]`, or maps of `fit_maps`, at each layer its own."""
 
-    map: Callable[[torch.Tensor], torch.Tensor]
+    map: Callable[[torch.Tensor], torch.Tensor] | Maps
 
     def apply(self, rows: torch.Tensor, context: Context) -> torch.Tensor:
-        return self.map(rows)
+        return self.map.apply(rows, context.layer) if isinstance(self.map, Maps) else self.map(rows)
 
 
 def _of_rows(item: Intervention, values: torch.Tensor, rows: torch.Tensor, context: Context) -> torch.Tensor:
     """A vector for each row, from one of the three forms."""
     values = torch.as_tensor(values)
-    games = context.reading.games
-    expected = {1: rows.shape[1:], 2: (len(games), *rows.shape[1:]), 3: (*games.moves.shape, *rows.shape[1:])}
-    if values.shape != expected.get(values.ndim):
+    games, one = context.reading.games, tuple(rows.shape[1:])
+    forms: dict[tuple[int, ...], Any] = {one: None, (len(games), *one): context.game}
+    forms[(*games.moves.shape, *one)] = (context.game, context.move)
+    if tuple(values.shape) not in forms:
         raise ValueError(
-            f"{item}: values of shape {tuple(values.shape)}; expected [{rows.shape[1]}], or one a game "
-            f"{list(expected[2])}, or one a move {list(expected[3])}"
+            f"{item}: values of shape {tuple(values.shape)}; expected {list(one)}, or one a game {[len(games), *one]}, or one "
+            f"a move {[*games.moves.shape, *one]}"
         )
-    index = (slice(None), context.game, (context.game, context.move))[values.ndim - 1]
-    return values[index].to(rows)
+    index = forms[tuple(values.shape)]
+    return (values.expand(rows.shape) if index is None else values[index]).to(rows)
 
 
 def _means(item: Intervention, reference: Activations, language: int, context: Context) -> torch.Tensor:

@@ -1,0 +1,143 @@
+"""Places in a model, and forward passes that are changed at some of them. Any HookedTransformer will do.
+
+Runs that differ from one block on alone share what comes before it; every run is of complete sequences, so that the user's
+own hooks and every kind of position embedding act as they do without us.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+import torch
+
+HOOKS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")  # of every block, [batch pos d_model]
+HEAD_HOOKS = ("q", "k", "v", "z", "pattern")  # [batch pos head d_head], but pattern [batch head query key]
+NEURON_HOOKS = ("pre", "post")  # before and after the MLP's nonlinearity, [batch pos d_mlp]
+FwdHooks = list[tuple[str | Callable[..., Any], Callable[..., Any]]]  # as TransformerLens declares them
+TOKENS = 8_192  # in one forward pass
+
+
+class NoEffectError(RuntimeError):
+    """An edit that did not run, or ran and changed nothing."""
+
+
+class Rows(NamedTuple):
+    """What stands in a batch.
+
+    Attributes:
+        game: which of a reading's games, int64 `[row]`.
+        cell: which of an experiment's cells, int64 `[row]`.
+        end: the last position that belongs to the game, int64 `[row]`.
+    """
+
+    game: np.ndarray
+    cell: np.ndarray
+    end: np.ndarray
+
+    def some(self, rows: np.ndarray, end: np.ndarray | None = None) -> "Rows":
+        """Some of the rows, perhaps with an earlier end."""
+        return Rows(self.game[rows], self.cell[rows], self.end[rows] if end is None else end)
+
+
+class Hook(NamedTuple):
+    """`act(activation) -> activation` at a hook point of a block."""
+
+    name: str
+    block: int
+    act: Callable[[torch.Tensor], torch.Tensor]
+
+
+class BoundEdit(Protocol):
+    """An edit of one reading."""
+
+    def hooks(self, rows: Rows) -> list[Hook]:
+        """What it does to a batch."""
+
+    def check(self) -> None:
+        """Raise NoEffectError if it has changed nothing so far."""
+
+
+def hook_name(layer: int, hook: str = "resid_post") -> str:
+    """The hook point of a place, as TransformerLens spells it.
+
+    Args:
+        layer: -1 (the embeddings, `blocks.0.hook_resid_pre`; "resid_post" alone) or a block.
+        hook: one of HOOKS; "q", "k", "v", "z" or "pattern" of the attention heads; "pre" or "post" of the MLP's neurons.
+
+    Examples:
+        >>> hook_name(-1), hook_name(2), hook_name(0, "z")
+        ('blocks.0.hook_resid_pre', 'blocks.2.hook_resid_post', 'blocks.0.attn.hook_z')
+    """
+    if layer == -1 and hook == "resid_post":
+        return "blocks.0.hook_resid_pre"
+    inside = "attn." if hook in HEAD_HOOKS else "mlp." if hook in NEURON_HOOKS else ""
+    return f"blocks.{layer}.{inside}hook_{hook}"
+
+
+def check_hook(hook: str, known: Sequence[str] = (*HOOKS, *HEAD_HOOKS, *NEURON_HOOKS)) -> None:
+    """ValueError for an unknown hook, naming those that there are."""
+    if hook not in known:
+        raise ValueError(f"hook={hook!r}: choose one of {', '.join(known)}")
+
+
+def point(model: Any, layer: int, hook: str) -> str:
+    """`hook_name` of a place that the model has.
+
+    Raises:
+        ValueError: for a layer or hook point that it does not have, naming those it has.
+    """
+    check_hook(hook)
+    if layer == -1 and hook != "resid_post":
+        raise ValueError(f'layer=-1, hook={hook!r}: the embeddings are read at hook="resid_post" alone')
+    if not -1 <= layer < model.cfg.n_layers:
+        raise ValueError(f"layer {layer}: this model has layers -1 (the embeddings) to {model.cfg.n_layers - 1}")
+    name = hook_name(layer, hook)
+    if name not in model.hook_dict:
+        raise ValueError(f"hook={hook!r}: this model has no hook point {name}")
+    return name
+
+
+def fwd_hooks(hooks: Iterable[Hook]) -> FwdHooks:
+    """Hooks in TransformerLens' form, for `model.hooks(fwd_hooks=...)`."""
+    return [(hook.name, partial(_call, hook.act)) for hook in hooks]
+
+
+def _call(act: Callable[[torch.Tensor], torch.Tensor], activation: torch.Tensor, hook: Any) -> torch.Tensor:
+    return act(activation)
+
+
+def batches(items: np.ndarray, length: int) -> Iterator[np.ndarray]:
+    """Consecutive parts of `items`, each with about `TOKENS` tokens in sequences of a length."""
+    size = max(1, TOKENS // max(1, length))
+    yield from (items[first : first + size] for first in range(0, len(items), size))
+
+
+def run_edited(model: Any, tokens: torch.Tensor, hooks: Sequence[Hook], **options: Any) -> torch.Tensor:
+    """The logits `[row pos vocab]` of tokens `[row pos]` with hooks in place.
+
+    Equal sequences are run once up to the first block that a hook changes.
+    """
+    start = min((hook.block + hook.name.endswith(f"{hook.block}.hook_resid_post") for hook in hooks), default=0)
+    start = min(start, model.cfg.n_layers - 1)
+    if start > 0 and not options:
+        distinct, place = torch.unique(tokens, dim=0, return_inverse=True)
+        if 2 * len(distinct) <= len(tokens):
+            return _run_from(model, start, distinct, place, hooks)
+    with model.hooks(fwd_hooks=fwd_hooks(hooks)):
+        return model(tokens, **options)
+
+
+def _run_from(model: Any, start: int, tokens: torch.Tensor, place: torch.Tensor, hooks: Sequence[Hook]) -> torch.Tensor:
+    """Logits of the sequences `place` `[row]` of tokens, which part at the input of block `start`."""
+    positions: list[torch.Tensor] = []  # of shortformer models, whose attention is given them at every block
+    seen = [("hook_pos_embed", lambda activation, hook: positions.append(activation))]
+    shortformer = model.cfg.positional_embedding_type == "shortformer"
+    with model.hooks(fwd_hooks=seen if shortformer else []):
+        residual = model(tokens, stop_at_layer=start)[place]
+    before = f"blocks.{start - 1}.hook_resid_post"
+    for hook in hooks:
+        residual = hook.act(residual) if hook.name == before else residual
+    options = {"shortformer_pos_embed": positions[0][place]} if shortformer else {}
+    with model.hooks(fwd_hooks=fwd_hooks(hook for hook in hooks if hook.name != before)):
+        return model(residual, start_at_layer=start, **options)

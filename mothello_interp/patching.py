@@ -1,0 +1,531 @@
+"""Activation patching, within a model and between its languages: what is not only decodable but used.
+
+`patch_grid` is the plain instrument: a clean run's activation, put into a corrupted run at one layer and position. Three
+experiments ask the cross-lingual question with it: a *target* reading is given states of a *source* reading in another
+language. `recovery` (two games that differ in one move: how much of the clean prediction returns?), `interchange` (the same
+game: how much of a correct prediction stays?) and `transplant` (another game: whose legal moves are predicted?).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+
+from mothello_interp.forward import (
+    HOOKS,
+    TOKENS,
+    Hook,
+    Rows,
+    batches,
+    check_hook,
+    fwd_hooks,
+    hook_name,
+    point,
+    run_edited,
+)
+from mothello_interp.maps import Maps
+from mothello_interp.othello import Symmetry
+from mothello_interp.pairs import SHARED_AFTER, Pairs
+from mothello_interp.reading import Reading, StatePatch
+from mothello_interp.stats import Bootstrap, kl, mismatched
+
+Mass = Literal["move", "first"]
+Metric = Callable[[torch.Tensor], torch.Tensor | float]
+_SMALL = 0.05  # a pair whose clean run is not further above its corrupted one than this is uninformative
+
+
+def patch_grid(
+    model: Any, clean_tokens: torch.Tensor, corrupted_tokens: torch.Tensor, metric: Metric, hook: str = "resid_pre"
+) -> torch.Tensor:
+    """The metric after each clean activation was put into the corrupted run, one layer and position at a time: `[layer pos]`.
+
+    Equal to `transformer_lens.patching.get_act_patch_*` for the same hook, also with hooks of your own on the model, and
+    faster: the cells of a layer run together, from that layer on.
+
+    Args:
+        model: any HookedTransformer.
+        clean_tokens, corrupted_tokens: int `[batch pos]`, of one shape.
+        metric: from logits `[batch pos vocab]` to a number, or to one number per example (then `[layer pos batch]`).
+        hook: "resid_pre", "resid_mid", "resid_post", "attn_out" or "mlp_out".
+
+    Raises:
+        ValueError: for tokens that are not int `[batch pos]` or of different shapes, or a hook that the model lacks.
+        TypeError: for a checkpoint, or what else is no model.
+
+    Examples:
+        >>> from mothello_interp import load, random_games
+        >>> m = load("mini/atomic-atomic-anchors4")
+        >>> clean, corrupted = m.tokens(random_games(2, board=6, seed=0), language=0).split(1)
+        >>> grid = patch_grid(m.model, clean[:, :8], corrupted[:, :8], lambda logits: logits[0, -1, 5])
+        >>> grid.shape  # [layer pos]
+        torch.Size([4, 8])
+    """
+    names = _points(model, clean_tokens, corrupted_tokens, hook)
+    (batch, length), grid = clean_tokens.shape, []
+    size = max(1, TOKENS // clean_tokens.numel())
+    with torch.inference_mode():
+        for layer, (name, clean) in enumerate(zip(names, _cached(model, clean_tokens, names), strict=True)):
+            for position in torch.arange(length).split(size):
+                put = partial(_put, clean, position)
+                logits = run_edited(model, corrupted_tokens.repeat(len(position), 1), [Hook(name, layer, put)])
+                grid += [torch.as_tensor(metric(cell)) for cell in logits.unflatten(0, (len(position), batch))]
+    return torch.stack(grid).unflatten(0, (len(names), length))
+
+
+def attribution_grid(
+    model: Any, clean_tokens: torch.Tensor, corrupted_tokens: torch.Tensor, metric: Metric, hook: str = "resid_pre"
+) -> torch.Tensor:
+    """An estimate of `patch_grid` from one backward pass: metric + gradient @ (clean - corrupted), `[layer pos]`.
+
+    Attribution patching (Nanda 2023) is correct to first order in the difference of the activations: a first look, not a
+    result. Arguments and errors as `patch_grid`; the metric must be differentiable.
+    """
+    names = _points(model, clean_tokens, corrupted_tokens, hook)
+    value, gradients = _slopes(model, corrupted_tokens, metric, names)
+    with torch.inference_mode():
+        runs = [_cached(model, tokens, names) for tokens in (clean_tokens, corrupted_tokens)]
+        rows = zip(gradients, *runs, strict=True)
+        gains = torch.stack([(slope * (new - old)).sum(-1) for slope, new, old in rows]).movedim(1, -1)
+    return value + (gains if value.ndim else gains.sum(-1))
+
+
+def recovery(
+    source: Reading,
+    target: Reading,
+    *,
+    symmetry: Symmetry | str = "identity",
+    hook: str = "resid_post",
+    mass: Mass = "first",
+    through: Maps | None = None,
+    approximate: bool = False,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """How much of the clean prediction returns when the source's clean state is put into the target's corrupted run.
+
+    The metric m is the probability, in the target, of moves legal after the clean game alone, less that of moves legal after
+    the corrupted game alone (-1 to 1). recovery = sum(m_patched - m_corrupted) / sum(m_clean - m_corrupted) over pairs: 0 for
+    nothing, 1 for all. A mean of ratios would be dominated by pairs with a small denominator.
+
+    Args:
+        source: reads the clean games of `minimal_pairs`; the target's own language gives the ceiling.
+        target: reads the corrupted games.
+        symmetry: the map through which the target is thought to see the source's boards (as in `align_up_to_symmetry`): the
+            source is given the clean game that this map shows as it is.
+        hook: one of HOOKS, at the last token of the move; or "z", a row for each head.
+        mass: "first": of the tokens that begin a move legal in one game alone and none legal in the other; "move": of
+            complete moves, the product of the conditionals along their tokens. The same for languages of one token a move.
+        through: maps that the source's states pass, fitted on other games; the floor's states pass them too.
+        approximate: estimate by gradients instead (attribution patching), in one run for all places.
+        resamples, seed: of the bootstrap over pairs; the seed also of the mismatched pairs.
+
+    Returns:
+        One row per layer, head and offset (of the patched move from the changed one, from -1 to SHARED_AFTER): layer
+        (without the last one's resid_post, which nothing is computed from but the prediction), hook, head (-1 for none),
+        offset, source, target, symmetry, recovery, low, high (95% bootstrap over pairs), floor, floor_low, floor_high (the
+        same with the source's state of a mismatched pair at the same move number, or at its own if it is shorter), pairs,
+        dropped (uninformative pairs: m_clean - m_corrupted is below 0.05, or negative).
+
+    Raises:
+        ValueError: for fewer than two pairs, or games that are not minimal pairs; if every pair was dropped; for an unknown
+            hook, maps of other languages, or an estimate of moves of several tokens.
+
+    Examples:
+        >>> from mothello_interp import load, minimal_pairs, random_games
+        >>> m = load("mini/atomic-atomic-anchors4")
+        >>> pairs = minimal_pairs(random_games(200, board=6, seed=0), 20, seed=0)
+        >>> table = recovery(m.read(pairs.clean, language=1), m.read(pairs.corrupted, language=0), resamples=100)
+        >>> after = table[table.offset == 2]  # at the last move, where the prediction is made
+        >>> dict(zip(after["layer"], after["recovery"] > after["floor"] + 0.1))
+        {-1: False, 0: True, 1: True, 2: True}
+    """
+    pairs = Pairs(source.games, target.games)
+    if len(pairs) < 2:
+        raise ValueError(
+            f"{len(pairs)} pairs: recovery needs two or more, since a mismatched pair's state is its floor"
+        )
+    symmetry, given = _seen_through(source, target, symmetry, hook, through)
+    clean = target.of(pairs.clean)
+    ends = [
+        _outcomes(target, run.boards.legal[np.arange(len(pairs)), pairs.clean.lengths], mass) for run in (clean, target)
+    ]
+    sign = (ends[0] & ~ends[1]).astype(np.float32) - (ends[1] & ~ends[0])
+    before, best = ((_predicted(run, mass) * sign).sum(-1).astype(float) for run in (target, clean))
+    informative = best - before >= _SMALL
+    if not informative.any():
+        raise ValueError(
+            f"the model distinguishes none of {len(pairs)} pairs (clean less corrupted is below {_SMALL} in all)"
+        )
+    room, boot = (best - before)[informative], Bootstrap(int(informative.sum()), resamples, seed)
+    offsets, changed = np.arange(-1, SHARED_AFTER + 1), pairs.changed
+    other = mismatched(changed, seed)
+    moves_of_other = np.minimum(changed, changed[other]) + offsets[:, None]
+    exchange = _Exchange.with_floor(given, target, changed + offsets[:, None], other, moves_of_other, hook, through)
+    score = exchange.estimates(sign, mass) if approximate else exchange.scores(sign, mass)
+    tables = []
+    for row, after in score:
+        row |= {"offset": offsets, "source": source.language, "target": target.language, "symmetry": symmetry.name}
+        for name, gain in zip(
+            ("recovery", "floor"), np.split(after[:, informative] - before[informative], 2), strict=True
+        ):
+            row |= {name: gain.sum(-1) / room.sum(), **_interval(name, boot, gain, room)}
+        tables.append(pd.DataFrame({**row, "pairs": len(room), "dropped": len(pairs) - len(room)}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def interchange(
+    source: Reading,
+    target: Reading,
+    *,
+    symmetry: Symmetry | str = "identity",
+    hook: str = "resid_post",
+    back: Sequence[int] = (0,),
+    mass: Mass = "move",
+    through: Maps | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """How correct the target's prediction stays when one of its states is the source's of the same game.
+
+    Args:
+        source, target: readings of the same games, each truncated where a move follows (`truncate_games`).
+        symmetry: the source is given the game that this map shows as the target's.
+        hook: one of HOOKS, at the last token of the move; or "z", a row for each head.
+        back: which moves' states, counted from each game's last one: 0 is the last.
+        mass: "move" or "first", as in `recovery`.
+        through: maps that the source's states pass, fitted on other games; the floor's states pass them too.
+        resamples, seed: of the bootstrap over games; the seed also of the mismatched games.
+
+    Returns:
+        One row per layer, head and back. Columns: layer, hook, head (-1 for none), back, source, target, symmetry;
+        legal_mass, low, high: probability of the target's legal moves (0 to 1) and its 95% interval; kl: from the run without
+        patching, in nats (0: nothing changed); floor, floor_low, floor_high, floor_kl: the same with the source's state of a
+        mismatched game at the same move number, or at its own last but `back` if it is shorter; ceiling: without patching;
+        games.
+
+    Raises:
+        ValueError: for fewer than two games, different games, a game that has no such move or none legal after it; for an
+            unknown hook, or maps of other languages.
+    """
+    symmetry, given = _seen_through(source, target, symmetry, hook, through)
+    behind = np.asarray(back)[:, None]
+    if not len(behind) or behind.dtype.kind not in "iu" or behind.min() < 0:
+        raise ValueError(f"back={back!r}: expected one or more numbers of moves from the last, 0 or more")
+    legal = _check_truncated(source, target, int(behind.max()) + 1)
+    mask, plain, lengths = _outcomes(target, legal, mass), _predicted(target, mass), target.games.lengths
+    other, boot = mismatched(lengths, seed), Bootstrap(len(target), resamples, seed)
+    moves_of_other = np.minimum(lengths, lengths[other]) - 1 - behind
+    exchange = _Exchange.with_floor(given, target, lengths - 1 - behind, other, moves_of_other, hook, through)
+    tables = []
+    for row, values in exchange.places():
+        row |= {"back": list(back), "source": source.language, "target": target.language, "symmetry": symmetry.name}
+        for name, after in zip(("legal_mass", "floor"), np.split(exchange.patched(row, values, mass), 2), strict=True):
+            found = (after * mask).sum(-1).astype(float)
+            row |= {name: found.mean(axis=-1), **_interval(name, boot, found)}
+            divergence = kl(torch.from_numpy(after), torch.from_numpy(plain)).mean(-1).numpy()
+            row["kl" if name == "legal_mass" else "floor_kl"] = divergence
+        row["ceiling"] = float((plain * mask).sum(-1).astype(float).mean())
+        tables.append(pd.DataFrame({**row, "games": len(target)}))
+    return pd.concat(tables, ignore_index=True)
+
+
+def transplant(
+    source: Reading,
+    target: Reading,
+    *,
+    symmetries: Sequence[Symmetry | str] = ("identity",),
+    hook: str = "resid_post",
+    through: Maps | None = None,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Where the probability goes when the state of the last move is another game's, read in the source's language.
+
+    Source and target games have equally many moves. What counts are moves legal on the source game's board alone, not on the
+    target's: the board was transferred if they are predicted, and understood if they are predicted in the target's tokens.
+
+    Args:
+        source, target: readings of the same games, each truncated where a move follows; they are paired among themselves.
+            The target itself as source gives the ceiling.
+        symmetries: maps through which the target may see the source's boards (as in `align_up_to_symmetry`): the moves legal
+            on the image of the source's board are counted, under each.
+        hook: one of HOOKS, at the last token of the move; or "z", a row for each head.
+        through: maps that the source's states pass, fitted on other games through the one symmetry asked for.
+        resamples, seed: of the bootstrap over games; the seed also of the pairing.
+
+    Returns:
+        One row per layer, head and symmetry. Columns: layer, hook, head (-1 for none), source, target, symmetry;
+        mass, low, high: probability of the moves legal on the source's board alone, in the target's tokens (0 to 1), and its
+        95% interval; floor, floor_low, floor_high: of the moves legal on the board of a third game alone, in the same runs;
+        retained: of the moves legal on the target's board alone, in its tokens; unpatched, retained_unpatched: mass and
+        retained without patching; source_tokens: of the source's moves in the source's tokens, where they differ (0 within a
+        language and under a unified output); games, dropped (uninformative: one of the boards allows nothing of its own, or
+        there are fewer than three games of a length).
+
+    Raises:
+        ValueError: as `interchange`; if no game is left; for moves of the source's language that find no room after the games.
+    """
+    images = [Symmetry.of(symmetry) for symmetry in symmetries]
+    for symmetry in images:
+        _seen_through(source, target, symmetry, hook, through)
+    legal = _check_truncated(source, target, 1)
+    giver, third = _partners(target.games.lengths, seed)
+    here = np.flatnonzero(giver >= 0)
+    if not len(here):
+        raise ValueError(f"{len(target)} games, no three of one length: pass more games, or truncate them alike")
+    run = target.of(target.games[here])
+    move_tokens = target.checkpoint.mothello.words
+    differ = (move_tokens[target.output] != move_tokens[source.output]).any(axis=1)
+    plain, last = run.final_moves(), run.games.lengths[None] - 1
+    exchange = _Exchange(source, run, last, giver[here][None], last, hook, through)
+    rows = []
+    for row, values in exchange.places():
+        row |= {"source": source.language, "target": target.language}
+        outputs = dict.fromkeys((target.output, source.output))
+        found = {output: exchange.patched(row, values, "move", output)[0] for output in outputs}
+        after, theirs = found[target.output], found[source.output]
+        for symmetry in images:
+            boards = [symmetry.boards(legal[who[here]]) for who in (giver, third)]
+            scores = _transplanted(plain, after, theirs, legal[here], boards[0], boards[1], differ)
+            if not len(scores["mass"]):
+                raise ValueError(
+                    f"{len(target)} games, none whose partners allow moves of their own ({symmetry.name}): pass more"
+                )
+            boot = Bootstrap(len(scores["mass"]), resamples, seed)
+            facts = {name: values.mean() for name, values in scores.items()} | {"games": len(scores["mass"])}
+            facts |= _interval("mass", boot, scores["mass"]) | _interval("floor", boot, scores["floor"])
+            rows.append({**row, "symmetry": symmetry.name, **facts, "dropped": len(target) - facts["games"]})
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True, eq=False)
+class _Exchange:
+    """States of a source that are put into a target.
+
+    Attributes:
+        at: the moves at which they are put in, int `[cell game]`.
+        game, of: whose states they are, and of which moves, int `[cell game]`.
+    """
+
+    source: Reading
+    target: Reading
+    at: np.ndarray
+    game: np.ndarray
+    of: np.ndarray
+    hook: str
+    through: Maps | None
+
+    @classmethod
+    def with_floor(
+        cls,
+        source: Reading,
+        target: Reading,
+        at: np.ndarray,
+        other: np.ndarray,
+        of_other: np.ndarray,
+        hook: str,
+        through: Maps | None,
+    ) -> "_Exchange":
+        """Twice the cells: the states of the same games, then those of other games, at moves `of_other`."""
+        game = np.concatenate([np.broadcast_to(who, at.shape) for who in (np.arange(len(target)), other)])
+        return cls(source, target, np.concatenate([at, at]), game, np.concatenate([at, of_other]), hook, through)
+
+    def layers(self, *, last: bool) -> list[int]:
+        """Those that the hook has, the embeddings first; the last one's resid_post only if asked for."""
+        stream, n_layers = self.hook == "resid_post", self.source.checkpoint.model.cfg.n_layers
+        return list(range(-1 if stream else 0, n_layers - int(stream and not last)))
+
+    def places(self, *, last: bool = True) -> Iterator[tuple[dict[str, Any], torch.Tensor]]:
+        """(layer, hook and head as columns, the source's states there `[cell game d_model]`)."""
+        layers = self.layers(last=last)
+        states = self.source.states_at(self.game, self.of, layers=layers, hook=self.hook)
+        for layer, values in zip(layers, states, strict=True):
+            for head in range(self.source.checkpoint.model.cfg.n_heads) if self.hook == "z" else (None,):
+                found = values if head is None else values[..., head, :]
+                found = found if self.through is None else self.through.apply(found, layer)
+                yield {"layer": layer, "hook": hook_name(layer, self.hook), "head": -1 if head is None else head}, found
+
+    def patched(self, row: dict[str, Any], values: torch.Tensor, mass: Mass, output: int | None = None) -> np.ndarray:
+        """What the target predicts with the states in place, float32 `[cell game outcome]`."""
+        patch = StatePatch(row["layer"], values, self.at, self.hook, None if row["head"] < 0 else row["head"])
+        return _predicted(self.target.edited(patch, allow_no_effect=True), mass, len(values), output)
+
+    def scores(self, weights: np.ndarray, mass: Mass) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+        """(place, sum of predicted probabilities times `weights` `[game outcome]`, float64 `[cell game]`)."""
+        for row, values in self.places(last=False):
+            yield row, (self.patched(row, values, mass) * weights).sum(-1).astype(float)
+
+    def estimates(self, weights: np.ndarray, mass: Mass) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+        """First-order estimates of `scores`: value + gradient @ (new state - own state)."""
+        layers = self.layers(last=False)
+        value, slopes = _slopes_at(self.target, self.at, layers, self.hook, weights, mass)
+        own = self.target.states_at(np.arange(len(self.target)), self.at, layers=layers, hook=self.hook)
+        for row, values in self.places(last=False):
+            place = layers.index(row["layer"])
+            slope, old = (
+                part if row["head"] < 0 else part[..., row["head"], :] for part in (slopes[place], own[place])
+            )
+            yield row, (value + (slope * (values - old)).sum(-1)).double().numpy()
+
+
+def _slopes_at(
+    target: Reading, at: np.ndarray, layers: Sequence[int], hook: str, weights: np.ndarray, mass: Mass
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The score of the target as it is, `[game]`, and its gradient at the states of some moves, `[layer cell game d_model]`."""
+    first = torch.from_numpy(target.checkpoint.mothello.words[target.output, :, 0]).long()
+    if mass == "move" and target.checkpoint.mothello.word_lengths[target.output].max() > 1:
+        raise ValueError('moves of several tokens take several runs: an estimate needs mass="first"')
+    names, values, slopes = [hook_name(layer, hook) for layer in layers], [], []
+    for part in batches(np.arange(len(target)), target.tokens.shape[1]):
+        end = target.last[part].max(axis=1)
+        metric = partial(_score, end, torch.from_numpy(weights[part]), None if mass == "first" else first)
+        with target.bound() as bound:
+            rows = Rows(part, np.zeros_like(part), end)
+            placed = fwd_hooks(hook for edit in bound for hook in edit.hooks(rows))
+            with target.checkpoint.model.hooks(fwd_hooks=placed):
+                value, gradients = _slopes(
+                    target.checkpoint.model, target.tokens[torch.from_numpy(part)], metric, names
+                )
+        position = torch.from_numpy(target.last[part, at[:, part]])
+        slopes.append(torch.stack([gradient[torch.arange(len(part)), position].cpu() for gradient in gradients]))
+        values.append(value.cpu())
+    return torch.cat(values), torch.cat(slopes, dim=2)
+
+
+def _score(end: np.ndarray, weights: torch.Tensor, first: torch.Tensor | None, logits: torch.Tensor) -> torch.Tensor:
+    """sum(probability * weight) after each game, `[game]`, of tokens, or of moves that are written in the tokens `first`."""
+    chances = logits[torch.arange(len(end)), torch.from_numpy(end)].float().softmax(-1)
+    return ((chances if first is None else chances[:, first] * (first > 0)) * weights).sum(-1)
+
+
+def _slopes(
+    model: Any, tokens: torch.Tensor, metric: Metric, names: Sequence[str]
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """A metric of a run, and its gradient with respect to the activations at hook points, `[batch pos ...]` each.
+
+    Of a metric per example the gradient is that of their sum, which is each example's own. Nothing is left behind in the
+    model.
+    """
+    seen: dict[str, torch.Tensor] = {}
+
+    def keep(activation: torch.Tensor, hook: Any) -> torch.Tensor:
+        if not activation.requires_grad:
+            activation.requires_grad_()
+        seen[hook.name] = activation
+        return activation
+
+    with torch.inference_mode(False), torch.enable_grad():
+        logits = model.run_with_hooks(tokens.clone(), fwd_hooks=[(name, keep) for name in names])
+        value = torch.as_tensor(metric(logits))
+        gradients = torch.autograd.grad(value.sum(), [seen[name] for name in names])
+    return value.detach(), list(gradients)
+
+
+def _points(model: Any, clean_tokens: torch.Tensor, corrupted_tokens: torch.Tensor, hook: str) -> list[str]:
+    """The hook points of a grid, one a block, for two runs that can be compared position by position."""
+    if not hasattr(model, "run_with_cache"):
+        raise TypeError(f"{type(model).__name__} is no HookedTransformer: of a checkpoint m pass m.model")
+    if clean_tokens.shape != corrupted_tokens.shape:
+        raise ValueError(
+            f"clean tokens {tuple(clean_tokens.shape)} and corrupted tokens {tuple(corrupted_tokens.shape)} must have one shape"
+        )
+    if clean_tokens.ndim != 2 or not clean_tokens.numel() or clean_tokens.is_floating_point():
+        raise ValueError(f"tokens: {clean_tokens.dtype} of shape {tuple(clean_tokens.shape)}; expected int [batch pos]")
+    check_hook(hook, HOOKS)
+    return [point(model, layer, hook) for layer in range(model.cfg.n_layers)]
+
+
+def _cached(model: Any, tokens: torch.Tensor, names: Sequence[str]) -> list[torch.Tensor]:
+    """Activations at hook points, `[batch pos d_model]` each."""
+    _, cache = model.run_with_cache(tokens, names_filter=lambda name: name in names, return_type=None)
+    return [cache[name] for name in names]
+
+
+def _put(clean: torch.Tensor, position: torch.Tensor, activation: torch.Tensor) -> torch.Tensor:
+    """An activation `[cell*batch pos d_model]` with the clean run's `[batch pos d_model]` at each cell's position."""
+    result = activation.clone().unflatten(0, (len(position), len(clean)))
+    result[torch.arange(len(position)), :, position] = clean[:, position].transpose(0, 1)
+    return result.flatten(0, 1)
+
+
+def _seen_through(
+    source: Reading, target: Reading, symmetry: Symmetry | str, hook: str, maps: Maps | None
+) -> tuple[Symmetry, Reading]:
+    """The symmetry, and the source given the games that it shows as its own; maps must fit both."""
+    symmetry = Symmetry.of(symmetry)
+    if maps is not None:
+        maps.check(source.language, target.language, symmetry, hook)
+    check_hook(hook, (*HOOKS, "z"))
+    return symmetry, source.of(symmetry.inverse.games(source.games))
+
+
+def _check_truncated(source: Reading, target: Reading, moves: int) -> np.ndarray:
+    """The moves legal after each game, bool `[game square]`, for two readings of games that go on."""
+    games = target.games
+    if source.games != games:
+        raise ValueError("source and target are readings of different games: read the same ones in both languages")
+    if len(games) < 2:
+        raise ValueError(f"{len(games)} games: two or more are needed, since a mismatched one's state is the floor")
+    if games.lengths.min() < moves:
+        raise ValueError(f"a game of {games.lengths.min()} moves: {moves} or more are needed")
+    legal: np.ndarray = target.boards.legal[np.arange(len(games)), games.lengths]
+    if not legal.any(axis=1).all():
+        raise ValueError("a game is over: truncate games where a move follows, for example with truncate_games")
+    return legal
+
+
+def _outcomes(target: Reading, squares: np.ndarray, mass: Mass) -> np.ndarray:
+    """The outcomes that stand for moves to some squares, bool `[game outcome]`, in the target's output language."""
+    return squares if mass == "move" else squares @ target.checkpoint.mothello.begins(target.output)
+
+
+def _predicted(reading: Reading, mass: Mass, cells: int | None = None, output: int | None = None) -> np.ndarray:
+    """Probabilities of outcomes after each game, float32 `[game outcome]` or `[cell game outcome]`: moves, or first tokens."""
+    if mass not in ("move", "first"):
+        raise ValueError(f'mass={mass!r}: choose "move" or "first"')
+    return reading.final_tokens(cells=cells) if mass == "first" else reading.final_moves(output, cells=cells)
+
+
+def _interval(name: str, boot: Bootstrap, sums: np.ndarray, over: np.ndarray | None = None) -> dict[str, Any]:
+    """The columns of an interval: low and high, after `floor_` for the floor."""
+    low, high = boot.interval(sums, over)
+    prefix = "floor_" if name == "floor" else ""
+    return {f"{prefix}low": low, f"{prefix}high": high}
+
+
+def _partners(lengths: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each game two others of its length, int64 `[game]` each; -1 where there are none."""
+    order = np.lexsort((np.random.default_rng(seed).random(len(lengths)), lengths))
+    giver, third = np.full((2, len(lengths)), -1)
+    for group in np.split(order, np.flatnonzero(np.diff(lengths[order])) + 1):
+        if len(group) > 2:
+            giver[group], third[group] = np.roll(group, -1), np.roll(group, -2)
+    return giver, third
+
+
+def _transplanted(
+    plain: np.ndarray,
+    after: np.ndarray,
+    in_source: np.ndarray,
+    own: np.ndarray,
+    other: np.ndarray,
+    third: np.ndarray,
+    differ: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """What is counted, one number a game that is informative.
+
+    Args:
+        plain, after, in_source: moves `[game square]` without the patch, with it, and with it in the source's tokens.
+        own, other, third: moves legal on the board of the target, of the source's image and of another one's.
+        differ: squares whose tokens differ between the languages, bool `[square]`.
+    """
+    masks = {"mass": other & ~own, "floor": third & ~own, "retained": own & ~other}
+    informative = np.stack([mask.any(1) for mask in masks.values()]).all(0)
+    found = {name: (after * mask).sum(-1) for name, mask in masks.items()}
+    found |= {"unpatched": (plain * masks["mass"]).sum(-1), "retained_unpatched": (plain * masks["retained"]).sum(-1)}
+    found["source_tokens"] = (in_source * (masks["mass"] & differ)).sum(-1)
+    return {name: values[informative].astype(float) for name, values in found.items()}
