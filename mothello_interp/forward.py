@@ -5,11 +5,15 @@ own hooks and every kind of position embedding act as they do without us.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from mothello_interp.reading import Reading
 
 HOOKS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")  # of every block, [batch pos d_model]
 HEAD_HOOKS = ("q", "k", "v", "z", "pattern")  # [batch pos head d_head], but pattern [batch head query key]
@@ -141,3 +145,60 @@ def _run_from(model: Any, start: int, tokens: torch.Tensor, place: torch.Tensor,
     options = {"shortformer_pos_embed": positions[0][place]} if shortformer else {}
     with model.hooks(fwd_hooks=fwd_hooks(hook for hook in hooks if hook.name != before)):
         return model(residual, start_at_layer=start, **options)
+
+
+@dataclass(frozen=True, eq=False)
+class StatePatch:
+    """An edit that puts states in place of a reading's own, at one move of each game; they may differ by cell.
+
+    Attributes:
+        layer, hook, head: the place.
+        values: float32 `[cell game d_model]` (`[cell game d_head]` of a head).
+        moves: number of the move, int `[cell game]`.
+    """
+
+    layer: int
+    values: torch.Tensor
+    moves: np.ndarray
+    hook: str = "resid_post"
+    head: int | None = None
+
+    def bind(self, reading: "Reading") -> BoundEdit:
+        return _BoundPatch(self, reading)
+
+    def __str__(self) -> str:
+        return f"StatePatch(layer={self.layer}, hook={self.hook!r})"
+
+
+class _BoundPatch:
+    def __init__(self, patch: StatePatch, reading: "Reading"):
+        self.patch, self.changed = patch, False
+        self.name = point(reading.checkpoint.model, patch.layer, patch.hook)
+        if patch.moves.shape[1] != len(reading) or patch.values.shape[:2] != patch.moves.shape:
+            raise ValueError(
+                f"values {tuple(patch.values.shape)}, moves {patch.moves.shape}: expected one a cell and game, for {len(reading)} games"
+            )
+        self.position = reading.last[np.arange(len(reading)), patch.moves]
+        if (self.position < 0).any() or (patch.moves < 0).any():
+            raise ValueError(f"{patch}: a game has no such move")
+
+    def hooks(self, rows: Rows) -> list[Hook]:
+        return [Hook(self.name, max(self.patch.layer, 0), partial(self._act, rows))]
+
+    def check(self) -> None:
+        if not self.changed:
+            raise NoEffectError(
+                f"{self.patch} changed no state: pass allow_no_effect=True to `edited` if that is an answer"
+            )
+
+    def _act(self, rows: Rows, activation: torch.Tensor) -> torch.Tensor:
+        result = activation.clone()
+        seen = result.transpose(1, 2) if self.patch.hook == "pattern" else result
+        at: tuple[Any, ...] = (torch.arange(len(rows.game)), torch.from_numpy(self.position[rows.cell, rows.game]))
+        at = at if self.patch.head is None else (*at, self.patch.head)
+        values = self.patch.values[torch.from_numpy(rows.cell), torch.from_numpy(rows.game)].to(activation)
+        if seen[at].shape != values.shape:
+            raise ValueError(f"{self.patch}: values of shape {tuple(values.shape)}, expected {tuple(seen[at].shape)}")
+        self.changed = self.changed or not torch.equal(seen[at], values)
+        seen[at] = values
+        return result

@@ -20,6 +20,7 @@ from mothello_interp.forward import (
     TOKENS,
     Hook,
     Rows,
+    StatePatch,
     batches,
     check_hook,
     fwd_hooks,
@@ -30,7 +31,7 @@ from mothello_interp.forward import (
 from mothello_interp.maps import Maps
 from mothello_interp.othello import Symmetry
 from mothello_interp.pairs import SHARED_AFTER, Pairs
-from mothello_interp.reading import Reading, StatePatch
+from mothello_interp.reading import Reading
 from mothello_interp.stats import Bootstrap, kl, mismatched
 
 Mass = Literal["move", "first"]

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
-from mothello_interp.decoding import prefixes
-from mothello_interp.forward import BoundEdit, FwdHooks, Hook, NoEffectError, Rows, batches, fwd_hooks, point
+from mothello_interp.decoding import Prefixes, prefixes
+from mothello_interp.forward import BoundEdit, FwdHooks, Rows, StatePatch, batches, fwd_hooks, point
 from mothello_interp.languages import PAD
 from mothello_interp.othello import Boards, Games, full_length, replay
 
@@ -241,11 +241,8 @@ class Reading:
             output: the language of the moves that are predicted, `self.output` by default. A move for whose tokens the
                 context has no room has probability 0.
         """
-        moves, shape = self._move_tokens(output), self.games.moves.shape
-        result = np.zeros((*shape, len(moves)), np.float32)
-        for part in prefixes(self, final=False, pieces=moves.shape[1]):
-            result[part.game, part.move] = part.squares(moves).numpy()
-        return result
+        moves = self._move_tokens(output)
+        return self._after_moves(lambda part: part.squares(moves).numpy(), (len(moves),), moves.shape[1])
 
     def final_moves(self, output: int | None = None, *, cells: int | None = None) -> np.ndarray:
         """The probability of each square as the move after each game's last one, float32 `[game square]`.
@@ -265,24 +262,15 @@ class Reading:
                 f"the longest game and a move of language {output} take {end} tokens, the context has room for "
                 f"{self.checkpoint.mothello.n_ctx}: truncate the games"
             )
-        found = np.zeros((cells or 1, len(self), len(moves)), np.float32)
-        for part in prefixes(self, final=True, cells=cells or 1, pieces=moves.shape[1]):
-            found[part.cell, part.game] = part.squares(moves).numpy()
-        return found if cells else found[0]
+        return self._after_games(lambda part: part.squares(moves).numpy(), len(moves), cells, moves.shape[1])
 
     def next_tokens(self) -> np.ndarray:
         """The probability of each token after every move that another one follows, float32 `[game move token]`; else 0."""
-        result = np.zeros((*self.games.moves.shape, self.checkpoint.mothello.d_vocab), np.float32)
-        for part in prefixes(self, final=False):
-            result[part.game, part.move] = part.first.numpy()
-        return result
+        return self._after_moves(lambda part: part.first.numpy(), (self.checkpoint.mothello.d_vocab,))
 
     def final_tokens(self, *, cells: int | None = None) -> np.ndarray:
         """The probability of each token after each game's last move, float32 `[game token]`; arguments as `final_moves`."""
-        found = np.zeros((cells or 1, len(self), self.checkpoint.mothello.d_vocab), np.float32)
-        for part in prefixes(self, final=True, cells=cells or 1):
-            found[part.cell, part.game] = part.first.numpy()
-        return found if cells else found[0]
+        return self._after_games(lambda part: part.first.numpy(), self.checkpoint.mothello.d_vocab, cells)
 
     def greedy_moves(self, outputs: Sequence[int] | None = None) -> np.ndarray:
         """The square that greedy decoding names after each move, int16 `[game move]`; -1 where it names none, and at the end.
@@ -297,12 +285,8 @@ class Reading:
             raise ValueError(f"outputs={languages}: expected one or more of the languages 0 to {known}")
         moves = np.concatenate([self.checkpoint.mothello.words[language] for language in languages])
         moves = moves[:, : int((moves != PAD).sum(axis=1).max())]
-        squares = self.games.board**2
-        result = np.full(self.games.moves.shape, -1, np.int16)
-        for part in prefixes(self, final=False, pieces=moves.shape[1]):
-            found = part.greedy(moves)
-            result[part.game, part.move] = np.where(found >= 0, found % squares, -1)
-        return result
+        found = self._after_moves(lambda part: part.greedy(moves) + 1, (), moves.shape[1]).astype(np.int16)
+        return np.where(found > 0, (found - 1) % self.games.board**2, -1).astype(np.int16)
 
     def output_language_mass(self) -> np.ndarray:
         """The probability of each language's tokens after each move that another one follows, float32 `[game move language+1]`.
@@ -311,10 +295,25 @@ class Reading:
         """
         mothello = self.checkpoint.mothello
         belongs = np.eye(len(mothello.languages) + 1, dtype=np.float32)[mothello.owners]
-        result = np.zeros((*self.games.moves.shape, belongs.shape[1]), np.float32)
-        for part in prefixes(self, final=False):
-            result[part.game, part.move] = part.first.numpy() @ belongs
+        return self._after_moves(lambda part: part.first.numpy() @ belongs, (belongs.shape[1],))
+
+    def _after_moves(
+        self, score: Callable[[Prefixes], np.ndarray], shape: tuple[int, ...], pieces: int = 1
+    ) -> np.ndarray:
+        """A score of every prefix that a move follows, float32 `[game move ...]`; 0 elsewhere."""
+        result = np.zeros((*self.games.moves.shape, *shape), np.float32)
+        for part in prefixes(self, final=False, pieces=pieces):
+            result[part.game, part.move] = score(part)
         return result
+
+    def _after_games(
+        self, score: Callable[[Prefixes], np.ndarray], outcomes: int, cells: int | None, pieces: int = 1
+    ) -> np.ndarray:
+        """A score of every complete game, float32 `[game outcome]`, or `[cell game outcome]`."""
+        result = np.zeros((cells or 1, len(self), outcomes), np.float32)
+        for part in prefixes(self, final=True, cells=cells or 1, pieces=pieces):
+            result[part.cell, part.game] = score(part)
+        return result if cells else result[0]
 
     def _move_tokens(self, output: int | None) -> np.ndarray:
         """The tokens of every move in a language, int `[square piece]`."""
@@ -367,63 +366,6 @@ class Reading:
     def _every_row(self) -> Rows:
         here = np.arange(len(self))
         return Rows(here, np.zeros_like(here), np.full(len(self), self.tokens.shape[1]))
-
-
-@dataclass(frozen=True, eq=False)
-class StatePatch:
-    """An edit that puts states in place of a reading's own, at one move of each game; they may differ by cell.
-
-    Attributes:
-        layer, hook, head: the place.
-        values: float32 `[cell game d_model]` (`[cell game d_head]` of a head).
-        moves: number of the move, int `[cell game]`.
-    """
-
-    layer: int
-    values: torch.Tensor
-    moves: np.ndarray
-    hook: str = "resid_post"
-    head: int | None = None
-
-    def bind(self, reading: Reading) -> BoundEdit:
-        return _BoundPatch(self, reading)
-
-    def __str__(self) -> str:
-        return f"StatePatch(layer={self.layer}, hook={self.hook!r})"
-
-
-class _BoundPatch:
-    def __init__(self, patch: StatePatch, reading: Reading):
-        self.patch, self.changed = patch, False
-        self.name = point(reading.checkpoint.model, patch.layer, patch.hook)
-        if patch.moves.shape[1] != len(reading) or patch.values.shape[:2] != patch.moves.shape:
-            raise ValueError(
-                f"values {tuple(patch.values.shape)}, moves {patch.moves.shape}: expected one a cell and game, for {len(reading)} games"
-            )
-        self.position = reading.last[np.arange(len(reading)), patch.moves]
-        if (self.position < 0).any() or (patch.moves < 0).any():
-            raise ValueError(f"{patch}: a game has no such move")
-
-    def hooks(self, rows: Rows) -> list[Hook]:
-        return [Hook(self.name, max(self.patch.layer, 0), partial(self._act, rows))]
-
-    def check(self) -> None:
-        if not self.changed:
-            raise NoEffectError(
-                f"{self.patch} changed no state: pass allow_no_effect=True to `edited` if that is an answer"
-            )
-
-    def _act(self, rows: Rows, activation: torch.Tensor) -> torch.Tensor:
-        result = activation.clone()
-        seen = result.transpose(1, 2) if self.patch.hook == "pattern" else result
-        at: tuple[Any, ...] = (torch.arange(len(rows.game)), torch.from_numpy(self.position[rows.cell, rows.game]))
-        at = at if self.patch.head is None else (*at, self.patch.head)
-        values = self.patch.values[torch.from_numpy(rows.cell), torch.from_numpy(rows.game)].to(activation)
-        if seen[at].shape != values.shape:
-            raise ValueError(f"{self.patch}: values of shape {tuple(values.shape)}, expected {tuple(seen[at].shape)}")
-        self.changed = self.changed or not torch.equal(seen[at], values)
-        seen[at] = values
-        return result
 
 
 def _chosen(games: Games, moves: str | int | np.ndarray) -> np.ndarray:

@@ -7,7 +7,6 @@ language's tokens is reported with it, and where the probability of the next tok
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from mothello_interp.activations import collect, paper_layer
