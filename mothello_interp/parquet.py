@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mothello_interp.files import whole
+from mothello_interp.hints import atomic_write
 from mothello_interp.languages import PAD, Mothello
 from mothello_interp.othello import Games, full_length
 
@@ -43,7 +43,7 @@ def write_parquet(
     types = [pa.list_(pa.int8()), *[pa.list_(pa.int32())] * len(mothello.languages)]
     facts = json.dumps({"board": mothello.board, **(provenance or {})}).encode()
     schema = pa.schema(list(zip(names, types, strict=True)), metadata={_KEY: facts})
-    with whole(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+    with atomic_write(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
         for games in parts:
             texts = [_tokens(mothello, games, language) for language in range(len(mothello.languages))]
             columns = [_lists(games.moves, games.moves >= 0), *(_lists(tokens, tokens != PAD) for tokens in texts)]

@@ -4,13 +4,13 @@ A language type is a frozen dataclass with a method `words(board)` that gives, f
 piece names. Equal names are the same piece. No word may be the beginning of another, so that text can be read back.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from difflib import get_close_matches
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
+from mothello_interp.hints import did_you_mean
 from mothello_interp.othello import square_name
 
 Word = tuple[str, ...]
@@ -170,9 +170,3 @@ def _defaults(cls: type[Any]) -> dict[str, Any]:
         for field in fields(cls)
         if field.init
     }
-
-
-def did_you_mean(given: object, known: Iterable[str]) -> str:
-    """A hint at the known word nearest to a mistyped one, `did you mean 'atomic'?`; empty where none is near."""
-    near = get_close_matches(str(given), known, 1)
-    return f"did you mean {near[0]!r}?" if near else ""

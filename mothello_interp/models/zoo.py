@@ -1,11 +1,11 @@
 """Names to checkpoints: `load("mini/atomic-atomic-anchors4")`, any folder, or `org/name@revision` on the Hugging Face Hub."""
 
 from dataclasses import asdict, replace
-from difflib import get_close_matches
 from pathlib import Path
 
 import torch
 
+from mothello_interp.hints import did_you_mean
 from mothello_interp.models.checkpoint import SPEC, Checkpoint, CheckpointError, load_checkpoint
 from mothello_interp.models.hub import HubName, check_manifest, fetch
 
@@ -55,10 +55,9 @@ def load(
         folder, commit = fetch(where, cache_dir)
         found = load_checkpoint(folder, device=device, name=name)
         return replace(found, provenance={**found.provenance, "hub": {**asdict(where), "commit": commit}})
-    near = get_close_matches(name, bundled(), 1, 0.3)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = did_you_mean(name, bundled(), 0.3)
     raise CheckpointError(
-        f"no checkpoint {name!r}: neither a bundled name nor a folder with a {SPEC}.{hint} "
+        f"no checkpoint {name!r}: neither a bundled name nor a folder with a {SPEC}{'; ' + hint if hint else '.'} "
         f"Bundled are: {', '.join(bundled())}. One on the Hugging Face Hub is named org/name@revision"
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mothello_interp.files import whole
+from mothello_interp.hints import atomic_write
 from mothello_interp.othello import kernels
 from mothello_interp.othello.rules import (
     bits,
@@ -173,7 +173,7 @@ class Games:
         path = Path(path)
         if path.suffix != ".npz":
             raise ValueError(f"{path}: games are saved as numpy arrays; give a name that ends in .npz")
-        with whole(path) as partial, partial.open("wb") as file:
+        with atomic_write(path) as partial, partial.open("wb") as file:
             np.savez_compressed(file, moves=self.moves, board=np.int64(self.board))
         return path
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mothello_interp.files import whole
+from mothello_interp.hints import atomic_write
 from mothello_interp.othello.games import Games, IllegalGame, replay
 from mothello_interp.othello.wthor import RECORD, SIDE, fill, read_header, read_names, write_file
 
@@ -181,7 +181,7 @@ def read_transcripts(path: str | Path, *, board: int = 8, skipped: Skipped | Non
 
 def write_transcripts(path: str | Path, games: Games) -> Path:
     """Write games as text, one a line, which `read_transcripts` reads; what stood there is replaced."""
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_text("".join(f"{line or '--'}\n" for line in games.to_transcripts()), encoding="utf-8")
     return Path(path)
 

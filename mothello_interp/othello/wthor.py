@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mothello_interp.files import whole
+from mothello_interp.hints import atomic_write
 
 SIDE = 8
 HEADER = np.dtype(
@@ -49,7 +49,7 @@ def write_file(path: Path, body: bytes, *, created: date, **fields: int) -> Path
     day = {"century": century, "short_year": short_year, "month": created.month, "day": created.day}
     for name, value in (day | fields).items():
         fill(header, name, value)
-    with whole(path) as partial:
+    with atomic_write(path) as partial:
         partial.write_bytes(header.tobytes() + body)
     return path
 
