@@ -218,7 +218,7 @@ class Mothello:
         """Where the moves so far, this one included, are anchors alone, so that another language reads the same.
 
         Returns:
-            bool `[game move]`; False behind the end.
+            bool `[game move]`; False after the end.
         """
         moves = self._moves_of(games)
         still_open = np.zeros(moves.shape, bool)
