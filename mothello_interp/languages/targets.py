@@ -1,4 +1,4 @@
-"""What a model is trained to say next: the token that came, or the distribution it came from.
+"""What a model is trained to predict: the next token, or the distribution that it was drawn from.
 
 Both are aligned with `Mothello.encode`: the target at a position is what should follow the tokens up to and with it.
 """
@@ -48,7 +48,7 @@ def exact_targets(mothello: Mothello, games: Games, legal: np.ndarray, language:
         return result
     played = games.moves[rows, moves].astype(np.int64)
     lengths = mothello.word_lengths[language][played]
-    for written in range(1, spoken.shape[1]):  # tokens of the current word that are out already
+    for written in range(1, spoken.shape[1]):  # tokens of the current move so far
         inside = lengths > written
         squares = played[inside]
         same_beginning = (spoken[None, :, :written] == spoken[squares][:, None, :written]).all(axis=2)

@@ -160,9 +160,9 @@ BAD = [
     ({**CONFIG, "overlap_toks": {19: [[]]}}, "overlap_toks of d3 is [[]]: expected a list of groups"),
     (
         {**CONFIG, "overlap_toks": {19: [[0, 1], [1, 2]]}},
-        "overlap_toks of d3 is [[0, 1], [1, 2]]: a language stands there",
+        "overlap_toks of d3 is [[0, 1], [1, 2]]: expected each language once",
     ),
-    ({**CONFIG, "overlap_toks": {19: [[0, 0]]}}, "overlap_toks of d3 is [[0, 0]]: a language stands there twice"),
+    ({**CONFIG, "overlap_toks": {19: [[0, 0]]}}, "overlap_toks of d3 is [[0, 0]]: expected each language once"),
     (
         {**CONFIG, "language_types": ["split", "atomic"], "overlap_toks": {}, "unified_output": True},
         "the output language",

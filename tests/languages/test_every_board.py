@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from mothello_interp.languages import (
     Atomic,
     Compositional,
-    Image,
     Language,
     Mothello,
+    Relabelled,
     Split,
     describe_language,
     exact_targets,
@@ -20,7 +20,7 @@ from mothello_interp.othello import CONTROLS, SYMMETRIES, full_length, random_ga
 from mothello_interp.othello.rules import SIDES
 
 plain = st.one_of(st.just(Atomic()), st.just(Compositional()), st.builds(Split, seed=st.integers(0, 99)))
-languages = st.one_of(plain, st.builds(Image, plain, st.sampled_from(sorted(SYMMETRIES | CONTROLS))))
+languages = st.one_of(plain, st.builds(Relabelled, plain, st.sampled_from(sorted(SYMMETRIES | CONTROLS))))
 
 
 @st.composite

@@ -295,16 +295,16 @@ def test_an_output_language_of_several_tokens(output: Language) -> None:
 @pytest.mark.parametrize(
     ("anchors", "message"),
     [
-        (["c3"], "anchor c3: start squares are never played and cannot be anchors of a board of side 6"),
+        (["c3"], "anchor c3: start squares are never played"),
         ([14], "anchor c3: start squares are never played"),
         ([36], "anchor 36 is no square of a board of side 6: expected 0 to 35, or a name"),
         ([-1], "anchor -1 is no square of a board of side 6"),
         (["g1"], "'g1' is no square of a board of side 6"),
         ({"c2": [[0, 3]]}, r"anchor 'c2' is shared by languages \(0, 3\): there are only 0 to 2"),
         ({"c2": [[-1, 0]]}, r"anchor 'c2' is shared by languages \(-1, 0\): there are only 0 to 2"),
-        ({"c2": [[0, 1], [1, 2]]}, r"anchor 'c2': a language stands in two of its groups \[\[0, 1\], \[1, 2\]\]"),
-        ({"c2": [[0, 1]], 8: [[1, 2]]}, r"anchor 'c2': a language stands in two of its groups \[\[0, 1\], \[1, 2\]\]"),
-        ({"c2": [[0, 1]], "C2": [[0, 1]]}, "anchor 'c2': a language stands in two of its groups"),
+        ({"c2": [[0, 1], [1, 2]]}, r"anchor 'c2': a language is in two of its groups \[\[0, 1\], \[1, 2\]\]"),
+        ({"c2": [[0, 1]], 8: [[1, 2]]}, r"anchor 'c2': a language is in two of its groups \[\[0, 1\], \[1, 2\]\]"),
+        ({"c2": [[0, 1]], "C2": [[0, 1]]}, "anchor 'c2': a language is in two of its groups"),
     ],
 )
 def test_anchors_that_cannot_be(anchors: list[str | int] | Mapping[str | int, list[list[int]]], message: str) -> None:
@@ -315,10 +315,10 @@ def test_anchors_that_cannot_be(anchors: list[str | int] | Mapping[str | int, li
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((("a",), ()), r"language 1 \(Spelled.*\) has no word for b1"),
+        ((("a",), ()), r"language 1 \(Spelled.*\) has no tokens for b1"),
         ((("a",), ("a",)), r"language 1 \(Spelled.*\) writes a1 like another square"),
-        ((("a",), ("a", "b")), r"language 1 \(Spelled.*\): a shorter word begins that of b1"),
-        ((("a", "b", "c"), ("a", "b")), r"language 1 \(Spelled.*\): a shorter word begins that of a1"),
+        ((("a",), ("a", "b")), r"language 1 \(Spelled.*\): the tokens of another square begin those of b1"),
+        ((("a", "b", "c"), ("a", "b")), r"language 1 \(Spelled.*\): the tokens of another square begin those of a1"),
     ],
 )
 def test_words_that_cannot_be_read_back(words: tuple[tuple[str, ...], ...], message: str) -> None:
@@ -400,16 +400,16 @@ def test_a_language_that_is_no_input(language: int) -> None:
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        ([[1, 2], [1, 1]], r"game 1, position 0: token 1 \(0:1\) begins no word of language 0 there"),
-        ([[2, 0]], r"game 0, position 0: token 2 \(0:a\) begins no word of language 0 there"),
-        ([[1, 0]], r"game 0, position 0: token 1 \(0:1\) begins no word"),
-        ([[1, 2, 1]], r"game 0, position 2: token 1 \(0:1\) begins no word"),
-        ([[0, 0, 1, 2]], r"game 0, position 2: token 1 \(0:1\) begins no word"),
-        ([[1, 2, 9, 2]], r"game 0, position 2: token 9 \(1:a1\) begins no word of language 0"),
-        ([[1, 9]], r"game 0, position 0: token 1 \(0:1\) begins no word of language 0"),
-        ([[99, 0]], r"game 0, position 0: token 99 \(outside the vocabulary of 21\) begins no word"),
-        ([[-1, 0]], r"game 0, position 0: token -1 \(outside the vocabulary of 21\) begins no word"),
-        ([[1, -1]], r"game 0, position 0: token 1 \(0:1\) begins no word"),
+        ([[1, 2], [1, 1]], r"game 1, position 0: token 1 \(0:1\) begins no move of language 0 there"),
+        ([[2, 0]], r"game 0, position 0: token 2 \(0:a\) begins no move of language 0 there"),
+        ([[1, 0]], r"game 0, position 0: token 1 \(0:1\) begins no move"),
+        ([[1, 2, 1]], r"game 0, position 2: token 1 \(0:1\) begins no move"),
+        ([[0, 0, 1, 2]], r"game 0, position 2: token 1 \(0:1\) begins no move"),
+        ([[1, 2, 9, 2]], r"game 0, position 2: token 9 \(1:a1\) begins no move of language 0"),
+        ([[1, 9]], r"game 0, position 0: token 1 \(0:1\) begins no move of language 0"),
+        ([[99, 0]], r"game 0, position 0: token 99 \(outside the vocabulary of 21\) begins no move"),
+        ([[-1, 0]], r"game 0, position 0: token -1 \(outside the vocabulary of 21\) begins no move"),
+        ([[1, -1]], r"game 0, position 0: token 1 \(0:1\) begins no move"),
         ([[1, 2] * 13], "a game of 13 moves: a board of side 4 has room for 12"),
     ],
 )

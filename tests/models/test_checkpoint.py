@@ -243,12 +243,12 @@ def test_a_folder_of_ones_own(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.usefixtures("shelf")
 def test_an_unknown_name_hints_at_the_nearest() -> None:
-    message = "no checkpoint 'mini/atomic-anchor4'.* Did you mean 'mini/atomic-anchors4'.*mini/atomic-split"
+    message = "no checkpoint 'mini/atomic-anchor4'.* did you mean 'mini/atomic-anchors4'.*mini/atomic-split"
     with pytest.raises(CheckpointError, match=message):
         load("mini/atomic-anchor4")
     with pytest.raises(CheckpointError, match="no checkpoint 'xyz'") as caught:
         load("xyz")
-    assert "Did you mean" not in str(caught.value)
+    assert "did you mean" not in str(caught.value)
 
 
 def test_nothing_is_unpickled(saved: Path) -> None:

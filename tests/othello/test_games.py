@@ -180,7 +180,12 @@ def test_games_are_picked_by_a_slice_or_an_array() -> None:
         _ = games[:, 3:]  # type: ignore[index]
 
 
-def test_load_refuses_what_save_did_not_write(tmp_path: Path) -> None:
+class Evil:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return print, ("executed",)
+
+
+def test_load_refuses_what_save_did_not_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "some.npz"
     with pytest.raises(ValueError, match=r"some\.txt: .*give a name that ends in \.npz"):
         random_games(1, board=4, seed=0).save(tmp_path / "some.txt")
@@ -188,10 +193,11 @@ def test_load_refuses_what_save_did_not_write(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(ValueError, match=r"some\.npz holds no games: expected the arrays moves and board"):
             Games.load(path)
-    for arrays in ({"moves": np.array([[None]])}, {"moves": np.zeros((1, 60), np.int8)}):
+    for arrays in ({"moves": np.array([[Evil()]])}, {"moves": np.zeros((1, 60), np.int8)}):
         np.savez(path, **arrays, board=np.array([object()]), allow_pickle=True)
         with pytest.raises(ValueError, match=r"some\.npz holds no games"):
             Games.load(path)
+    assert capsys.readouterr().out == ""
     np.savez(path, moves=np.array([[19], [27]]), board=8)
     with pytest.raises(IllegalGame, match=r"some\.npz: game 1, move 1: d4 is a start square"):
         Games.load(path)
