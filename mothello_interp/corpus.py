@@ -241,7 +241,7 @@ def _tokens(mothello: Mothello, games: Games, language: int) -> np.ndarray:
     """The tokens of games in a language, int32 `[game pos]`; an output language has one token a move."""
     if language in mothello.inputs:
         return mothello.encode(games, language).tokens
-    return np.append(mothello.words[language, :, 0], np.int32(PAD))[games.moves]
+    return np.append(mothello.move_tokens[language, :, 0], np.int32(PAD))[games.moves]
 
 
 def _lists(values: np.ndarray, there: np.ndarray) -> "pa.ListArray":

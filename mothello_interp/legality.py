@@ -107,9 +107,9 @@ def next_moves(
         raise ValueError(f"answers={list(answers)}: expected one or more of 0 to {len(mothello.languages) - 1}")
     spoken = [mothello.output_of(language)] if answers is None else list(answers)
     places = _Prefixes(mothello, games, language)
-    squares = mothello.words.shape[1]
-    words = mothello.words[spoken].reshape(len(spoken) * squares, -1)
-    lengths = mothello.word_lengths[spoken].reshape(-1)
+    squares = mothello.move_tokens.shape[1]
+    words = mothello.move_tokens[spoken].reshape(len(spoken) * squares, -1)
+    lengths = mothello.token_counts[spoken].reshape(-1)
     longest = int(lengths.max())
     written = np.zeros((len(places), longest), np.int32)
     matches = np.ones((len(places), len(words)), bool) & (words[:, 0] != PAD)
@@ -156,7 +156,7 @@ def continuation_probabilities(
         )
     places, mothello = _Prefixes(checkpoint.mothello, games, language, ends=True, run=run), checkpoint.mothello
     answer = mothello.output_of(language) if answer is None else answer
-    end = int(places.position.max(initial=-1) + mothello.word_lengths[answer].max())
+    end = int(places.position.max(initial=-1) + mothello.token_counts[answer].max())
     if answer != mothello.output_of(language) and end > mothello.n_ctx:
         raise ValueError(
             f"the longest game and a word of language {answer} take {end} tokens, the context has room for "
@@ -167,7 +167,7 @@ def continuation_probabilities(
 
 def _square_probabilities(checkpoint: Checkpoint, places: "_Prefixes", answer: int) -> np.ndarray:
     """Probabilities of the squares as next moves in the words of a language, float32 `[place square]`."""
-    words = checkpoint.mothello.words[answer]
+    words = checkpoint.mothello.move_tokens[answer]
     lengths = (words != PAD).sum(axis=1)
     result = np.zeros((len(places), len(words)), np.float32)
     reached: dict[tuple[int, ...], np.ndarray] = {(): np.ones(len(places), np.float32)}

@@ -37,7 +37,7 @@ class Reading:
         """The positions of each move's first and last token, int64 `[game move]`; -1 after the end."""
         mothello = self.checkpoint.mothello
         last = mothello.encode(self.games, self.language).last.astype(np.int64)
-        lengths = np.append(mothello.word_lengths[self.language], 1)[self.games.moves]
+        lengths = np.append(mothello.token_counts[self.language], 1)[self.games.moves]
         return np.where(last >= 0, last - lengths + 1, -1), last
 
 

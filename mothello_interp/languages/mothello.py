@@ -77,7 +77,7 @@ class Mothello:
                 raise ValueError(f"language {place} is {language!r}: expected a language, such as Atomic()")
         object.__setattr__(self, "groups", self._read_anchors())
         object.__setattr__(self, "anchors", self._plain_anchors())
-        lengths = self.word_lengths  # builds and checks the vocabulary
+        lengths = self.token_counts  # builds and checks the vocabulary
         if self.unified_output and (lengths[0] > 1).any():
             several = f"the output language {self.languages[0]!r} writes moves as several tokens"
             raise ValueError(f"{several}; it must be like Atomic()")
@@ -106,7 +106,7 @@ class Mothello:
 
     def width(self, language: int) -> int:
         """Tokens of a game that fills the board."""
-        return int(self.word_lengths[language].sum())
+        return int(self.token_counts[language].sum())
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
@@ -114,24 +114,24 @@ class Mothello:
         return self._built[0]
 
     @cached_property
-    def words(self) -> np.ndarray:
+    def move_tokens(self) -> np.ndarray:
         """The tokens of every move, int32 `[language square piece]`, padded with 0; start squares are all 0."""
         return self._built[1]
 
     @cached_property
-    def word_lengths(self) -> np.ndarray:
+    def token_counts(self) -> np.ndarray:
         """Number of tokens of every move, int64 `[language square]`; 0 for start squares."""
-        return (self.words != PAD).sum(axis=2)
+        return (self.move_tokens != PAD).sum(axis=2)
 
     @cached_property
     def anchor_tokens(self) -> np.ndarray:
         """The tokens with which anchors are written, sorted."""
-        shared = [self.words[group[0], square] for square, group in self.groups]
+        shared = [self.move_tokens[group[0], square] for square, group in self.groups]
         return np.setdiff1d(np.concatenate(shared), [PAD]) if shared else np.array([], np.int32)
 
     def tokens_of(self, language: int) -> np.ndarray:
         """The tokens that `language` writes with, its anchors included, sorted."""
-        return np.setdiff1d(self.words[language], [PAD])
+        return np.setdiff1d(self.move_tokens[language], [PAD])
 
     @cached_property
     def owners(self) -> np.ndarray:
@@ -141,9 +141,9 @@ class Mothello:
             owners[np.setdiff1d(self.tokens_of(language), self.anchor_tokens)] = language
         return owners
 
-    def begins(self, language: int) -> np.ndarray:
+    def first_tokens(self, language: int) -> np.ndarray:
         """The first token of each square, bool `[square token]`; nothing for start squares."""
-        first = self.words[language, :, 0]
+        first = self.move_tokens[language, :, 0]
         begins = np.zeros((len(first), self.d_vocab), bool)
         begins[np.arange(len(first)), first] = first != PAD
         return begins
@@ -158,11 +158,11 @@ class Mothello:
             ValueError: for another board or an output-only language.
         """
         moves, width = self._moves_of(games), self.width(self._input(language))
-        ends = np.append(self.word_lengths[language], 0)[moves].cumsum(axis=1)
+        ends = np.append(self.token_counts[language], 0)[moves].cumsum(axis=1)
         starts = np.pad(ends[:, :-1], ((0, 0), (1, 0)))
         tokens = np.zeros((len(moves), width + 1), np.int32)  # the last column takes what is not written
-        for piece in range(self.word_lengths[language].max()):
-            token = np.append(self.words[language, :, piece], np.int32(PAD))[moves]
+        for piece in range(self.token_counts[language].max()):
+            token = np.append(self.move_tokens[language, :, piece], np.int32(PAD))[moves]
             np.put_along_axis(tokens, np.where(token != PAD, starts + piece, width), token, axis=1)
         last = np.where(moves >= 0, ends - 1, -1).astype(np.int16)
         return Encoded(np.ascontiguousarray(tokens[:, :-1]), last)
@@ -177,7 +177,7 @@ class Mothello:
         if tokens.ndim != 2 or not np.issubdtype(tokens.dtype, np.integer):
             given = f"tokens is {tokens.dtype} of shape {tokens.shape}"
             raise ValueError(f"{given}: expected integers of shape [game pos]; write tokens[None] for a single game")
-        square_at, begins = split_moves(tokens, self.words[self._input(language)], self.d_vocab)
+        square_at, begins = split_moves(tokens, self.move_tokens[self._input(language)], self.d_vocab)
         wrong = begins & (square_at < 0) & (tokens != PAD)
         wrong[:, 1:] |= (tokens[:, 1:] != PAD) & (tokens[:, :-1] == PAD)
         for game, place in np.argwhere(wrong)[:1].tolist():
@@ -203,7 +203,7 @@ class Mothello:
         still_open = np.zeros(moves.shape, bool)
         for other in self.inputs:
             if other != language:
-                same = (self.words[other] == self.words[self._input(language)]).all(axis=1)
+                same = (self.move_tokens[other] == self.move_tokens[self._input(language)]).all(axis=1)
                 still_open |= np.logical_and.accumulate(same[moves], axis=1)
         return still_open & (moves >= 0)
 

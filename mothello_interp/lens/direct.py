@@ -96,7 +96,7 @@ def attribute(
         spoken, game = mothello.output_of(language), split.game
         legal = boards.legal[game, split.move + 1]
         empty = boards.state[game, split.move] == 0
-        begins = mothello.begins(spoken)
+        begins = mothello.first_tokens(spoken)
         contrasts = {"move": _contrast(legal @ begins, (empty & ~legal) @ begins & ~(legal @ begins))}
         own, shared = mothello.owners == spoken, mothello.owners == len(mothello.languages)
         contrasts["language"] = _contrast(*np.broadcast_arrays(own, ~own & ~shared & np.ones((len(game), 1), bool)))

@@ -80,7 +80,7 @@ def logit_lens(
             place |= {"kind": translators.kind if translators else "identity", "language": language}
             common = {"entropy": float(-(said.exp() * said).sum(1).mean()), **_interval("kl", kl, game, sizes, weights)}
             for answer, tokens in owned.items():
-                begins = mothello.begins(spoken if answer == _SHARED else answer) & tokens
+                begins = mothello.first_tokens(spoken if answer == _SHARED else answer) & tokens
                 row = place | {"answer": answer, "speaks": answer == spoken}
                 row |= _interval("mass", share[:, tokens].sum(1), game, sizes, weights)
                 row["legal_mass"] = float((share * (legal.astype(np.float32) @ begins > 0)).sum(1).mean())

@@ -145,14 +145,14 @@ class Runs:
         """
         answer = self.answers[0] if answer is None else answer
         if self.mass == "first":
-            return torch.from_numpy(squares @ self.checkpoint.mothello.begins(answer))
+            return torch.from_numpy(squares @ self.checkpoint.mothello.first_tokens(answer))
         place = self.answers.index(answer)
         parts = [squares if index == place else np.zeros_like(squares) for index in range(len(self.answers))]
         return torch.from_numpy(np.concatenate(parts, axis=1))
 
     @cached_property
     def _in_one_pass(self) -> bool:
-        return self.mass == "first" or self.checkpoint.mothello.word_lengths[list(self.answers)].max() == 1
+        return self.mass == "first" or self.checkpoint.mothello.token_counts[list(self.answers)].max() == 1
 
     def _place(self, layer: int, hook: str) -> tuple[int, str]:
         """The block to run from, and the hook there: a layer's output is what the next block reads."""
@@ -190,7 +190,7 @@ class Runs:
         found = logits[torch.arange(len(games)), end].float().softmax(-1).cpu()
         if self.mass == "first":
             return found
-        words = torch.from_numpy(self.checkpoint.mothello.words[list(self.answers), :, 0].reshape(-1)).long()
+        words = torch.from_numpy(self.checkpoint.mothello.move_tokens[list(self.answers), :, 0].reshape(-1)).long()
         return found[:, words] * (words != PAD)
 
     def _in_several(self, run: Run | None) -> torch.Tensor:

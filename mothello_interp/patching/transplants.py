@@ -126,7 +126,7 @@ def _scores(
     asked = torch.stack([mask.any(1) for mask in masks.values()]).all(0)
     found = {name: mass_of(after, mask) for name, mask in masks.items()}
     found |= {"unpatched": mass_of(plain, masks["mass"]), "kept_unpatched": mass_of(plain, masks["kept"])}
-    words = run.checkpoint.mothello.words
+    words = run.checkpoint.mothello.move_tokens
     elsewhere = theirs & ~ours & (words[spoken[0]] != words[spoken[1]]).any(axis=1)
     found["donor_words"] = mass_of(after, run.mask(elsewhere, spoken[1]))
     return {name: values[asked].double().numpy() for name, values in found.items()}

@@ -40,7 +40,7 @@ def test_any_mothello_on_any_board(mothello: Mothello, seed: int) -> None:
     legal = replay(games).legal
     for language in mothello.inputs:
         encoded = mothello.encode(games, language)
-        assert encoded.tokens.shape == (3, mothello.word_lengths[language].sum())
+        assert encoded.tokens.shape == (3, mothello.token_counts[language].sum())
         assert mothello.decode(encoded.tokens, language) == games
         said = sampled_targets(mothello, games, language)
         possible = exact_targets(mothello, games, legal, language)

@@ -151,7 +151,7 @@ def test_the_vocabulary(case: tuple[Mothello, Groups]) -> None:
         for square in playable(mothello.board):
             name = square_name(square, mothello.board)
             together = any({one, other} <= set(group) for group in groups.get(name, []))
-            same = np.array_equal(mothello.words[one, square], mothello.words[other, square])
+            same = np.array_equal(mothello.move_tokens[one, square], mothello.move_tokens[other, square])
             assert same == together
     shared = [
         spell(mothello, groups, group[0], square_index(name, mothello.board))
@@ -168,14 +168,14 @@ def test_an_anchor_is_written_by_the_first_of_its_group() -> None:
     mothello = Mothello(6, languages, {"c2": [[3, 1], [2, 0]], "a1": [[3, 2, 1]]})
 
     def word(language: int, name: str) -> list[str]:
-        row = mothello.words[language, square_index(name, 6)]
+        row = mothello.move_tokens[language, square_index(name, 6)]
         return [mothello.vocabulary[token] for token in row if token != PAD]
 
     assert [word(language, "c2") for language in range(4)] == [["0:c2"], ["1:2", "1:c"], ["0:c2"], ["1:2", "1:c"]]
     assert [word(language, "a1") for language in range(4)] == [["0:a1"], ["1:1", "1:a"], ["1:1", "1:a"], ["1:1", "1:a"]]
     assert word(2, "b1") == ["2:b1/1", "2:b1/2", "2:b1/3"]
-    assert mothello.word_lengths[:, square_index("c2", 6)].tolist() == [1, 2, 1, 2]
-    assert mothello.words[:, list(start_squares(6))].max() == PAD
+    assert mothello.token_counts[:, square_index("c2", 6)].tolist() == [1, 2, 1, 2]
+    assert mothello.move_tokens[:, list(start_squares(6))].max() == PAD
 
 
 def test_anchors_for_all_leave_the_output_language_out() -> None:
@@ -183,8 +183,8 @@ def test_anchors_for_all_leave_the_output_language_out() -> None:
     square = square_index("c2", 6)
     assert mothello.inputs == (1, 2)
     assert mothello.groups == ((square, (1, 2)),)
-    assert mothello.words[1, square].tolist() == mothello.words[2, square].tolist()
-    assert mothello.words[0, square, 0] != mothello.words[1, square, 0]
+    assert mothello.move_tokens[1, square].tolist() == mothello.move_tokens[2, square].tolist()
+    assert mothello.move_tokens[0, square, 0] != mothello.move_tokens[1, square, 0]
     assert [mothello.output_of(language) for language in (1, 2)] == [0, 0]
     assert [Mothello(6, (Atomic(),) * 2).output_of(language) for language in (0, 1)] == [0, 1]
 
@@ -405,7 +405,7 @@ def test_whose_a_token_is(world: str) -> None:
 def test_which_token_begins_a_word(world: str) -> None:
     mothello = tiny_spec(world).mothello
     for language in range(len(mothello.languages)):
-        begins = mothello.begins(language)
+        begins = mothello.first_tokens(language)
         assert begins.shape == (16, mothello.d_vocab)
-        for square, word in enumerate(mothello.words[language]):
+        for square, word in enumerate(mothello.move_tokens[language]):
             assert np.flatnonzero(begins[square]).tolist() == ([word[0]] if word[0] else [])

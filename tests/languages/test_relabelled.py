@@ -76,7 +76,7 @@ def test_what_comes_next_is_the_same_too(symmetry: Symmetry) -> None:
 def test_anchors_stay() -> None:
     mothello = Mothello(4, (Atomic(), Relabelled(Atomic(), "half_turn")), ["a1"])
     vocabulary = np.array(mothello.vocabulary)
-    assert vocabulary[mothello.words[1, [0, 1, 15], 0]].tolist() == ["0:a1", "1:c4", "1:a1"]
+    assert vocabulary[mothello.move_tokens[1, [0, 1, 15], 0]].tolist() == ["0:a1", "1:c4", "1:a1"]
 
 
 @given(language=plain, first=names, second=names)

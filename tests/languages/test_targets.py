@@ -41,7 +41,7 @@ def world_games(opening: tuple[str, ...] = ()) -> tuple[Games, np.ndarray]:
 
 def word(mothello: Mothello, language: int, square: int) -> tuple[int, ...]:
     """The tokens of one move."""
-    return tuple(int(token) for token in mothello.words[language, square] if token != PAD)
+    return tuple(int(token) for token in mothello.move_tokens[language, square] if token != PAD)
 
 
 def likely(words: Sequence[tuple[int, ...]], written: tuple[int, ...]) -> dict[int, float]:
@@ -119,7 +119,7 @@ def test_weights_of_moves_become_probabilities_of_tokens(name: str, language: in
     np.testing.assert_array_equal(exact_targets(mothello, games, legal * 0.25, language), uniform)
     np.testing.assert_array_equal(exact > 0, uniform > 0)
     np.testing.assert_allclose(exact.sum(axis=2), uniform.sum(axis=2), atol=1e-6)
-    spoken = mothello.words[mothello.output_of(language), :, 0]
+    spoken = mothello.move_tokens[mothello.output_of(language), :, 0]
     ends = mothello.encode(games, language).last
     for game, move in ((1, 2), (3, 5), (7, 1)):
         expected = np.bincount(spoken, weights[game, move + 1], mothello.d_vocab)

@@ -174,7 +174,7 @@ def test_to_toml_is_read_back_to_an_equal_spec(world: dict[str, Any]) -> None:
 def test_anchors_in_groups_are_kept() -> None:
     world = {"board": 4, "languages": ["atomic"] * 4, "anchors": {"a1": [[0, 1], [2, 3]], "d4": [[1, 2]]}}
     mothello = ModelSpec.read(tomllib.loads(read(world=world).to_toml()), "text").mothello
-    words = mothello.words[:, :, 0]
+    words = mothello.move_tokens[:, :, 0]
     assert words[0, 0] == words[1, 0] != words[2, 0] == words[3, 0]
     assert words[1, 15] == words[2, 15] not in (words[0, 15], words[3, 15])
 
