@@ -12,7 +12,7 @@ import pandas as pd
 from rich.console import Console
 
 from analyses._commands import run_folder, training_commands
-from mothello_interp.files import whole
+from mothello_interp.hints import atomic_write, sha256_of
 from mothello_interp.models import Checkpoint, load
 from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS
 from mothello_interp.models.zoo import BUNDLE
@@ -161,7 +161,7 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
                 f"{folder}: {about.name} has {key} already, from another start; fine-tune this one with another --seed"
             )
         new[key] = {
-            "weights_sha256": _sha256(folder / WEIGHTS),
+            "weights_sha256": sha256_of(folder / WEIGHTS),
             "spec": spec,
             "made_by": dict(checkpoint.provenance),
             "commands": _commands(analysis, measure, folder, checkpoint.provenance),
@@ -180,7 +180,7 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
         (target, table.to_csv(index=False, float_format="%.6g")),
         (about, json.dumps(facts, indent=1) + "\n"),
     ):
-        with whole(file) as beside:
+        with atomic_write(file) as beside:
             beside.write_text(text, encoding="utf-8")
     return target
 
@@ -209,7 +209,7 @@ def _computed(
         checkpoint = load(folder if not folder.is_relative_to(BUNDLE) else preset, device=device)
         table = measure(checkpoint).assign(model=preset, seed=checkpoint.provenance["seed"])
         cached.parent.mkdir(parents=True, exist_ok=True)
-        with whole(cached) as file:
+        with atomic_write(cached) as file:
             table.to_csv(file, index=False)
     return table.assign(origin="computed")
 
@@ -220,8 +220,4 @@ def _key(analysis: str, folder: Path, inputs: Sequence[Path]) -> str:
     here = Path(__file__).parent
     own = [*sorted(here.glob("_*.py")), here / f"{analysis}.py"]
     files = [*(folder / part for part in (WEIGHTS, SPEC, PROVENANCE)), *sorted(library.rglob("*.py")), *own, *inputs]
-    return hashlib.sha256("".join(_sha256(file) for file in files).encode()).hexdigest()[:16]
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return hashlib.sha256("".join(sha256_of(file) for file in files).encode()).hexdigest()[:16]

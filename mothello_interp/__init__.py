@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from mothello_interp.languages import (
         Atomic,
         Compositional,
-        Image,
         Mothello,
+        Relabelled,
         Split,
         read_authors_config,
         register_language,
@@ -30,7 +30,15 @@ if TYPE_CHECKING:
 
 _HOME = {
     "othello": ("Games", "random_games", "read_wthor", "replay", "wthor_records", "SYMMETRIES"),
-    "languages": ("Atomic", "Compositional", "Image", "Mothello", "Split", "read_authors_config", "register_language"),
+    "languages": (
+        "Atomic",
+        "Compositional",
+        "Mothello",
+        "Relabelled",
+        "Split",
+        "read_authors_config",
+        "register_language",
+    ),
     "models": ("Checkpoint", "ModelSpec", "load"),
     "legality": ("legal_accuracy",),
     "lens": ("logit_lens",),
@@ -51,10 +59,10 @@ __all__ = [
     "Checkpoint",
     "Compositional",
     "Games",
-    "Image",
     "ModelSpec",
     "Mothello",
     "Probes",
+    "Relabelled",
     "Split",
     "align",
     "align_by_move",

@@ -108,7 +108,7 @@ def _contrasts(reading: Reading, split: DirectLogits) -> dict[str, tuple[torch.T
     mothello = reading.checkpoint.mothello
     legal = reading.boards.legal[split.game, split.move + 1]
     empty = reading.boards.state[split.game, split.move] == 0
-    begins = mothello.begins(reading.output)
+    begins = mothello.first_tokens(reading.output)
     own, shared = mothello.owners == reading.output, mothello.owners == len(mothello.languages)
     others = ~own & ~shared & np.ones((len(split.game), 1), bool)
     return {

@@ -1,18 +1,31 @@
-"""An endless, addressable stream of training batches: (seed, index) -> game -> tokens and targets. Nothing is stored."""
+"""An endless, addressable stream of training batches: (seed, index) -> game -> tokens and targets. Nothing is stored.
 
+`write_parquet` stores games in every language, as `datasets.load_dataset("parquet", ...)` reads them: one row a game with
+`moves`, its squares, and `tokens_0`, `tokens_1`, ..., the tokens of each language, all without padding.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import gcd, inf
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from mothello_interp.languages import Mothello, exact_targets, sampled_targets
+from mothello_interp.hints import atomic_write
+from mothello_interp.languages import PAD, Mothello, exact_targets, sampled_targets
 from mothello_interp.othello import Games, games_at, replay
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 Objective = Literal["exact", "sampled"]
 Pairing = Literal["redrawn", "parallel", "disjoint"]
-_TRAINING, _HELD_OUT = 1, 2  # streams of one seed that never meet
+_TRAINING, _HELD_OUT = 1, 2  # disjoint streams of one seed
+_KEY = b"mothello_interp"  # of the provenance in the metadata of a Parquet file
+_PART = 10_000  # games read at a time
 
 
 @dataclass(frozen=True)
@@ -70,26 +83,21 @@ class Corpus:
             raise ValueError("pairing='parallel' shows every game in every language: it takes no language_weights")
 
     def batch(self, start: int, n: int, *, threads: int | None = 1) -> Batch:
-        """Places `start` to `start + n - 1` of the stream, cut to the positions a model sees.
-
-        Returns:
-            Batch with `pos` up to the longest language's width, less the last token.
-        """
-        mothello = self.mothello
+        """Places `start` to `start + n - 1` of the stream, cut to the positions a model reads: all but the last."""
+        mothello, exact = self.mothello, self.objective == "exact"
         games = self._at(self.game_index(start, n), _TRAINING, threads)
         language = self.languages(start, n)
+        legal = self._choices(games, threads) if exact else np.empty((n, 0))
         tokens = np.zeros((n, mothello.n_ctx), np.int32)
-        legal = self._choices(games, threads) if self.objective == "exact" else None
-        shape = (n, mothello.n_ctx, mothello.d_vocab) if legal is not None else (n, mothello.n_ctx)
-        targets = np.zeros(shape, np.int32 if legal is None else np.float32)
-        for spoken in mothello.inputs:
-            rows = language == spoken
-            width = min(mothello.width(spoken), mothello.n_ctx)
-            tokens[rows, :width] = mothello.encode(games[rows], spoken).tokens[:, :width]
-            if legal is None:
-                targets[rows, :width] = sampled_targets(mothello, games[rows], spoken)[:, :width]
-            else:
-                targets[rows, :width] = exact_targets(mothello, games[rows], legal[rows], spoken)[:, :width]
+        targets = np.zeros((*tokens.shape, mothello.d_vocab), np.float32) if exact else np.zeros_like(tokens)
+        for source in mothello.inputs:
+            rows = language == source
+            some, width = games[rows], min(mothello.width(source), mothello.n_ctx)
+            tokens[rows, :width] = mothello.encode(some, source).tokens[:, :width]
+            wanted = (
+                exact_targets(mothello, some, legal[rows], source) if exact else sampled_targets(mothello, some, source)
+            )
+            targets[rows, :width] = wanted[:, :width]
         return Batch(games, language, tokens, targets)
 
     def languages(self, start: int, n: int) -> np.ndarray:
@@ -122,7 +130,7 @@ class Corpus:
         return shuffled
 
     def _order(self, visit: int) -> tuple[int, int]:
-        """An affine permutation of the finite set, for one visit: `at * factor + shift`, the factor without a common divisor."""
+        """(factor, shift) of one visit's permutation of the finite set, `at * factor + shift`; the factor is coprime."""
         draw = np.random.default_rng((self.seed, _TRAINING, visit + 1))
         factor = int(draw.integers(1, self.corpus_games + 1))
         while gcd(factor, self.corpus_games) != 1:
@@ -137,7 +145,7 @@ class Corpus:
         return self.games(0, n, held_out=True, threads=None)
 
     def games(self, start: int, n: int, *, held_out: bool = False, threads: int | None = 1) -> Games:
-        """Games `start` to `start + n - 1` that batches are drawn from, each once; or of those held out.
+        """Games `start` to `start + n - 1` that batches are drawn from, each once; or held-out ones.
 
         Raises:
             ValueError: if a finite set has not so many.
@@ -165,3 +173,80 @@ class Corpus:
     def _thresholds(self) -> np.ndarray:
         weights = np.array(self.language_weights or [1.0] * len(self.mothello.inputs))
         return np.cumsum(weights / weights.sum())[:-1]
+
+
+def write_parquet(
+    path: str | Path, parts: Iterable[Games], mothello: Mothello, *, provenance: Mapping[str, Any] | None = None
+) -> Path:
+    """Write games in all languages atomically, one row group a part; an existing file is replaced.
+
+    Args:
+        path: of the file.
+        parts: the games; one part at a time is in memory.
+        mothello: the languages. Under a unified output `tokens_0` holds one token a move, those of the output language.
+        provenance: what made the games, stored in the file as JSON; see `read_provenance`.
+
+    Raises:
+        ValueError: for games on another board.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    fields = [("moves", pa.list_(pa.int8()))]
+    fields += [(f"tokens_{language}", pa.list_(pa.int32())) for language in range(len(mothello.languages))]
+    facts = json.dumps({"board": mothello.board, **(provenance or {})}).encode()
+    schema = pa.schema(fields, metadata={_KEY: facts})
+    with atomic_write(path) as partial, pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+        for games in parts:
+            texts = [_tokens(mothello, games, language) for language in range(len(mothello.languages))]
+            columns = [_lists(games.moves, games.moves >= 0), *(_lists(tokens, tokens != PAD) for tokens in texts)]
+            writer.write_table(pa.table(columns, schema=schema))
+    return Path(path)
+
+
+def read_parquet(path: str | Path) -> Iterator[Games]:
+    """The games of a file that `write_parquet` wrote, some thousands at a time.
+
+    Raises:
+        ValueError: as `read_provenance`.
+    """
+    import pyarrow.parquet as pq
+
+    board = read_provenance(path)["board"]
+    with pq.ParquetFile(path) as file:
+        for part in file.iter_batches(_PART, columns=["moves"]):
+            yield Games.from_lists(part.column("moves").to_pylist(), board)
+
+
+def read_provenance(path: str | Path) -> dict[str, Any]:
+    """What made the games of a file that `write_parquet` wrote, and their `board`.
+
+    Raises:
+        ValueError: for another file.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_schema(path).metadata or {}
+    except pa.ArrowInvalid as error:
+        raise ValueError(f"{path} is no Parquet file: {error}") from None
+    if _KEY not in metadata:
+        raise ValueError(f"{path} holds no games of ours: its metadata has no {_KEY.decode()}")
+    facts: dict[str, Any] = json.loads(metadata[_KEY])
+    return facts
+
+
+def _tokens(mothello: Mothello, games: Games, language: int) -> np.ndarray:
+    """The tokens of games in a language, int32 `[game pos]`; an output language has one token a move."""
+    if language in mothello.inputs:
+        return mothello.encode(games, language).tokens
+    return np.append(mothello.move_tokens[language, :, 0], np.int32(PAD))[games.moves]
+
+
+def _lists(values: np.ndarray, there: np.ndarray) -> "pa.ListArray":
+    """Rows `[game item]` without the items that are not there."""
+    import pyarrow as pa
+
+    offsets = np.concatenate([[0], there.sum(axis=1).cumsum()]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, values[there])

@@ -189,7 +189,7 @@ def _by_layer(reading: Reading, lens: LogitLens | TunedLens | None, boot: Bootst
         chance, kl = said.exp().numpy(), (final.exp() * (final - said)).sum(1).numpy()
         common = {"entropy": float(-(said.exp() * said).sum(1).mean()), **mean("kl", kl)}
         for target, tokens in owned.items():
-            begins = mothello.begins(reading.output if target == NO_LANGUAGE else target) & tokens
+            begins = mothello.first_tokens(reading.output if target == NO_LANGUAGE else target) & tokens
             row: dict[str, Any] = {"layer": layer, "hook": hook_name(layer), "kind": lens.kind}
             row |= {"source": reading.language, "target": target, "is_output": target == reading.output}
             row |= mean("mass", chance[:, tokens].sum(1))

@@ -279,7 +279,7 @@ def transplant(
     if not len(here):
         raise ValueError(f"{len(target)} games, no three of one length: pass more games, or truncate them alike")
     run = target.of(target.games[here])
-    move_tokens = target.checkpoint.mothello.words
+    move_tokens = target.checkpoint.mothello.move_tokens
     differ = (move_tokens[target.output] != move_tokens[source.output]).any(axis=1)
     plain, last = run.final_moves(), run.games.lengths[None] - 1
     exchange = _Exchange(source, run, last, giver[here][None], last, hook, through)
@@ -377,8 +377,8 @@ def _slopes_at(
     target: Reading, at: np.ndarray, layers: Sequence[int], hook: str, weights: np.ndarray, mass: Mass
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The score of the target as it is, `[game]`, and its gradient at the states of some moves, `[layer cell game d_model]`."""
-    first = torch.from_numpy(target.checkpoint.mothello.words[target.output, :, 0]).long()
-    if mass == "move" and target.checkpoint.mothello.word_lengths[target.output].max() > 1:
+    first = torch.from_numpy(target.checkpoint.mothello.move_tokens[target.output, :, 0]).long()
+    if mass == "move" and target.checkpoint.mothello.token_counts[target.output].max() > 1:
         raise ValueError('moves of several tokens take several runs: an estimate needs mass="first"')
     names, values, slopes = [hook_name(layer, hook) for layer in layers], [], []
     for part in batches(np.arange(len(target)), target.tokens.shape[1]):
@@ -481,7 +481,7 @@ def _check_truncated(source: Reading, target: Reading, moves: int) -> np.ndarray
 
 def _outcomes(target: Reading, squares: np.ndarray, mass: Mass) -> np.ndarray:
     """The outcomes that stand for moves to some squares, bool `[game outcome]`, in the target's output language."""
-    return squares if mass == "move" else squares @ target.checkpoint.mothello.begins(target.output)
+    return squares if mass == "move" else squares @ target.checkpoint.mothello.first_tokens(target.output)
 
 
 def _predicted(reading: Reading, mass: Mass, cells: int | None = None, output: int | None = None) -> np.ndarray:

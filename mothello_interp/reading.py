@@ -92,7 +92,7 @@ class Reading:
     @cached_property
     def first(self) -> np.ndarray:
         """The position of each move's first token, int64 `[game move]`; -1 after the end."""
-        lengths = np.append(self.checkpoint.mothello.word_lengths[self.language], 1)[self.games.moves]
+        lengths = np.append(self.checkpoint.mothello.token_counts[self.language], 1)[self.games.moves]
         return np.where(self.last >= 0, self.last - lengths + 1, -1)
 
     @property
@@ -283,7 +283,7 @@ class Reading:
         if not set() < set(languages) <= set(range(len(self.checkpoint.mothello.languages))):
             known = len(self.checkpoint.mothello.languages) - 1
             raise ValueError(f"outputs={languages}: expected one or more of the languages 0 to {known}")
-        moves = np.concatenate([self.checkpoint.mothello.words[language] for language in languages])
+        moves = np.concatenate([self.checkpoint.mothello.move_tokens[language] for language in languages])
         moves = moves[:, : int((moves != PAD).sum(axis=1).max())]
         found = self._after_moves(lambda part: part.greedy(moves) + 1, (), moves.shape[1]).astype(np.int16)
         return np.where(found > 0, (found - 1) % self.games.board**2, -1).astype(np.int16)
@@ -321,7 +321,7 @@ class Reading:
         output = self.output if output is None else output
         if not 0 <= output < len(mothello.languages):
             raise ValueError(f"output={output}: expected one of the languages 0 to {len(mothello.languages) - 1}")
-        return mothello.words[output][:, : int(mothello.word_lengths[output].max())]
+        return mothello.move_tokens[output][:, : int(mothello.token_counts[output].max())]
 
     def caches(
         self, names: Sequence[str], games: np.ndarray | None = None, *, stop_at_layer: int | None = None

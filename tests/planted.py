@@ -134,10 +134,10 @@ def planted(*, shared: bool = True) -> Checkpoint:
         _tell(model, block=1, head=0, where=PLACES["reading"])
         _look(model, block=2, head=0, position=0, what=[[place] for place in PLACES["reading"]])
         _tell(model, block=2, head=0, where=PLACES["speaking"])
-        _remember(model, entries, spec.mothello.words[..., 0], shared)
+        _remember(model, entries, spec.mothello.move_tokens[..., 0], shared)
         _know_the_rules(model, shared)
         for spoken, square in product((0, 1), range(SQUARES)):
-            token = spec.mothello.words[spoken, square, 0]
+            token = spec.mothello.move_tokens[spoken, square, 0]
             if token:
                 model.unembed.W_U[PLACES["legal"][square], token] = SHARP
                 model.unembed.W_U[PLACES["speaking"][spoken], token] = LOUD * SHARP

@@ -56,7 +56,7 @@ def test_rows_are_those_of_run_with_cache(world: str) -> None:
     for language in mothello.inputs:
         for game in range(len(games)):
             moves = [int(move) for move in games.moves[game] if move >= 0]
-            words = [[int(token) for token in mothello.words[language, move] if token] for move in moves]
+            words = [[int(token) for token in mothello.move_tokens[language, move] if token] for move in moves]
             ends = np.cumsum([len(word) for word in words]) - 1
             text = [token for word in words for token in word][: mothello.n_ctx]
             with torch.inference_mode():
@@ -73,7 +73,7 @@ def test_layer_minus_one_is_the_embeddings(checkpoint: Checkpoint) -> None:
     games = some_games()
     rows = collect(checkpoint, games, layers=[-1])
     for language in (0, 1):
-        token = checkpoint.mothello.words[language, games.moves[rows.game, rows.move], 0]
+        token = checkpoint.mothello.move_tokens[language, games.moves[rows.game, rows.move], 0]
         with torch.inference_mode():
             expected = checkpoint.model.W_E[token] + checkpoint.model.W_pos[rows.move]
         torch.testing.assert_close(rows.at(language, -1), expected)

@@ -138,14 +138,6 @@ def test_what_a_batch_holds(mothello: Mothello, objective: Any) -> None:
         assert not batch.targets[game, width:].any()
 
 
-@both_objectives
-def test_nothing_is_predicted_behind_a_game(objective: Any) -> None:
-    batch = Corpus(MOTHELLO, seed=3, objective=objective).batch(0, 200)
-    asked = batch.targets.reshape(*batch.tokens.shape, -1).sum(axis=2)
-    assert (batch.games.lengths < 12).any()
-    assert not asked[batch.tokens == 0].any()
-
-
 @pytest.mark.parametrize("mothello", [MOTHELLO, UNIFIED], ids=["plain", "unified"])
 def test_inside_an_opening_its_move_is_certain(mothello: Mothello) -> None:
     """And behind it every legal move is possible again."""
@@ -170,16 +162,15 @@ def test_inside_an_opening_its_move_is_certain(mothello: Mothello) -> None:
 def test_weights_that_are_none(weights: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match=r"give 3 numbers, one for each input language \[0, 1, 2\]"):
         Corpus(MOTHELLO, seed=0, language_weights=weights)
+    with pytest.raises(ValueError, match="takes no language_weights"):
+        Corpus(MOTHELLO, seed=0, pairing="parallel", language_weights=(1, 1, 1))
+    with pytest.raises(ValueError, match="start=-1"):
+        Corpus(MOTHELLO, seed=0).batch(-1, 2)
 
 
 def test_an_opening_that_breaks_the_rules() -> None:
     with pytest.raises(IllegalGame, match="move 2: d4 is not legal"):
         Corpus(MOTHELLO, seed=0, opening=("b1", "d4")).batch(0, 1)
-
-
-def test_an_address_before_the_first() -> None:
-    with pytest.raises(ValueError, match="start=-1"):
-        Corpus(MOTHELLO, seed=0).batch(-1, 2)
 
 
 def finite(pairing: Pairing) -> Corpus:
@@ -214,8 +205,3 @@ def test_how_languages_meet_games() -> None:
     together = finite("parallel").batch(0, 3)
     assert together.games[np.array([0, 0, 0])] == together.games
     assert together.language.tolist() == [0, 1, 2]
-
-
-def test_parallel_takes_no_weights() -> None:
-    with pytest.raises(ValueError, match="takes no language_weights"):
-        Corpus(Mothello(4, (Atomic(), Atomic())), seed=0, pairing="parallel", language_weights=(0.9, 0.1))

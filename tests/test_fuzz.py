@@ -10,17 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mothello_interp.languages import read_authors_config
-from mothello_interp.othello import (
-    Games,
-    random_games,
-    read_names,
-    read_transcripts,
-    read_wthor,
-    write_names,
-    write_transcripts,
-    write_wthor,
-    wthor_records,
-)
+from mothello_interp.othello import Games, random_games, read_names, read_transcripts, read_wthor, wthor_records
+from tests.othello.wthor import write_names, write_transcripts, write_wthor
 
 GAMES = random_games(3, board=8, seed=0)
 CONFIG = (
@@ -36,21 +27,15 @@ def written(write: Callable[[Path], object], name: str) -> bytes:
         return (Path(folder) / name).read_bytes()
 
 
+WTHOR = written(lambda path: write_wthor(path, GAMES), "a.wtb")
+TEXT = written(lambda path: write_transcripts(path, GAMES), "a.txt")
 READERS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
-    "wthor": ("a.wtb", written(lambda path: write_wthor(path, GAMES), "a.wtb"), read_wthor),
-    "wthor, skipping": (
-        "a.wtb",
-        written(lambda path: write_wthor(path, GAMES), "a.wtb"),
-        lambda path: read_wthor(path, skipped=[]),
-    ),
-    "records": ("a.wtb", written(lambda path: write_wthor(path, GAMES), "a.wtb"), wthor_records),
+    "wthor": ("a.wtb", WTHOR, read_wthor),
+    "wthor, skipping": ("a.wtb", WTHOR, lambda path: read_wthor(path, skipped=[])),
+    "records": ("a.wtb", WTHOR, wthor_records),
     "players": ("a.jou", written(lambda path: write_names(path, ["One", "Two"]), "a.jou"), read_names),
-    "transcripts": ("a.txt", written(lambda path: write_transcripts(path, GAMES), "a.txt"), read_transcripts),
-    "transcripts, skipping": (
-        "a.txt",
-        written(lambda path: write_transcripts(path, GAMES), "a.txt"),
-        lambda path: read_transcripts(path, skipped=[]),
-    ),
+    "transcripts": ("a.txt", TEXT, read_transcripts),
+    "transcripts, skipping": ("a.txt", TEXT, lambda path: read_transcripts(path, skipped=[])),
     "games": ("a.npz", written(GAMES.save, "a.npz"), Games.load),
     "config": ("a.txt", CONFIG.encode(), read_authors_config),
 }

@@ -10,10 +10,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LIBRARY = "mothello_interp"
 FLOORS = [
-    {"files"},
+    {"hints", "stats"},
     {"othello"},
     {"languages", "plots"},
-    {"corpus", "parquet"},
+    {"corpus"},
     {"models", "activations", "attention", "legality", "lens"},
     {"probes", "similarity", "interventions"},
     {"alignment", "patching", "structure"},
@@ -24,7 +24,7 @@ FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 # inside a floor, who may know whom
 BESIDE = {("activations", "models"), ("legality", "models"), ("lens", "models"), ("lens", "activations")}
 BESIDE |= {("interventions", "probes"), ("attention", "models"), ("attention", "activations")}
-WITHOUT_TORCH = {"files", "othello", "languages", "plots", "corpus", "parquet"}
+WITHOUT_TORCH = {"hints", "othello", "languages", "plots", "corpus"}
 
 
 def imports(path: Path, root: Path = ROOT) -> set[str]:

@@ -41,7 +41,7 @@ def some_games(n: int = 8) -> Games:
 
 def word(mothello: Mothello, language: int, square: int) -> tuple[int, ...]:
     """The tokens of a move."""
-    return tuple(int(token) for token in mothello.words[language, square] if token != PAD)
+    return tuple(int(token) for token in mothello.move_tokens[language, square] if token != PAD)
 
 
 def dictionary(mothello: Mothello, language: int) -> dict[tuple[int, ...], int]:

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mothello_interp import parquet as module
+from mothello_interp import corpus as module
+from mothello_interp.corpus import read_parquet, read_provenance, write_parquet
 from mothello_interp.languages import Atomic, Compositional, Mothello, Split
 from mothello_interp.othello import Games, random_games
 from mothello_interp.othello.rules import SIDES
-from mothello_interp.parquet import read_parquet, read_provenance, write_parquet
 
 LANGUAGES = (Atomic(), Split(seed=1), Compositional())
 

@@ -61,7 +61,7 @@ def answers(checkpoint: Checkpoint, edits: Sequence[Intervention], games: Games,
     """Probabilities of the next token after the last move, `[game language square]`."""
     with torch.inference_mode(), edited(checkpoint, edits, games, language) as model:
         probabilities = model(checkpoint.tokens(games, language)[:, :MOVES])[:, -1].softmax(-1)
-    words = torch.from_numpy(checkpoint.mothello.words[..., 0]).long()
+    words = torch.from_numpy(checkpoint.mothello.move_tokens[..., 0]).long()
     return probabilities[:, words] * (words != 0)
 
 
@@ -69,7 +69,7 @@ def said(checkpoint: Checkpoint, edits: Sequence[Intervention], games: Games, la
     """The squares it calls legal in a language that it speaks, bool `[game language square]`."""
     with torch.inference_mode(), edited(checkpoint, edits, games, language) as model:
         logits = model(checkpoint.tokens(games, language)[:, :MOVES])[:, -1]
-    words = torch.from_numpy(checkpoint.mothello.words[..., 0]).long()
+    words = torch.from_numpy(checkpoint.mothello.move_tokens[..., 0]).long()
     return ((logits[:, words] > (LOUD + 0.5) * SHARP) & (words != 0)).numpy()
 
 
@@ -197,7 +197,7 @@ class TestPatching:
         """The clean game's word at the changed move, its words where they are gathered, its board, its legal moves."""
         checkpoint, found = planted(), pairs()
         clean, corrupted = (checkpoint.tokens(games, language)[:, :MOVES] for games in (found.clean, found.corrupted))
-        words = torch.from_numpy(checkpoint.mothello.words[language, :, 0]).long()
+        words = torch.from_numpy(checkpoint.mothello.move_tokens[language, :, 0]).long()
         sign = torch.from_numpy(found.legal_clean.astype(np.float32) - found.legal_corrupted)
 
         def metric(logits: torch.Tensor) -> torch.Tensor:

@@ -38,7 +38,9 @@ class Chooser(torch.nn.Module):
                     prefix = tuple(encoded.tokens[game, : encoded.last[game, move] + 1].tolist())
                     logits = torch.full((mothello.d_vocab,), -50.0)
                     squares = np.flatnonzero(legal[game, move + 1])
-                    logits[mothello.words[language, squares, 0]] = torch.tensor(values[squares], dtype=torch.float32)
+                    logits[mothello.move_tokens[language, squares, 0]] = torch.tensor(
+                        values[squares], dtype=torch.float32
+                    )
                     self.known[prefix] = logits
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:

@@ -10,10 +10,11 @@ from mothello_interp.activations import Activations, collect
 from mothello_interp.alignment import align
 from mothello_interp.legality import legal_accuracy, summary
 from mothello_interp.models import Checkpoint, ModelSpec, build_model
-from mothello_interp.othello import Games, random_games, read_wthor, replay, write_wthor
+from mothello_interp.othello import Games, random_games, read_wthor, replay
 from mothello_interp.probes import fit_probes_on
 from mothello_interp.similarity import compare
 from tests.conftest import scramble
+from tests.othello.wthor import write_wthor
 
 SPEC = {
     "world": {"board": 8, "languages": ["atomic", "atomic"], "anchors": ["c1"]},

@@ -32,7 +32,7 @@ class Speaker(torch.nn.Module):
                 for move in range(int((moves >= 0).sum()) - 1):
                     prefix = tuple(encoded.tokens[game, : encoded.last[game, move] + 1].tolist())
                     square = int(np.flatnonzero(legal[game, move + 1])[0])
-                    self.known[prefix] = mothello.words[answer, square]
+                    self.known[prefix] = mothello.move_tokens[answer, square]
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Certain of the next token of the word that it is in, if it is in one."""
@@ -90,7 +90,7 @@ def test_masses_are_those_of_the_next_token(world: str) -> None:
     """Prefix by prefix, token by token."""
     checkpoint, games = tiny_checkpoint(world), GAMES[:4]
     mothello = checkpoint.mothello
-    shared = {token for square, group in mothello.groups for token in mothello.words[group[0], square]}
+    shared = {token for square, group in mothello.groups for token in mothello.move_tokens[group[0], square]}
     for language in mothello.inputs:
         found = answer_masses(checkpoint, games, language)
         encoded = mothello.encode(games, language)

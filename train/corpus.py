@@ -6,9 +6,9 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from mothello_interp.corpus import write_parquet
 from mothello_interp.models import SpecError
 from mothello_interp.othello import Games
-from mothello_interp.parquet import write_parquet
 from train.run import commit
 from train.settings import Preset
 

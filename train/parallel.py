@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import torch
 
-from mothello_interp.languages.language import did_you_mean
+from mothello_interp.hints import did_you_mean
 from train.state import TrainingStopped
 
 

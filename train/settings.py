@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from mothello_interp.corpus import Corpus, Objective, Pairing
-from mothello_interp.languages.language import did_you_mean
+from mothello_interp.hints import did_you_mean
 from mothello_interp.models.spec import ModelSpec, SpecError, Strict, listed_squares, read_toml
 from train import SEEDS
 

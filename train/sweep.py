@@ -15,7 +15,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from rich.table import Column, Table
 from rich.text import Text
 
-from mothello_interp.files import whole
+from mothello_interp.hints import atomic_write
 from mothello_interp.models import CheckpointError, SpecError
 from train import SEEDS
 from train.job import How
@@ -176,7 +176,7 @@ def write_table(table: pd.DataFrame, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.exists():
         table = pd.concat([_others(path, table), table], ignore_index=True)
-    with whole(path) as file:
+    with atomic_write(path) as file:
         table.to_csv(file, index=False)
 
 

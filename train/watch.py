@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from mothello_interp.languages.language import did_you_mean
+from mothello_interp.hints import did_you_mean
 from train.state import WANDB, TrainingStopped
 
 WATCHERS = ("tensorboard", "wandb")

@@ -38,7 +38,7 @@ def lens(
         logits = lens_logits(checkpoint.model, residuals.to(checkpoint.model.W_E.device))
         probabilities = logits.float().softmax(1).cpu().numpy()
     output = checkpoint.mothello.output_of(language)
-    begins = checkpoint.mothello.begins(output)[legal].any(axis=0)  # bool [token]: the first of a legal move
+    begins = checkpoint.mothello.first_tokens(output)[legal].any(axis=0)  # bool [token]: the first of a legal move
     own = set(checkpoint.mothello.tokens_of(output).tolist())
     rows = []
     for layer, shares in enumerate(probabilities, -1):

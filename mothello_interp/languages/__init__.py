@@ -1,11 +1,11 @@
-"""The words: language types, and several of them over one vocabulary. It knows no rule of Othello and no model."""
+"""Languages: language types, and several of them over one vocabulary. It knows no rule of Othello and no model."""
 
 from mothello_interp.languages.authors import authors_vocabulary, read_authors_config
-from mothello_interp.languages.image import Image
 from mothello_interp.languages.language import (
     Atomic,
     Compositional,
     Language,
+    Relabelled,
     Split,
     describe_language,
     language_from,
@@ -19,9 +19,9 @@ __all__ = [
     "Atomic",
     "Compositional",
     "Encoded",
-    "Image",
     "Language",
     "Mothello",
+    "Relabelled",
     "Split",
     "authors_vocabulary",
     "describe_language",

@@ -24,7 +24,7 @@ _TYPES = ("atomic", "split", "compositional")
 def read_authors_config(path: str | Path) -> Mothello:
     """The languages of one of the authors' `exp_configs/*.txt`. The file is read as a literal, never executed.
 
-    The lengths of split words are drawn as theirs are, by numpy's legacy generator from `train_seed`: 1 to 3 for each
+    The numbers of tokens of split languages are drawn as theirs are, by numpy's legacy generator from `train_seed`: 1 to 3 for each
     square that is not borrowed from a lower language, in the order of squares, languages in order.
 
     Raises:
@@ -83,14 +83,9 @@ def _languages(types: list[str], anchors: Mapping[int, list[list[int]]], seed: i
     languages: list[Language] = []
     for index, name in enumerate(types):
         if name == "split":
-            borrowed = {
-                sq for sq, groups in anchors.items() for group in groups if index in group and min(group) < index
-            }
-            lengths = [1] * _SIDE**2  # of squares whose own word is never written
-            for square in _played():
-                if square not in borrowed:
-                    lengths[square] = int(random.randint(1, 4))
-            languages.append(Split(lengths=tuple(lengths)))
+            borrowed = {sq for sq, groups in anchors.items() for g in groups if index in g and min(g) < index}
+            drawn = {square: int(random.randint(1, 4)) for square in _played() if square not in borrowed}
+            languages.append(Split(lengths=tuple(drawn.get(square, 1) for square in range(_SIDE**2))))
         else:
             languages.append(Atomic() if name == "atomic" else Compositional())
     return languages
@@ -106,14 +101,11 @@ def _checked(config: Any) -> dict[str, Any]:
         found = f"the keys {list(config)}" if isinstance(config, dict) else f"a {type(config).__name__}"
         raise ValueError(f"it holds {found}, where a dict of {', '.join(_KEYS)} is expected")
     types, anchors, seed, unified = (config[key] for key in _KEYS)
-    if not isinstance(types, list) or not types or not all(name in _TYPES for name in types):
-        raise ValueError(f"language_types is {types!r}: expected a list of {', '.join(_TYPES)}")
-    if type(seed) is not int or not 0 <= seed < 2**32:
-        raise ValueError(f"train_seed is {seed!r}: expected a whole number from 0 to 2**32 - 1")
-    if type(unified) is not bool:
-        raise ValueError(f"unified_output is {unified!r}: expected True or False")
-    if not isinstance(anchors, dict):
-        raise ValueError(f"overlap_toks is {anchors!r}: expected a dict from squares to groups of languages")
+    listed = isinstance(types, list) and bool(types) and all(name in _TYPES for name in types)
+    _expect(listed, "language_types", types, f"a list of {', '.join(_TYPES)}")
+    _expect(type(seed) is int and 0 <= seed < 2**32, "train_seed", seed, "a whole number from 0 to 2**32 - 1")
+    _expect(type(unified) is bool, "unified_output", unified, "True or False")
+    _expect(isinstance(anchors, dict), "overlap_toks", anchors, "a dict from squares to groups of languages")
     for square, groups in anchors.items():
         _check_groups(square_name(square_from_authors(square), _SIDE), groups, len(types))
     return config
@@ -122,10 +114,12 @@ def _checked(config: Any) -> dict[str, Any]:
 def _check_groups(name: str, groups: Any, n_languages: int) -> None:
     lists = isinstance(groups, list) and all(isinstance(group, list) and group for group in groups)
     members = [member for group in groups for member in group] if lists else [None]
-    if not all(type(member) is int and 0 <= member < n_languages for member in members):
-        raise ValueError(
-            f"overlap_toks of {name} is {groups!r}: expected a list of groups of languages 0 to {n_languages - 1}, "
-            f"such as [[0, 1]]"
-        )
-    if len(set(members)) < len(members):
-        raise ValueError(f"overlap_toks of {name} is {groups!r}: a language stands there twice")
+    sound = all(type(member) is int and 0 <= member < n_languages for member in members)
+    wanted = f"a list of groups of languages 0 to {n_languages - 1}, such as [[0, 1]]"
+    _expect(sound, f"overlap_toks of {name}", groups, wanted)
+    _expect(len(set(members)) == len(members), f"overlap_toks of {name}", groups, "each language once")
+
+
+def _expect(sound: bool, name: str, given: Any, wanted: str) -> None:
+    if not sound:
+        raise ValueError(f"{name} is {given!r}: expected {wanted}")

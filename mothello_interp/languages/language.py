@@ -1,17 +1,17 @@
-"""Language types: how one move is written as a word of one or more pieces.
+"""Language types: which tokens a move is written with.
 
-A language type is a frozen dataclass with a method `words(board)` that gives, for every square, its word: a tuple of
-piece names. Equal names are the same piece. No word may be the beginning of another, so that text can be read back.
+A language type is a frozen dataclass with a method `words(board)` that gives, for every square, a tuple of token names.
+Equal names are the same token. No tuple may be the beginning of another, so that text can be decoded.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
-from difflib import get_close_matches
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 
-from mothello_interp.othello import square_name
+from mothello_interp.hints import did_you_mean
+from mothello_interp.othello import Symmetry, square_name
 
 Word = tuple[str, ...]
 
@@ -21,7 +21,7 @@ class Language(Protocol):
     """What every language type provides."""
 
     def words(self, board: int) -> Sequence[Word]:
-        """The word of every square, row-major, as piece names; start squares included, though nobody plays them."""
+        """The token names of every square, row-major; start squares included, though they are never played."""
         ...
 
 
@@ -42,7 +42,7 @@ class Atomic:
 class Split:
     """Every move is 1 to `max_pieces` tokens of its own; the numbers are drawn once, uniformly, from `seed`.
 
-    `lengths` fixes the number of pieces of every square instead, row-major, for boards of that many squares.
+    `lengths` fixes the number of tokens of every square instead, row-major, for boards of that many squares.
 
     Examples:
         >>> Split(seed=1).words(4)[:2]
@@ -57,27 +57,22 @@ class Split:
         if not isinstance(self.seed, int) or not isinstance(self.max_pieces, int):
             raise ValueError(f"seed={self.seed!r}, max_pieces={self.max_pieces!r}: expected whole numbers")
         if self.max_pieces < 1:
-            raise ValueError(f"max_pieces={self.max_pieces}: a word needs at least one piece")
+            raise ValueError(f"max_pieces={self.max_pieces}: a move needs at least one token")
         if self.lengths is not None:
             object.__setattr__(self, "lengths", tuple(self.lengths))
-            if not self.lengths:
-                raise ValueError(
-                    "lengths=(): give the number of pieces of every square, row-major, or None to draw them"
-                )
-            if min(self.lengths) < 1:
-                raise ValueError(f"lengths={self.lengths}: a word needs at least one piece")
+            if not self.lengths or min(self.lengths) < 1:
+                expected = "the number of tokens of every square, row-major, each 1 or more, or None to draw them"
+                raise ValueError(f"lengths={self.lengths}: expected {expected}")
 
     def words(self, board: int) -> list[Word]:
         lengths = self.lengths
         if lengths is None:
-            lengths = tuple(np.random.default_rng(self.seed).integers(1, self.max_pieces + 1, board * board))
-        if len(lengths) != board * board:
-            raise ValueError(
-                f"Split has lengths for {len(lengths)} squares: a board of side {board} has {board * board}"
-            )
-        return [
-            tuple(f"{square_name(square, board)}/{piece + 1}" for piece in range(n)) for square, n in enumerate(lengths)
-        ]
+            lengths = tuple(np.random.default_rng(self.seed).integers(1, self.max_pieces + 1, board**2))
+        if len(lengths) != board**2:
+            given = f"Split has lengths for {len(lengths)} squares"
+            raise ValueError(f"{given}: a board of side {board} has {board**2}")
+        names = [square_name(square, board) for square in range(board**2)]
+        return [tuple(f"{name}/{piece + 1}" for piece in range(n)) for name, n in zip(names, lengths, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -113,14 +108,47 @@ def register_language(name: str) -> Callable[[_Type], _Type]:
             raise ValueError(f"language type {name!r} is registered already, for {taken!r}; choose another name")
         settings = vars(cls).get("__dataclass_params__")  # its own: a class may inherit them and be no dataclass
         if settings is None or not settings.frozen or not hasattr(cls, "words"):
-            raise ValueError(
-                f"{cls!r}: a language is a frozen dataclass with words(board); write @register_language({name!r}) above "
-                f"@dataclass(frozen=True)"
-            )
+            mend = f"write @register_language({name!r}) above @dataclass(frozen=True)"
+            raise ValueError(f"{cls!r}: a language is a frozen dataclass with words(board); {mend}")
         _TYPES[name] = cls
         return cls
 
     return register
+
+
+@register_language("relabelled")
+@dataclass(frozen=True)
+class Relabelled:
+    """A language seen through a symmetry of the board: the image of a square has the tokens of the square.
+
+    A game in the language and the image of the game in its `Relabelled` are the same text. So a model cannot tell the
+    two languages apart under one of the `SYMMETRIES`, except by anchors, which belong to a Mothello and are not moved.
+
+    Attributes:
+        language: the language, or its description as `language_from` takes it.
+        symmetry: the name of a symmetry of the square, or the symmetry.
+
+    Examples:
+        >>> Relabelled("atomic", "flip_rows").words(4)[0]
+        ('a4',)
+
+    Raises:
+        ValueError: for a symmetry that does not exist, or as `language_from`.
+    """
+
+    language: Language
+    symmetry: str
+
+    def __post_init__(self) -> None:
+        if isinstance(self.language, str | Mapping):
+            object.__setattr__(self, "language", language_from(self.language))
+        if not isinstance(self.language, Language):
+            raise ValueError(f"Relabelled {self.language!r}: expected a language, or the description of one")
+        object.__setattr__(self, "symmetry", Symmetry.of(self.symmetry).name)
+
+    def words(self, board: int) -> list[Word]:
+        words = self.language.words(board)
+        return [words[square] for square in Symmetry.of(self.symmetry).inverse.squares(board)]
 
 
 def language_from(description: str | Mapping[str, Any]) -> Language:
@@ -170,9 +198,3 @@ def _defaults(cls: type[Any]) -> dict[str, Any]:
         for field in fields(cls)
         if field.init
     }
-
-
-def did_you_mean(given: object, known: Iterable[str]) -> str:
-    """A hint at the known word nearest to a mistyped one, `did you mean 'atomic'?`; empty where none is near."""
-    near = get_close_matches(str(given), known, 1)
-    return f"did you mean {near[0]!r}?" if near else ""

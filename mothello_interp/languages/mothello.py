@@ -9,8 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from mothello_interp.languages.code import PAD, Groups, build_code, read_words
 from mothello_interp.languages.language import Language
+from mothello_interp.languages.vocabulary import PAD, Groups, build_vocabulary, split_moves
 from mothello_interp.othello import Games, full_length, square_index, square_name, start_squares
 from mothello_interp.othello.rules import check_side
 
@@ -44,8 +44,8 @@ class Mothello:
 
     Raises:
         ValueError: for an unknown board, what is no language, an anchor that is no square or a start square, a language
-            index out of range, overlapping groups, a code in which one word begins another, or an output language with
-            longer words.
+            index out of range, overlapping groups, languages that cannot be decoded (see `build_vocabulary`), or an
+            output language of several tokens a move.
 
     Examples:
         >>> from mothello_interp import Atomic, Compositional, Games
@@ -69,22 +69,18 @@ class Mothello:
     def __post_init__(self) -> None:
         object.__setattr__(self, "board", check_side(self.board))
         object.__setattr__(self, "languages", tuple(self.languages))
-        if len(self.languages) < 1 + self.unified_output:
-            raise ValueError(
-                f"{len(self.languages)} languages given: at least {1 + self.unified_output} needed (the output language counts)"
-            )
+        if len(self.languages) < (least := 1 + self.unified_output):
+            given = f"{len(self.languages)} languages given"
+            raise ValueError(f"{given}: at least {least} needed (the output language counts)")
         for place, language in enumerate(self.languages):
             if isinstance(language, type) or not isinstance(language, Language):
                 raise ValueError(f"language {place} is {language!r}: expected a language, such as Atomic()")
         object.__setattr__(self, "groups", self._read_anchors())
-        names = [square_name(square, self.board) for square, _ in self.groups]
-        plain = all(group == self.inputs for _, group in self.groups)
-        object.__setattr__(self, "anchors", tuple(names) if plain else self._anchor_mapping())
-        lengths = self.word_lengths  # here the code is built and checked
+        object.__setattr__(self, "anchors", self._plain_anchors())
+        lengths = self.token_counts  # builds and checks the vocabulary
         if self.unified_output and (lengths[0] > 1).any():
-            raise ValueError(
-                f"the output language {self.languages[0]!r} writes moves as several tokens; it must be like Atomic()"
-            )
+            several = f"the output language {self.languages[0]!r} writes moves as several tokens"
+            raise ValueError(f"{several}; it must be like Atomic()")
 
     def __hash__(self) -> int:
         return hash((self.board, self.languages, self.groups, self.unified_output))
@@ -110,32 +106,32 @@ class Mothello:
 
     def width(self, language: int) -> int:
         """Tokens of a game that fills the board."""
-        return int(self.word_lengths[language].sum())
+        return int(self.token_counts[language].sum())
 
     @cached_property
     def vocabulary(self) -> tuple[str, ...]:
         """The name of every token: `language:piece`, with the language that owns it."""
-        return self._code[0]
+        return self._built[0]
 
     @cached_property
-    def words(self) -> np.ndarray:
+    def move_tokens(self) -> np.ndarray:
         """The tokens of every move, int32 `[language square piece]`, padded with 0; start squares are all 0."""
-        return self._code[1]
+        return self._built[1]
 
     @cached_property
-    def word_lengths(self) -> np.ndarray:
+    def token_counts(self) -> np.ndarray:
         """Number of tokens of every move, int64 `[language square]`; 0 for start squares."""
-        return (self.words != PAD).sum(axis=2)
+        return (self.move_tokens != PAD).sum(axis=2)
 
     @cached_property
     def anchor_tokens(self) -> np.ndarray:
         """The tokens with which anchors are written, sorted."""
-        shared = [self.words[group[0], square] for square, group in self.groups]
+        shared = [self.move_tokens[group[0], square] for square, group in self.groups]
         return np.setdiff1d(np.concatenate(shared), [PAD]) if shared else np.array([], np.int32)
 
     def tokens_of(self, language: int) -> np.ndarray:
         """The tokens that `language` writes with, its anchors included, sorted."""
-        return np.setdiff1d(self.words[language], [PAD])
+        return np.setdiff1d(self.move_tokens[language], [PAD])
 
     @cached_property
     def owners(self) -> np.ndarray:
@@ -145,9 +141,9 @@ class Mothello:
             owners[np.setdiff1d(self.tokens_of(language), self.anchor_tokens)] = language
         return owners
 
-    def begins(self, language: int) -> np.ndarray:
-        """Which token begins each square's word, bool `[square token]`; nothing for start squares."""
-        first = self.words[language, :, 0]
+    def first_tokens(self, language: int) -> np.ndarray:
+        """The first token of each square, bool `[square token]`; nothing for start squares."""
+        first = self.move_tokens[language, :, 0]
         begins = np.zeros((len(first), self.d_vocab), bool)
         begins[np.arange(len(first)), first] = first != PAD
         return begins
@@ -161,55 +157,38 @@ class Mothello:
         Raises:
             ValueError: for another board or an output-only language.
         """
-        moves = self._moves_of(games)
-        longest = self.word_lengths[self._input(language)].max()
-        words = self.words[language, :, :longest]
-        n, length = moves.shape
-        if longest == 1:
-            tokens = np.append(words[:, 0], np.int32(PAD))[moves]
-            last = np.where(moves >= 0, np.arange(length, dtype=np.int16), np.int16(-1))
-        else:
-            ends = np.append(self.word_lengths[language], 0)[moves].cumsum(axis=1)
-            tokens = np.zeros((n, self.width(language) + 1), np.int32)  # the last column takes what is not written
-            starts = np.pad(ends[:, :-1], ((0, 0), (1, 0)))
-            for piece in range(words.shape[1]):
-                token = np.append(words[:, piece], np.int32(PAD))[moves]
-                position = np.where(token != PAD, starts + piece, self.width(language))
-                np.put_along_axis(tokens, position, token, axis=1)
-            tokens = np.ascontiguousarray(tokens[:, :-1])
-            last = np.where(moves >= 0, ends - 1, -1).astype(np.int16)
-        return Encoded(tokens, last)
+        moves, width = self._moves_of(games), self.width(self._input(language))
+        ends = np.append(self.token_counts[language], 0)[moves].cumsum(axis=1)
+        starts = np.pad(ends[:, :-1], ((0, 0), (1, 0)))
+        tokens = np.zeros((len(moves), width + 1), np.int32)  # the last column takes what is not written
+        for piece in range(self.token_counts[language].max()):
+            token = np.append(self.move_tokens[language, :, piece], np.int32(PAD))[moves]
+            np.put_along_axis(tokens, np.where(token != PAD, starts + piece, width), token, axis=1)
+        last = np.where(moves >= 0, ends - 1, -1).astype(np.int16)
+        return Encoded(np.ascontiguousarray(tokens[:, :-1]), last)
 
     def decode(self, tokens: np.ndarray, language: int) -> Games:
         """Read games back from tokens int `[game pos]`, 0 after the end.
 
         Raises:
-            ValueError: for a token or a word that the language does not have, an unfinished word, or a move twice.
+            ValueError: for a token that begins no move of the language, an unfinished move, or a move twice.
         """
-        tokens = np.asarray(tokens)
+        tokens, full = np.asarray(tokens), full_length(self.board)
         if tokens.ndim != 2 or not np.issubdtype(tokens.dtype, np.integer):
-            raise ValueError(
-                f"tokens is {tokens.dtype} of shape {tokens.shape}: expected integers of shape [game pos]; "
-                f"write tokens[None] for a single game"
-            )
-        n, length = tokens.shape
-        square_at, begins = read_words(tokens, self.words[self._input(language)], self.d_vocab)
+            given = f"tokens is {tokens.dtype} of shape {tokens.shape}"
+            raise ValueError(f"{given}: expected integers of shape [game pos]; write tokens[None] for a single game")
+        square_at, begins = split_moves(tokens, self.move_tokens[self._input(language)], self.d_vocab)
         wrong = begins & (square_at < 0) & (tokens != PAD)
         wrong[:, 1:] |= (tokens[:, 1:] != PAD) & (tokens[:, :-1] == PAD)
-        if wrong.any():
-            game, place = (int(index[0]) for index in np.nonzero(wrong))
-            token = int(tokens[game, place])
-            name = self.vocabulary[token] if 0 <= token < self.d_vocab else f"outside the vocabulary of {self.d_vocab}"
-            raise ValueError(
-                f"game {game}, position {place}: token {token} ({name}) begins no word of language {language} there"
-            )
+        for game, place in np.argwhere(wrong)[:1].tolist():
+            token = f"token {tokens[game, place]} ({self._name(tokens[game, place])})"
+            raise ValueError(f"game {game}, position {place}: {token} begins no move of language {language} there")
         begins &= square_at >= 0
         move = begins.cumsum(axis=1) - 1
-        if n and length and move.max() >= full_length(self.board):
-            raise ValueError(
-                f"a game of {move.max() + 1} moves: a board of side {self.board} has room for {full_length(self.board)}"
-            )
-        moves = np.full((n, full_length(self.board)), -1, np.int8)
+        if move.max(initial=0) >= full:
+            room = f"a board of side {self.board} has room for {full}"
+            raise ValueError(f"a game of {move.max() + 1} moves: {room}")
+        moves = np.full((len(tokens), full), -1, np.int8)
         games, places = np.nonzero(begins)
         moves[games, move[games, places]] = square_at[games, places]
         return Games(moves, self.board)
@@ -218,21 +197,23 @@ class Mothello:
         """Where the moves so far, this one included, are anchors alone, so that another language reads the same.
 
         Returns:
-            bool `[game move]`; False behind the end.
+            bool `[game move]`; False after the end.
         """
         moves = self._moves_of(games)
         still_open = np.zeros(moves.shape, bool)
         for other in self.inputs:
             if other != language:
-                same = (self.words[other] == self.words[self._input(language)]).all(axis=1)
+                same = (self.move_tokens[other] == self.move_tokens[self._input(language)]).all(axis=1)
                 still_open |= np.logical_and.accumulate(same[moves], axis=1)
         return still_open & (moves >= 0)
 
+    def _name(self, token: int) -> str:
+        return self.vocabulary[token] if 0 <= token < self.d_vocab else f"outside the vocabulary of {self.d_vocab}"
+
     def _input(self, language: int) -> int:
         if language not in self.inputs:
-            raise ValueError(
-                f"language {language} is no input language of this Mothello: choose from {list(self.inputs)}"
-            )
+            inputs = list(self.inputs)
+            raise ValueError(f"language {language} is no input language of this Mothello: choose from {inputs}")
         return language
 
     def _moves_of(self, games: Games) -> np.ndarray:
@@ -248,44 +229,38 @@ class Mothello:
                 members.setdefault(square, []).extend(self.anchors[key])
             else:
                 members[square] = [self.inputs]
-        groups = []
-        for square, given in members.items():
-            name = square_name(square, self.board)
-            seen: set[int] = set()
-            for group in given:
-                languages = tuple(sorted(set(group)))
-                if not set(languages) <= set(range(len(self.languages))):
-                    raise ValueError(
-                        f"anchor {name!r} is shared by languages {languages}: there are only 0 to {len(self.languages) - 1}"
-                    )
-                if seen & set(languages):
-                    raise ValueError(
-                        f"anchor {name!r}: a language stands in two of its groups {[list(g) for g in given]}"
-                    )
-                seen |= set(languages)
-                if len(languages) > 1:
-                    groups.append((square, languages))
-        return tuple(sorted(groups))
+        groups = [(square, group) for square, given in members.items() for group in self._disjoint(square, given)]
+        return tuple(sorted((square, group) for square, group in groups if len(group) > 1))
+
+    def _disjoint(self, square: int, given: Sequence[Sequence[int]]) -> list[tuple[int, ...]]:
+        """The groups of languages that share a square, sorted, if no language is in two of them."""
+        name, groups = square_name(square, self.board), [tuple(sorted(set(group))) for group in given]
+        for group in groups:
+            if not set(group) <= set(range(len(self.languages))):
+                last = len(self.languages) - 1
+                raise ValueError(f"anchor {name!r} is shared by languages {group}: there are only 0 to {last}")
+        if len(set().union(*groups)) < sum(map(len, groups)):
+            raise ValueError(f"anchor {name!r}: a language is in two of its groups {[list(group) for group in given]}")
+        return groups
 
     def _anchor_square(self, key: str | int) -> int:
         square = square_index(key, self.board) if isinstance(key, str) else int(key)
         if not 0 <= square < self.board**2:
-            raise ValueError(
-                f"anchor {key} is no square of a board of side {self.board}: expected 0 to {self.board**2 - 1}, or a name"
-            )
+            expected = f"expected 0 to {self.board**2 - 1}, or a name"
+            raise ValueError(f"anchor {key} is no square of a board of side {self.board}: {expected}")
         if square in start_squares(self.board):
-            name = square_name(square, self.board)
             raise ValueError(
-                f"anchor {name}: start squares are never played and cannot be anchors of a board of side {self.board}"
+                f"anchor {square_name(square, self.board)}: start squares are never played, choose another"
             )
         return square
 
-    def _anchor_mapping(self) -> dict[str | int, list[list[int]]]:
-        mapping: dict[str | int, list[list[int]]] = {}
-        for square, group in self.groups:
-            mapping.setdefault(square_name(square, self.board), []).append(list(group))
-        return mapping
+    def _plain_anchors(self) -> Anchors:
+        """The anchors in one spelling, so that equal Mothellos are equal: names, or groups by name."""
+        named = [(square_name(square, self.board), group) for square, group in self.groups]
+        if all(group == self.inputs for _, group in named):
+            return tuple(name for name, _ in named)
+        return {name: [list(group) for other, group in named if other == name] for name, _ in named}
 
     @cached_property
-    def _code(self) -> tuple[tuple[str, ...], np.ndarray]:
-        return build_code(self.board, self.languages, self.groups)
+    def _built(self) -> tuple[tuple[str, ...], np.ndarray]:
+        return build_vocabulary(self.board, self.languages, self.groups)

@@ -1,4 +1,4 @@
-"""What a model is trained to say next: the token that came, or the distribution it came from.
+"""What a model is trained to predict: the next token, or the distribution that it was drawn from.
 
 Both are aligned with `Mothello.encode`: the target at a position is what should follow the tokens up to and with it.
 """
@@ -20,7 +20,7 @@ def sampled_targets(mothello: Mothello, games: Games, language: int) -> np.ndarr
     if not mothello.unified_output:
         targets[:, :-1] = encoded.tokens[:, 1:]
         return targets
-    spoken = np.append(mothello.words[0, :, 0], np.int32(PAD))[games.moves]
+    spoken = np.append(mothello.move_tokens[0, :, 0], np.int32(PAD))[games.moves]
     rows, moves = np.nonzero(games.moves[:, 1:] >= 0)
     targets[rows, encoded.last[rows, moves]] = spoken[rows, moves + 1]
     return targets
@@ -42,13 +42,13 @@ def exact_targets(mothello: Mothello, games: Games, legal: np.ndarray, language:
     result = np.zeros((n, width, mothello.d_vocab), np.float32)
     rows, moves = np.nonzero(games.moves >= 0)
     ends = encoded.last[rows, moves].astype(np.int64)
-    spoken = mothello.words[mothello.output_of(language)]
+    spoken = mothello.move_tokens[mothello.output_of(language)]
     result[rows, ends] = _next_token(legal[rows, moves + 1], spoken[:, 0], mothello.d_vocab)
     if mothello.unified_output:
         return result
     played = games.moves[rows, moves].astype(np.int64)
-    lengths = mothello.word_lengths[language][played]
-    for written in range(1, spoken.shape[1]):  # tokens of the current word that are out already
+    lengths = mothello.token_counts[language][played]
+    for written in range(1, spoken.shape[1]):  # tokens of the current move so far
         inside = lengths > written
         squares = played[inside]
         same_beginning = (spoken[None, :, :written] == spoken[squares][:, None, :written]).all(axis=2)

@@ -1,11 +1,10 @@
 """Models: their spec, the one place that builds them, checkpoints, and those by name: bundled, on disk, on the Hub."""
 
-from mothello_interp.models.authors import import_authors
 from mothello_interp.models.build import build_model
 from mothello_interp.models.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
-from mothello_interp.models.hub import write_manifest
+from mothello_interp.models.mingpt import import_authors
 from mothello_interp.models.spec import Architecture, ModelSpec, SpecError, World
-from mothello_interp.models.zoo import bundled, load
+from mothello_interp.models.zoo import bundled, load, write_manifest
 
 __all__ = [
     "Architecture",

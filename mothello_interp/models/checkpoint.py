@@ -1,4 +1,4 @@
-"""Checkpoints: a folder with `weights.safetensors`, `spec.toml` and `provenance.json`, written whole or not at all."""
+"""Checkpoints: a folder with `weights.safetensors`, `spec.toml` and `provenance.json`, written atomically."""
 
 import json
 import shutil
@@ -122,12 +122,12 @@ def check_kind(checkpoint: Checkpoint) -> None:
 def save_checkpoint(
     folder: str | Path, checkpoint: Checkpoint, *, dtype: torch.dtype = torch.float32, overwrite: bool = False
 ) -> Path:
-    """Write a checkpoint beside its final place, then rename it there: a reader sees all of it or nothing.
+    """Write a checkpoint atomically, by renaming a temporary folder: a reader sees all of it or nothing.
 
     Raises:
         CheckpointError: as `check_kind`; such a model would be read back as another one.
         FileExistsError: if the folder exists and `overwrite` is False.
-        OSError: if it cannot be written; what stood there before is intact.
+        OSError: if it cannot be written; an existing checkpoint is left as it was.
     """
     folder = Path(folder)
     check_kind(checkpoint)
@@ -151,7 +151,7 @@ def save_checkpoint(
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:
-    """Rename; what stood there before goes only when the new one stands."""
+    """Rename; an existing checkpoint is deleted when the new one is in place."""
     if not folder.exists():
         partial.rename(folder)
         return

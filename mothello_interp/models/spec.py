@@ -3,7 +3,6 @@
 import re
 import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -20,8 +19,8 @@ from pydantic import (
     model_validator,
 )
 
+from mothello_interp.hints import did_you_mean
 from mothello_interp.languages import Language, Mothello, describe_language, language_from
-from mothello_interp.languages.language import did_you_mean
 
 
 class SpecError(ValueError):
@@ -245,6 +244,4 @@ def _nearest_file(path: Path) -> str:
     """A hint at what lies beside the first part of a path that is not there."""
     while not path.parent.is_dir():
         path = path.parent
-    beside = [other.stem for other in path.parent.iterdir() if other.suffix == path.suffix]
-    near = get_close_matches(path.stem, beside, 1)
-    return f"did you mean {near[0] + path.suffix!r}?" if near else ""
+    return did_you_mean(path.name, [other.name for other in path.parent.iterdir() if other.suffix == path.suffix], 0.75)

@@ -1,26 +1,10 @@
 """The world: rules, games, boards and symmetries of Othello. It knows no token and no model."""
 
-from mothello_interp.othello.games import (
-    Boards,
-    Games,
-    IllegalGame,
-    games_at,
-    legal_prefixes,
-    legal_squares,
-    random_games,
-    replay,
-)
-from mothello_interp.othello.records import (
-    black_score,
-    read_transcripts,
-    read_wthor,
-    write_transcripts,
-    write_wthor,
-    wthor_records,
-)
+from mothello_interp.othello.games import Games, IllegalGame
+from mothello_interp.othello.play import Boards, games_at, legal_prefixes, legal_squares, random_games, replay
+from mothello_interp.othello.records import read_names, read_transcripts, read_wthor, wthor_records
 from mothello_interp.othello.rules import full_length, perft, square_index, square_name, start_squares
 from mothello_interp.othello.symmetry import CONTROLS, SYMMETRIES, Symmetry
-from mothello_interp.othello.wthor import read_names, write_names
 
 __all__ = [
     "CONTROLS",
@@ -29,7 +13,6 @@ __all__ = [
     "Games",
     "IllegalGame",
     "Symmetry",
-    "black_score",
     "full_length",
     "games_at",
     "legal_prefixes",
@@ -43,8 +26,5 @@ __all__ = [
     "square_index",
     "square_name",
     "start_squares",
-    "write_names",
-    "write_transcripts",
-    "write_wthor",
     "wthor_records",
 ]

@@ -12,8 +12,6 @@ _ZERO = np.uint64(0)
 _ONE = np.uint64(1)
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
-COMPLETE, OPEN, ILLEGAL = 0, 1, 2
-
 # A run of discs to be flipped never touches column 0 or 7, unless it is vertical.
 _INNER_COLUMNS = np.uint64(0x7E7E7E7E7E7E7E7E)
 
@@ -126,8 +124,8 @@ def _nth_bit(word, rank):
 
 
 @njit(nogil=True, cache=True)
-def play_random(own, opp, board_mask, square_of_bit, key, index, length, moves):
-    """Fill `moves` int8 `[game move]` from column `length` on with uniformly random play from one position.
+def play_random(own, opp, board_mask, side, key, index, length, moves):
+    """Fill `moves` int8 `[game move]`, -1 from column `length` on, with uniformly random play from one position.
 
     Row i becomes game `index[i]` (uint64 `[game]`) of the stream `key`, and move t of it uses the hash of
     (key, index[i], t) alone: neither LANES nor the split of a call over threads shows in the result.
@@ -138,7 +136,7 @@ def play_random(own, opp, board_mask, square_of_bit, key, index, length, moves):
     legal = np.empty(LANES, np.uint64)
     chosen = np.empty(LANES, np.uint64)
     played = np.empty(LANES, np.int64)
-    n_games, n_moves = moves.shape
+    n_games = moves.shape[0]
     for first in range(0, n_games, LANES):
         n = min(LANES, n_games - first)
         for lane in range(LANES):
@@ -174,20 +172,19 @@ def play_random(own, opp, board_mask, square_of_bit, key, index, length, moves):
             for lane in range(n):
                 if chosen[lane] != _ZERO:
                     below = _count_bits(chosen[lane] - _ONE)
-                    moves[first + lane, played[lane]] = square_of_bit[below]
+                    moves[first + lane, played[lane]] = (below >> np.uint64(3)) * np.uint64(side) + (
+                        below & np.uint64(7)
+                    )
                     played[lane] += 1
                     running = True
             ply += _ONE
-        for lane in range(n):
-            for move in range(played[lane], n_moves):
-                moves[first + lane, move] = -1
 
 
 @njit(nogil=True, cache=True)
 def first_impossible(moves, start):
     """(game, move) of the first square in `moves` int8 `[game move]` that no game can have there, or (-1, -1).
 
-    That is one below -1, one behind a -1, one of the bits of `start`, or one played before.
+    That is one below -1, one after a -1, one of the bits of `start`, or one played before.
     """
     for game in range(moves.shape[0]):
         taken = start
@@ -204,29 +201,32 @@ def first_impossible(moves, start):
     return -1, -1
 
 
+@njit(inline="always")
+def _spread(bitboard, bit_of_square, row):
+    """Fill `row` bool `[square]` with the squares of a bitboard."""
+    for square in range(bit_of_square.shape[0]):
+        row[square] = ((bitboard >> bit_of_square[square]) & _ONE) != _ZERO
+
+
 @njit(cache=True)
 def legal_of_each(owns, opps, board_mask, bit_of_square, legal):
     """Fill legal bool `[position square]` for positions given as uint64 `[position]` each."""
     for index in range(owns.shape[0]):
         options = legal_moves(owns[index], opps[index], board_mask)
-        for square in range(bit_of_square.shape[0]):
-            legal[index, square] = ((options >> bit_of_square[square]) & _ONE) != _ZERO
+        _spread(options, bit_of_square, legal[index])
 
 
 @njit(nogil=True, cache=True)
-def replay_games(black, white, board_mask, bit_of_square, moves, state, legal, mover, status):
-    """Replay `moves` int8 `[game move]` from (black, white) with black to move.
+def replay_games(black, white, board_mask, bit_of_square, moves, state, legal, mover, replayed):
+    """Replay `moves` int8 `[game move]` from (black, white) with black to move; a game stops at its first illegal move.
 
-    Fills state int8 `[game move square]`, legal bool `[game move+1 square]`, mover int8 `[game move+1]` and, for each
-    game, status `[game 2]`: (COMPLETE, OPEN or ILLEGAL; the number of legal moves replayed). Games that fail stop there.
+    Fills state int8 `[game move square]`, legal bool `[game move+1 square]`, mover int8 `[game move+1]` and how many
+    moves were replayed, int64 `[game]`; all are 0 before.
     """
     n_games, n_moves = moves.shape
-    n_squares = bit_of_square.shape[0]
     for game in range(n_games):
         own, opp = black, white
         colour = np.int8(1)
-        done = 0
-        code = COMPLETE
         for move in range(n_moves + 1):
             options = legal_moves(own, opp, board_mask)
             if options == _ZERO:
@@ -234,24 +234,17 @@ def replay_games(black, white, board_mask, bit_of_square, moves, state, legal, m
                 if options != _ZERO:
                     own, opp = opp, own
                     colour = -colour
-            for square in range(n_squares):
-                legal[game, move, square] = ((options >> bit_of_square[square]) & _ONE) != _ZERO
+            _spread(options, bit_of_square, legal[game, move])
             mover[game, move] = colour if options != _ZERO else 0
             if move == n_moves or moves[game, move] < 0:
-                code = COMPLETE if options == _ZERO else OPEN
                 break
             chosen = _ONE << bit_of_square[moves[game, move]]
             if chosen & options == _ZERO:
-                code = ILLEGAL
                 break
             turned = flips(chosen, own, opp)
             own, opp = opp ^ turned, own | turned | chosen
             colour = -colour
-            for square in range(n_squares):
+            for square in range(bit_of_square.shape[0]):
                 bit = bit_of_square[square]
-                mine = np.int8((own >> bit) & _ONE)
-                theirs = np.int8((opp >> bit) & _ONE)
-                state[game, move, square] = colour * (mine - theirs)
-            done += 1
-        status[game, 0] = code
-        status[game, 1] = done
+                state[game, move, square] = colour * (np.int8((own >> bit) & _ONE) - np.int8((opp >> bit) & _ONE))
+            replayed[game] += 1

@@ -12,8 +12,6 @@ import numpy as np
 from mothello_interp.othello.kernels import leaves
 
 SIDES = (4, 6, 8)
-BLACK, EMPTY, WHITE = 1, 0, -1
-
 _ONE = np.uint64(1)
 
 
@@ -44,18 +42,15 @@ def square_index(name: str, board: int) -> int:
     Raises:
         ValueError: for a name that is no square of this board.
     """
-    square = _squares(board).get(name.lower())
-    if square is None:
-        last = square_name(board * board - 1, board)
-        raise ValueError(
-            f"{name!r} is no square of a board of side {board}: write a column letter and a row, a1 to {last}"
-        )
-    return square
+    if name.lower() not in _squares(board):
+        a1_to = f"a1 to {square_name(board**2 - 1, board)}"
+        raise ValueError(f"{name!r} is no square of a board of side {board}: write a column letter and a row, {a1_to}")
+    return _squares(board)[name.lower()]
 
 
 @cache
 def _squares(board: int) -> dict[str, int]:
-    return {square_name(square, board): square for square in range(board * board)}
+    return {square_name(square, board): square for square in range(board**2)}
 
 
 def bits(board: int) -> np.ndarray:
@@ -71,12 +66,8 @@ def playable(board: int) -> np.uint64:
 
 def start_position(board: int) -> tuple[np.uint64, np.uint64]:
     """(black, white) at the start: white on d4 and e5 of 8x8, black to move."""
-    high = board // 2
-    low = high - 1
-    at = bits(board)
-    white = (_ONE << at[low * board + low]) | (_ONE << at[high * board + high])
-    black = (_ONE << at[low * board + high]) | (_ONE << at[high * board + low])
-    return black, white
+    white_d4, black_e4, black_d5, white_e5 = (_ONE << bits(board)[square] for square in start_squares(board))
+    return black_e4 | black_d5, white_d4 | white_e5
 
 
 def start_squares(board: int) -> tuple[int, ...]:

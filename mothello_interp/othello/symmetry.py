@@ -2,8 +2,8 @@
 
 Convention: a symmetry is a permutation p of squares, and the image b' of a board b has b'[p[s]] = b[s].
 `SYMMETRIES` are the four that keep the start position, hence every rule of play and the distribution of random games;
-`CONTROLS` are the four that do not, for use as negative controls; they keep the rules, and exchange the colours of the start:
-the image of a game is one that the other side began. Languages are seen through one in `languages.Image`.
+`CONTROLS` are the four that do not, for use as negative controls: they exchange the colours of the start position, so
+the image of a game is one that the other side began. `languages.Relabelled` is a language seen through a symmetry.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ class Symmetry:
 
     @classmethod
     def of(cls, symmetry: "Symmetry | str") -> "Symmetry":
-        """A symmetry by its name, as tables have it; one that is given is given back.
+        """The symmetry of this name; a symmetry is returned as it is.
 
         Raises:
             ValueError: for a symmetry that does not exist.
@@ -58,9 +58,9 @@ class Symmetry:
         return np.append(self.squares(board), -1)[moves]
 
     def boards(self, values: np.ndarray, axis: int = -1) -> np.ndarray:
-        """The image of anything laid out by square along an axis: boards, legal masks, a probe's outputs, words.
+        """The image of anything laid out by square along an axis.
 
-        Boards and masks are `[... square]`, a probe's logits `[row square 3]` (axis 1), words `[language square piece]`.
+        Boards and masks are `[... square]`, logits of a probe `[row square 3]` and tokens `[language square piece]` (axis 1).
 
         Raises:
             ValueError: if that axis is not as long as a board has squares.
@@ -68,9 +68,7 @@ class Symmetry:
         values = np.moveaxis(np.asarray(values), axis, -1)
         board = round(values.shape[-1] ** 0.5)
         if board not in SIDES or board**2 != values.shape[-1]:
-            raise ValueError(
-                f"axis {axis} holds {values.shape[-1]} values: expected one a square, {' or '.join(str(n * n) for n in SIDES)}"
-            )
+            raise ValueError(f"axis {axis} holds {values.shape[-1]} values: expected one a square, 16 or 36 or 64")
         image = np.empty_like(values)
         image[..., self.squares(board)] = values
         return np.moveaxis(image, -1, axis)
@@ -90,22 +88,18 @@ class Symmetry:
         return next(symmetry for symmetry in ALL.values() if (symmetry @ self).name == "identity")
 
 
-def _named(**matrices: tuple[tuple[int, int], tuple[int, int]]) -> dict[str, Symmetry]:
-    return {name: Symmetry(name, matrix) for name, matrix in matrices.items()}
-
-
-SYMMETRIES = _named(
-    identity=((1, 0), (0, 1)),
-    diagonal=((0, 1), (1, 0)),
-    antidiagonal=((0, -1), (-1, 0)),
-    half_turn=((-1, 0), (0, -1)),
-)
-"""The four that keep the start position, by name: through any of them random play looks the same."""
-CONTROLS = _named(
-    quarter_turn=((0, 1), (-1, 0)),
-    three_quarter_turn=((0, -1), (1, 0)),
-    flip_rows=((-1, 0), (0, 1)),
-    flip_columns=((1, 0), (0, -1)),
-)
-"""The other four of the square, which exchange the colours of the start position: negative controls."""
-ALL = SYMMETRIES | CONTROLS
+_MATRICES = {
+    "identity": ((1, 0), (0, 1)),
+    "diagonal": ((0, 1), (1, 0)),
+    "antidiagonal": ((0, -1), (-1, 0)),
+    "half_turn": ((-1, 0), (0, -1)),
+    "quarter_turn": ((0, 1), (-1, 0)),
+    "three_quarter_turn": ((0, -1), (1, 0)),
+    "flip_rows": ((-1, 0), (0, 1)),
+    "flip_columns": ((1, 0), (0, -1)),
+}
+ALL = {name: Symmetry(name, matrix) for name, matrix in _MATRICES.items()}
+SYMMETRIES = dict(list(ALL.items())[:4])
+"""The four that keep the start position, by name: under each of them random play looks the same."""
+CONTROLS = dict(list(ALL.items())[4:])
+"""The other four, which exchange the colours of the start position: negative controls."""

@@ -15,8 +15,9 @@ from analyses import _maps, _matrix, _runner, _steps, _transfer
 from analyses._models import LABELS, REGIMES
 from analyses._report import write_report
 from mothello_interp.models import Checkpoint, ModelSpec, build_model, load, save_checkpoint
-from mothello_interp.othello import SYMMETRIES, random_games, write_wthor
+from mothello_interp.othello import SYMMETRIES, random_games
 from tests.conftest import tiny_checkpoint
+from tests.othello.wthor import write_wthor
 from train.finetune import finetune
 from train.settings import Recipe, Training
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from mothello_interp.othello import random_games, write_wthor
+from mothello_interp.othello import random_games
 from tests.analyses.conftest import module_of, table_of
 from tests.analyses.drawn import curve, equal, traces
+from tests.othello.wthor import write_wthor
 
 
 def test_real_games_meet_no_copy_of_themselves() -> None:

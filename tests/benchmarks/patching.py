@@ -25,7 +25,7 @@ def run() -> list[str]:
     pairs = minimal_pairs(games, _PAIRS, seed=0, earliest=_CHANGED, latest=_CHANGED)
     clean, corrupted = (checkpoint.tokens(some, 0)[:, : _CHANGED + 3] for some in (pairs.clean, pairs.corrupted))
     sign = torch.from_numpy(pairs.legal_clean.astype("float32") - pairs.legal_corrupted)
-    words = torch.from_numpy(checkpoint.mothello.words[0, :, 0]).long()
+    words = torch.from_numpy(checkpoint.mothello.move_tokens[0, :, 0]).long()
 
     def metric(logits: torch.Tensor) -> torch.Tensor:
         return (logits[:, -1].softmax(-1)[:, words] * (words > 0) * sign).sum(1).mean()

@@ -20,7 +20,7 @@ def test_every_layer_by_hand(world: str) -> None:
         rows = collect(checkpoint, game, languages=[language]).values[0, :, 4]
         shares = checkpoint.model.unembed(checkpoint.model.ln_final(rows[None])).softmax(-1)[0].detach().numpy()
         answer = mothello.output_of(language)
-        right = {int(mothello.words[answer, square, 0]) for square in np.flatnonzero(legal)}
+        right = {int(mothello.move_tokens[answer, square, 0]) for square in np.flatnonzero(legal)}
         found = lens(checkpoint, rows, language, legal, top=mothello.d_vocab)
         assert [row.layer for row in found] == [-1, 0, 1]
         for row, expected in zip(found, shares, strict=True):

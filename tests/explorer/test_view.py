@@ -125,7 +125,7 @@ def test_a_patch_is_the_other_language_run_by_hand(state: State, reader: Reader,
         return activation
 
     shares = model.run_with_hooks(ours, fwd_hooks=[(name, put)])[0, -1].softmax(0)
-    expected = shares[torch.from_numpy(reader.checkpoint.mothello.words[0, :, 0]).long()].detach().numpy()
+    expected = shares[torch.from_numpy(reader.checkpoint.mothello.move_tokens[0, :, 0]).long()].detach().numpy()
     [column] = view(state.toggled(Patch(layer, 3, 1)), reader)["columns"]
     playable = [square for square in range(16) if square not in (5, 6, 9, 10)]
     np.testing.assert_allclose(np.array(column["after"])[playable], expected[playable], atol=CLOSE)
@@ -145,11 +145,11 @@ def test_edits_act_on_words_of_several_tokens(readers: dict[str, Reader], world:
         shares = checkpoint.model(tokens)[0, at].detach().softmax(0).numpy()
     run = readers[world].run(state.shown, language, [steer])
     output = checkpoint.mothello.output_of(language)
-    words = checkpoint.mothello.words[output]
+    words = checkpoint.mothello.move_tokens[output]
     for token in checkpoint.mothello.tokens_of(output):
         begun = run.probabilities[words[:, 0] == token].sum()
         assert begun <= shares[token] + 1e-5
-        if checkpoint.mothello.word_lengths[output].max() == 1:
+        if checkpoint.mothello.token_counts[output].max() == 1:
             assert begun == pytest.approx(shares[token], abs=1e-5)
 
 

@@ -34,7 +34,7 @@ def words(checkpoint: Checkpoint, games: Games, language: int) -> list[list[list
     for row in games.moves:
         place, spans = 0, []
         for square in row[row >= 0]:
-            length = int((checkpoint.mothello.words[language, square] != 0).sum())
+            length = int((checkpoint.mothello.move_tokens[language, square] != 0).sum())
             spans.append(list(range(place, place + length)))
             place += length
         result.append(spans)

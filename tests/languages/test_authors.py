@@ -68,7 +68,7 @@ def test_tokens_are_theirs_up_to_numbers(
     assert len(number) == count + 1
     for language, of_square in enumerate(words):
         for square, tokens in of_square.items():
-            mine = mothello.words[language, square_from_authors(square)]
+            mine = mothello.move_tokens[language, square_from_authors(square)]
             assert [index - 1 for index in ours[mine[mine > 0]]] == tokens
     games = random_games(2, board=8, seed=seed)
     for language in mothello.inputs:
@@ -95,15 +95,15 @@ def test_a_file_of_theirs(tmp_path: Path) -> None:
     assert mothello == read(CONFIG, tmp_path)
     assert [type(language) for language in mothello.languages] == [Atomic, Atomic, Split, Compositional]
     assert mothello.anchors == {"b2": [[0, 3]], "a5": [[0, 1], [2, 3]], "b8": [[0, 3]]}
-    assert mothello.word_lengths[3, square_index("b2", 8)] == 1
-    assert mothello.word_lengths[3].tolist().count(2) == 60 - 2 - (mothello.word_lengths[2, 32] != 2)
+    assert mothello.token_counts[3, square_index("b2", 8)] == 1
+    assert mothello.token_counts[3].tolist().count(2) == 60 - 2 - (mothello.token_counts[2, 32] != 2)
 
 
 def test_the_lengths_of_seed_42(tmp_path: Path) -> None:
     """Drawn once by their own code, so that a change of generator shows."""
-    lengths = read({**CONFIG, "overlap_toks": {}}, tmp_path).word_lengths[2]
+    lengths = read({**CONFIG, "overlap_toks": {}}, tmp_path).token_counts[2]
     assert lengths[:12].tolist() == [3, 1, 3, 3, 1, 1, 3, 2, 3, 3, 3, 3]
-    shifted = read({**CONFIG, "overlap_toks": {0: [[1, 2]]}}, tmp_path).word_lengths[2]
+    shifted = read({**CONFIG, "overlap_toks": {0: [[1, 2]]}}, tmp_path).token_counts[2]
     assert shifted[:12].tolist() == [1, 3, 1, 3, 3, 1, 1, 3, 2, 3, 3, 3]
 
 
@@ -160,9 +160,9 @@ BAD = [
     ({**CONFIG, "overlap_toks": {19: [[]]}}, "overlap_toks of d3 is [[]]: expected a list of groups"),
     (
         {**CONFIG, "overlap_toks": {19: [[0, 1], [1, 2]]}},
-        "overlap_toks of d3 is [[0, 1], [1, 2]]: a language stands there",
+        "overlap_toks of d3 is [[0, 1], [1, 2]]: expected each language once",
     ),
-    ({**CONFIG, "overlap_toks": {19: [[0, 0]]}}, "overlap_toks of d3 is [[0, 0]]: a language stands there twice"),
+    ({**CONFIG, "overlap_toks": {19: [[0, 0]]}}, "overlap_toks of d3 is [[0, 0]]: expected each language once"),
     (
         {**CONFIG, "language_types": ["split", "atomic"], "overlap_toks": {}, "unified_output": True},
         "the output language",

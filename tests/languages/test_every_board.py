@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from mothello_interp.languages import (
     Atomic,
     Compositional,
-    Image,
     Language,
     Mothello,
+    Relabelled,
     Split,
     describe_language,
     exact_targets,
@@ -20,7 +20,7 @@ from mothello_interp.othello import CONTROLS, SYMMETRIES, full_length, random_ga
 from mothello_interp.othello.rules import SIDES
 
 plain = st.one_of(st.just(Atomic()), st.just(Compositional()), st.builds(Split, seed=st.integers(0, 99)))
-languages = st.one_of(plain, st.builds(Image, plain, st.sampled_from(sorted(SYMMETRIES | CONTROLS))))
+languages = st.one_of(plain, st.builds(Relabelled, plain, st.sampled_from(sorted(SYMMETRIES | CONTROLS))))
 
 
 @st.composite
@@ -40,7 +40,7 @@ def test_any_mothello_on_any_board(mothello: Mothello, seed: int) -> None:
     legal = replay(games).legal
     for language in mothello.inputs:
         encoded = mothello.encode(games, language)
-        assert encoded.tokens.shape == (3, mothello.word_lengths[language].sum())
+        assert encoded.tokens.shape == (3, mothello.token_counts[language].sum())
         assert mothello.decode(encoded.tokens, language) == games
         said = sampled_targets(mothello, games, language)
         possible = exact_targets(mothello, games, legal, language)

@@ -98,11 +98,11 @@ def test_split_with_lengths_given() -> None:
 
 
 def test_split_refuses_words_without_pieces() -> None:
-    with pytest.raises(ValueError, match="max_pieces=0: a word needs at least one piece"):
+    with pytest.raises(ValueError, match="max_pieces=0: a move needs at least one token"):
         Split(max_pieces=0)
-    with pytest.raises(ValueError, match=r"lengths=\(1, 0\): a word needs at least one piece"):
+    with pytest.raises(ValueError, match=r"lengths=\(1, 0\): expected the number"):
         Split(lengths=(1, 0))
-    with pytest.raises(ValueError, match=r"lengths=\(\): give the number of pieces of every square"):
+    with pytest.raises(ValueError, match=r"lengths=\(\): expected the number of tokens"):
         Split(lengths=())
 
 
@@ -204,7 +204,9 @@ def test_the_registry_is_put_back() -> None:
     ("name", "near"), [("atomik", "atomic"), ("splitt", "split"), ("composition", "compositional")]
 )
 def test_an_unknown_type_names_the_nearest(name: str, near: str) -> None:
-    message = f"unknown language type {name!r}: known are atomic, compositional, image, split; did you mean {near!r}\\?"
+    message = (
+        f"unknown language type {name!r}: known are atomic, compositional, relabelled, split; did you mean {near!r}\\?"
+    )
     with pytest.raises(ValueError, match=message):
         language_from(name)
     with pytest.raises(ValueError, match=message):
@@ -231,5 +233,5 @@ def test_unknown_options_are_refused() -> None:
         language_from({"type": "split", "x": 1})
     with pytest.raises(ValueError, match=r"language type 'split' does not take \{'lengths': 3\}: "):
         language_from({"type": "split", "lengths": 3})
-    with pytest.raises(ValueError, match="max_pieces=0: a word needs at least one piece"):
+    with pytest.raises(ValueError, match="max_pieces=0: a move needs at least one token"):
         language_from({"type": "split", "max_pieces": 0})

@@ -122,6 +122,8 @@ def test_tokens_and_their_last(case: tuple[Mothello, Groups], data: st.DataObjec
     language = data.draw(st.sampled_from(mothello.inputs))
     games = some_games(mothello.board)[:8]
     encoded = mothello.encode(games, language)
+    playing = playable(mothello.board)
+    assert mothello.width(language) == sum(len(spell(mothello, groups, language, square)) for square in playing)
     assert (encoded.tokens.dtype, encoded.last.dtype) == (np.int32, np.int16)
     assert encoded.tokens.shape == (8, mothello.width(language))
     assert encoded.last.shape == games.moves.shape
@@ -149,7 +151,7 @@ def test_the_vocabulary(case: tuple[Mothello, Groups]) -> None:
         for square in playable(mothello.board):
             name = square_name(square, mothello.board)
             together = any({one, other} <= set(group) for group in groups.get(name, []))
-            same = np.array_equal(mothello.words[one, square], mothello.words[other, square])
+            same = np.array_equal(mothello.move_tokens[one, square], mothello.move_tokens[other, square])
             assert same == together
     shared = [
         spell(mothello, groups, group[0], square_index(name, mothello.board))
@@ -161,29 +163,19 @@ def test_the_vocabulary(case: tuple[Mothello, Groups]) -> None:
     assert mothello.anchor_tokens.tolist() == sorted(anchors)
 
 
-@given(st.lists(st.sampled_from([Atomic(), Compositional(), Split(1)]), min_size=2, max_size=4))
-@settings(max_examples=20, deadline=None)
-def test_languages_without_anchors_share_nothing(languages: list[Language]) -> None:
-    mothello = Mothello(4, tuple(languages))
-    sizes = [len(mothello.tokens_of(language)) for language in range(len(languages))]
-    assert mothello.d_vocab == 1 + sum(sizes)
-    assert mothello.anchor_tokens.tolist() == []
-    assert not mothello.language_open(some_games(4), 0).any()
-
-
 def test_an_anchor_is_written_by_the_first_of_its_group() -> None:
     languages = (Atomic(), Compositional(), Split(lengths=(3,) * 36), Atomic())
     mothello = Mothello(6, languages, {"c2": [[3, 1], [2, 0]], "a1": [[3, 2, 1]]})
 
     def word(language: int, name: str) -> list[str]:
-        row = mothello.words[language, square_index(name, 6)]
+        row = mothello.move_tokens[language, square_index(name, 6)]
         return [mothello.vocabulary[token] for token in row if token != PAD]
 
     assert [word(language, "c2") for language in range(4)] == [["0:c2"], ["1:2", "1:c"], ["0:c2"], ["1:2", "1:c"]]
     assert [word(language, "a1") for language in range(4)] == [["0:a1"], ["1:1", "1:a"], ["1:1", "1:a"], ["1:1", "1:a"]]
     assert word(2, "b1") == ["2:b1/1", "2:b1/2", "2:b1/3"]
-    assert mothello.word_lengths[:, square_index("c2", 6)].tolist() == [1, 2, 1, 2]
-    assert mothello.words[:, list(start_squares(6))].max() == PAD
+    assert mothello.token_counts[:, square_index("c2", 6)].tolist() == [1, 2, 1, 2]
+    assert mothello.move_tokens[:, list(start_squares(6))].max() == PAD
 
 
 def test_anchors_for_all_leave_the_output_language_out() -> None:
@@ -191,41 +183,24 @@ def test_anchors_for_all_leave_the_output_language_out() -> None:
     square = square_index("c2", 6)
     assert mothello.inputs == (1, 2)
     assert mothello.groups == ((square, (1, 2)),)
-    assert mothello.words[1, square].tolist() == mothello.words[2, square].tolist()
-    assert mothello.words[0, square, 0] != mothello.words[1, square, 0]
+    assert mothello.move_tokens[1, square].tolist() == mothello.move_tokens[2, square].tolist()
+    assert mothello.move_tokens[0, square, 0] != mothello.move_tokens[1, square, 0]
     assert [mothello.output_of(language) for language in (1, 2)] == [0, 0]
     assert [Mothello(6, (Atomic(),) * 2).output_of(language) for language in (0, 1)] == [0, 1]
 
 
 @pytest.mark.parametrize(
-    ("board", "languages", "n_ctx", "d_vocab"),
+    ("mothello", "n_ctx", "d_vocab"),
     [
-        (8, (Atomic(), Atomic()), 59, 121),
-        (8, (Compositional(),), 119, 17),
-        (8, (Atomic(), Compositional()), 119, 77),
-        (6, (Atomic(),), 31, 33),
-        (4, (Split(lengths=(3,) * 16),), 35, 37),
+        (Mothello(8, (Atomic(), Atomic())), 59, 121),
+        (Mothello(8, (Compositional(),)), 119, 17),
+        (Mothello(8, (Atomic(), Compositional())), 119, 77),
+        (Mothello(4, (Split(lengths=(3,) * 16),)), 35, 37),
+        (Mothello(8, (Split(max_pieces=1), Atomic(), Atomic()), unified_output=True), 59, 181),
     ],
 )
-def test_sizes(board: int, languages: tuple[Language, ...], n_ctx: int, d_vocab: int) -> None:
-    mothello = Mothello(board, languages)
+def test_sizes_are_those_worked_out_by_hand(mothello: Mothello, n_ctx: int, d_vocab: int) -> None:
     assert (mothello.n_ctx, mothello.d_vocab) == (n_ctx, d_vocab)
-
-
-@given(mothellos())
-@settings(max_examples=40, deadline=None)
-def test_widths(case: tuple[Mothello, Groups]) -> None:
-    mothello, groups = case
-    widths = [
-        sum(len(spell(mothello, groups, language, square)) for square in playable(mothello.board))
-        for language in mothello.inputs
-    ]
-    assert [mothello.width(language) for language in mothello.inputs] == widths
-    assert mothello.n_ctx == max(widths) - 1
-
-
-def test_the_output_language_needs_no_context() -> None:
-    assert Mothello(8, (Split(max_pieces=1), Atomic(), Atomic()), unified_output=True).n_ctx == 59
 
 
 def test_equal_anchors_make_equal_mothellos() -> None:
@@ -279,32 +254,19 @@ def test_an_open_language_closes_when_its_groups_part() -> None:
     assert mothello.language_open(games, 2)[:, :3].tolist() == [[True, False, False], [True, True, False], [False] * 3]
 
 
-@pytest.mark.parametrize(("languages", "unified", "needed"), [((), False, 1), ((), True, 2), ((Atomic(),), True, 2)])
-def test_too_few_languages(languages: tuple[Language, ...], unified: bool, needed: int) -> None:
-    with pytest.raises(ValueError, match=f"{len(languages)} languages given: at least {needed} needed"):
-        Mothello(6, languages, unified_output=unified)
-
-
-@pytest.mark.parametrize("output", [Compositional(), Split()])
-def test_an_output_language_of_several_tokens(output: Language) -> None:
-    message = re.escape(f"the output language {output!r} writes moves as several tokens; it must be like Atomic()")
-    with pytest.raises(ValueError, match=message):
-        Mothello(6, (output, Atomic()), unified_output=True)
-
-
 @pytest.mark.parametrize(
     ("anchors", "message"),
     [
-        (["c3"], "anchor c3: start squares are never played and cannot be anchors of a board of side 6"),
+        (["c3"], "anchor c3: start squares are never played"),
         ([14], "anchor c3: start squares are never played"),
         ([36], "anchor 36 is no square of a board of side 6: expected 0 to 35, or a name"),
         ([-1], "anchor -1 is no square of a board of side 6"),
         (["g1"], "'g1' is no square of a board of side 6"),
         ({"c2": [[0, 3]]}, r"anchor 'c2' is shared by languages \(0, 3\): there are only 0 to 2"),
         ({"c2": [[-1, 0]]}, r"anchor 'c2' is shared by languages \(-1, 0\): there are only 0 to 2"),
-        ({"c2": [[0, 1], [1, 2]]}, r"anchor 'c2': a language stands in two of its groups \[\[0, 1\], \[1, 2\]\]"),
-        ({"c2": [[0, 1]], 8: [[1, 2]]}, r"anchor 'c2': a language stands in two of its groups \[\[0, 1\], \[1, 2\]\]"),
-        ({"c2": [[0, 1]], "C2": [[0, 1]]}, "anchor 'c2': a language stands in two of its groups"),
+        ({"c2": [[0, 1], [1, 2]]}, r"anchor 'c2': a language is in two of its groups \[\[0, 1\], \[1, 2\]\]"),
+        ({"c2": [[0, 1]], 8: [[1, 2]]}, r"anchor 'c2': a language is in two of its groups \[\[0, 1\], \[1, 2\]\]"),
+        ({"c2": [[0, 1]], "C2": [[0, 1]]}, "anchor 'c2': a language is in two of its groups"),
     ],
 )
 def test_anchors_that_cannot_be(anchors: list[str | int] | Mapping[str | int, list[list[int]]], message: str) -> None:
@@ -315,10 +277,10 @@ def test_anchors_that_cannot_be(anchors: list[str | int] | Mapping[str | int, li
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ((("a",), ()), r"language 1 \(Spelled.*\) has no word for b1"),
+        ((("a",), ()), r"language 1 \(Spelled.*\) has no tokens for b1"),
         ((("a",), ("a",)), r"language 1 \(Spelled.*\) writes a1 like another square"),
-        ((("a",), ("a", "b")), r"language 1 \(Spelled.*\): a shorter word begins that of b1"),
-        ((("a", "b", "c"), ("a", "b")), r"language 1 \(Spelled.*\): a shorter word begins that of a1"),
+        ((("a",), ("a", "b")), r"language 1 \(Spelled.*\): the tokens of another square begin those of b1"),
+        ((("a", "b", "c"), ("a", "b")), r"language 1 \(Spelled.*\): the tokens of another square begin those of a1"),
     ],
 )
 def test_words_that_cannot_be_read_back(words: tuple[tuple[str, ...], ...], message: str) -> None:
@@ -345,29 +307,23 @@ def test_words_that_are_none(table: Any) -> None:
         Mothello(4, (Atomic(), Raw(table)))
 
 
-@pytest.mark.parametrize("spoken", ["atomic", Atomic, None])
-def test_what_is_no_language(spoken: Any) -> None:
-    with pytest.raises(ValueError, match=r"language 1 is .*: expected a language, such as Atomic\(\)"):
-        Mothello(4, (Atomic(), spoken))
-
-
-def test_an_unknown_board() -> None:
-    with pytest.raises(ValueError, match=r"board=5: Othello is played here on boards of side \(4, 6, 8\)"):
-        Mothello(5, (Atomic(),))
-
-
-@given(mothellos(), st.data())
-@settings(max_examples=40, deadline=None)
-def test_games_of_any_width_come_back(case: tuple[Mothello, Groups], data: st.DataObject) -> None:
-    """Cut to a few moves, or with room behind the end: the tokens are as wide as ever."""
-    mothello, _ = case
-    board, language = mothello.board, data.draw(st.sampled_from(mothello.inputs))
-    width = data.draw(st.integers(0, full_length(board) + 5))
-    moves = np.pad(random_games(5, board=board, seed=3).moves, ((0, 0), (0, 5)), constant_values=-1)[:, :width]
-    games = Games(moves, board)
-    tokens = mothello.encode(games, language).tokens
-    assert tokens.shape == (5, mothello.width(language))
-    assert mothello.decode(tokens, language) == games
+@pytest.mark.parametrize(
+    ("board", "languages", "unified", "message"),
+    [
+        (4, (Atomic(), "atomic"), False, r"language 1 is 'atomic': expected a language, such as Atomic\(\)"),
+        (4, (Atomic(), Atomic), False, "language 1 is .*: expected a language"),
+        (4, (None, Atomic()), False, "language 0 is None: expected a language"),
+        (4, (), False, "0 languages given: at least 1 needed"),
+        (4, (), True, "0 languages given: at least 2 needed"),
+        (4, (Atomic(),), True, "1 languages given: at least 2 needed"),
+        (4, (Compositional(), Atomic()), True, "the output language .* several tokens; it must be like Atomic"),
+        (4, (Split(), Atomic()), True, "the output language .* several tokens"),
+        (5, (Atomic(),), False, "board=5: Othello is played here"),
+    ],
+)
+def test_mothello_refuses_what_it_cannot_be(board: int, languages: Any, unified: bool, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Mothello(board, languages, unified_output=unified)
 
 
 def test_words_may_share_their_beginning() -> None:
@@ -400,16 +356,17 @@ def test_a_language_that_is_no_input(language: int) -> None:
 @pytest.mark.parametrize(
     ("tokens", "message"),
     [
-        ([[1, 2], [1, 1]], r"game 1, position 0: token 1 \(0:1\) begins no word of language 0 there"),
-        ([[2, 0]], r"game 0, position 0: token 2 \(0:a\) begins no word of language 0 there"),
-        ([[1, 0]], r"game 0, position 0: token 1 \(0:1\) begins no word"),
-        ([[1, 2, 1]], r"game 0, position 2: token 1 \(0:1\) begins no word"),
-        ([[0, 0, 1, 2]], r"game 0, position 2: token 1 \(0:1\) begins no word"),
-        ([[1, 2, 9, 2]], r"game 0, position 2: token 9 \(1:a1\) begins no word of language 0"),
-        ([[1, 9]], r"game 0, position 0: token 1 \(0:1\) begins no word of language 0"),
-        ([[99, 0]], r"game 0, position 0: token 99 \(outside the vocabulary of 21\) begins no word"),
-        ([[-1, 0]], r"game 0, position 0: token -1 \(outside the vocabulary of 21\) begins no word"),
-        ([[1, -1]], r"game 0, position 0: token 1 \(0:1\) begins no word"),
+        ([[1, 2], [1, 1]], r"game 1, position 0: token 1 \(0:1\) begins no move of language 0 there"),
+        ([[2, 0]], r"game 0, position 0: token 2 \(0:a\) begins no move of language 0 there"),
+        ([[1, 0]], r"game 0, position 0: token 1 \(0:1\) begins no move"),
+        ([[1, 2, 1]], r"game 0, position 2: token 1 \(0:1\) begins no move"),
+        ([[0, 0, 1, 2]], r"game 0, position 2: token 1 \(0:1\) begins no move"),
+        ([[1, 2, 9, 2]], r"game 0, position 2: token 9 \(1:a1\) begins no move of language 0"),
+        ([[1, 9]], r"game 0, position 0: token 1 \(0:1\) begins no move of language 0"),
+        ([[99, 0]], r"game 0, position 0: token 99 \(outside the vocabulary of 21\) begins no move"),
+        ([[-1, 0]], r"game 0, position 0: token -1 \(outside the vocabulary of 21\) begins no move"),
+        ([[1, -1]], r"game 0, position 0: token 1 \(0:1\) begins no move"),
+        ([[1, 21]], r"game 0, position 0: token 1 \(0:1\) begins no move"),
         ([[1, 2] * 13], "a game of 13 moves: a board of side 4 has room for 12"),
     ],
 )
@@ -419,15 +376,6 @@ def test_tokens_that_are_no_game(tokens: list[list[int]], message: str) -> None:
     assert mothello.vocabulary[9] == "1:a1"
     with pytest.raises(ValueError, match=message):
         mothello.decode(np.array(tokens), 0)
-
-
-@pytest.mark.parametrize("token", [-1, 21, 99])
-def test_tokens_outside_the_vocabulary(token: int) -> None:
-    """Also in a language that writes with the last token inside it."""
-    mothello = Mothello(4, (Compositional(), Atomic()))
-    assert mothello.d_vocab == 21
-    with pytest.raises(ValueError, match=rf"game 0, position 1: token {token} \(outside the vocabulary of 21\)"):
-        mothello.decode(np.array([[9, token, 0]]), 1)
 
 
 @pytest.mark.parametrize("tokens", [np.array([1, 2]), np.zeros((1, 1, 2), int), np.zeros((1, 2))])
@@ -457,7 +405,7 @@ def test_whose_a_token_is(world: str) -> None:
 def test_which_token_begins_a_word(world: str) -> None:
     mothello = tiny_spec(world).mothello
     for language in range(len(mothello.languages)):
-        begins = mothello.begins(language)
+        begins = mothello.first_tokens(language)
         assert begins.shape == (16, mothello.d_vocab)
-        for square, word in enumerate(mothello.words[language]):
+        for square, word in enumerate(mothello.move_tokens[language]):
             assert np.flatnonzero(begins[square]).tolist() == ([word[0]] if word[0] else [])

@@ -56,7 +56,7 @@ def test_the_table_by_hand(world: str) -> None:
                 for token in range(mothello.d_vocab):
                     writers = [one for one in range(len(mothello.languages)) if token in mothello.tokens_of(one)]
                     answer = -1 if token in mothello.anchor_tokens or token == 0 else writers[0]
-                    words = mothello.words[spoken if answer < 0 else answer]
+                    words = mothello.move_tokens[spoken if answer < 0 else answer]
                     right = bool(token > 0 and any(words[square, 0] == token for square in squares))
                     sums[answer, right] = sums.get((answer, right), 0.0) + p[token]
             here = table[(table["layer"] == layer) & (table["language"] == language)]

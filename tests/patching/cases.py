@@ -79,7 +79,7 @@ def pairs_of(side: int, n: int = 60, seed: int = 0) -> Pairs:
 
 def written(mothello: Mothello, language: int, moves: np.ndarray) -> tuple[torch.Tensor, list[int]]:
     """A game without padding, int64 `[1 pos]`, and where each move ends."""
-    words = [[int(token) for token in mothello.words[language, move] if token] for move in moves if move >= 0]
+    words = [[int(token) for token in mothello.move_tokens[language, move] if token] for move in moves if move >= 0]
     tokens = [token for word in words for token in word]
     return torch.tensor([tokens]), (np.cumsum([len(word) for word in words]) - 1).tolist()
 
@@ -110,7 +110,7 @@ def answered(checkpoint: Checkpoint, language: int, moves: np.ndarray, answer: i
         put: (hook name, position, state, head or None) to put into every run; nothing without.
     """
     text, _ = written(checkpoint.mothello, language, moves)
-    words = checkpoint.mothello.words[answer]
+    words = checkpoint.mothello.move_tokens[answer]
     hooks = []
     if put is not None:
         name, position, state, head = put

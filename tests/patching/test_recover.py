@@ -37,7 +37,7 @@ class ByHand:
 
     def m(self, logits: torch.Tensor, pair: int) -> float:
         """From logits `[vocab]`: mass of the tokens that begin a move legal in the clean game alone, less that of the corrupted game's."""
-        first = self.mothello.words[self.mothello.output_of(self.base), :, 0]
+        first = self.mothello.move_tokens[self.mothello.output_of(self.base), :, 0]
         clean, corrupted = (
             {int(first[square]) for square in np.flatnonzero(legal[pair])}
             for legal in (self.pairs.legal_clean, self.pairs.legal_corrupted)
@@ -267,7 +267,7 @@ def test_a_donor_seen_through_a_map(name: str) -> None:
     pairs = told_apart("naive", 0, 3)
     own = recovery(checkpoint, pairs, base=0, donor=0, resamples=5)
     weights = checkpoint.model.W_E.data
-    words = torch.from_numpy(checkpoint.mothello.words[:, :, 0].astype(np.int64))
+    words = torch.from_numpy(checkpoint.mothello.move_tokens[:, :, 0].astype(np.int64))
     playable = words[0] > 0
     before = weights.clone()
     try:
@@ -327,9 +327,9 @@ def test_an_estimate_is_the_attribution_of_its_cell() -> None:
     pairs = some_of(pairs, [0, 1])
     mothello, ends = checkpoint.mothello, pairs.changed + SHARED_AFTER
     clean, corrupted = (checkpoint.tokens(games, 0)[:, : ends.max() + 1] for games in (pairs.clean, pairs.corrupted))
-    words = torch.from_numpy(mothello.words[0, :, 0]).long()
+    words = torch.from_numpy(mothello.move_tokens[0, :, 0]).long()
     sign = torch.from_numpy(
-        (pairs.legal_clean.astype(np.float32) - pairs.legal_corrupted) * (mothello.words[0, :, 0] > 0)
+        (pairs.legal_clean.astype(np.float32) - pairs.legal_corrupted) * (mothello.move_tokens[0, :, 0] > 0)
     )
 
     def m(logits: torch.Tensor) -> torch.Tensor:

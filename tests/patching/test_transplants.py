@@ -29,7 +29,7 @@ def test_transplant_by_hand(world: str) -> None:
     giver, third = _partners(GAMES.lengths, 0)
     table = transplant(checkpoint, GAMES, base=base, donor=donor, resamples=20)
     assert [*table["layer"]] == [-1, 0, 1]
-    differ = (checkpoint.mothello.words[spoken] != checkpoint.mothello.words[other_words]).any(axis=1)
+    differ = (checkpoint.mothello.move_tokens[spoken] != checkpoint.mothello.move_tokens[other_words]).any(axis=1)
     for row in table.to_dict("records"):
         found: dict[str, list[float]] = {}
         for game, moves in enumerate(GAMES.moves):
@@ -113,7 +113,7 @@ def test_a_board_seen_through_a_symmetry(name: str) -> None:
     is counted through the map is what language 0 counts of the game itself."""
     checkpoint, turn = sharp("naive"), (SYMMETRIES | CONTROLS)[name]
     weights = checkpoint.model.W_E.data
-    words = torch.from_numpy(checkpoint.mothello.words[:, :, 0].astype(np.int64))
+    words = torch.from_numpy(checkpoint.mothello.move_tokens[:, :, 0].astype(np.int64))
     playable = words[0] > 0
     before = weights.clone()
     try:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from mothello_interp.corpus import read_parquet, read_provenance
 from mothello_interp.models import ModelSpec
 from mothello_interp.models.spec import SpecError
 from mothello_interp.othello import Games
-from mothello_interp.parquet import read_parquet, read_provenance
 from tests.train.tiny import tiny_preset
 from train import corpus as module
 from train.__main__ import app

@@ -1,6 +1,5 @@
 """Models of the paper's authors (Hua et al. 2024): a minGPT state dict and a config file become a checkpoint of ours."""
 
-import hashlib
 import pickle
 import re
 from pathlib import Path
@@ -8,12 +7,14 @@ from pathlib import Path
 import torch
 from einops import rearrange
 
+from mothello_interp.hints import sha256_of
 from mothello_interp.languages import authors_vocabulary, read_authors_config
 from mothello_interp.models.build import build_model
 from mothello_interp.models.checkpoint import Checkpoint, CheckpointError
 from mothello_interp.models.spec import Architecture, ModelSpec, SpecError, World
 
 Weights = dict[str, torch.Tensor]
+_MASK = re.compile(r"blocks\.\d+\.attn\.mask")
 
 
 def import_authors(weights: str | Path, config: str | Path, *, n_heads: int = 8) -> Checkpoint:
@@ -60,8 +61,8 @@ def import_authors(weights: str | Path, config: str | Path, *, n_heads: int = 8)
             parameter.copy_(converted[name])
     made = {
         "imported_from": "a checkpoint of the authors of arXiv 2404.12444",
-        "weights": {"file": Path(weights).name, "sha256": _sha256(weights)},
-        "config": {"file": Path(config).name, "sha256": _sha256(config)},
+        "weights": {"file": Path(weights).name, "sha256": sha256_of(weights)},
+        "config": {"file": Path(config).name, "sha256": sha256_of(config)},
         "unused_tokens": sorted(set(vocabulary) - set(mothello.vocabulary)),
     }
     return Checkpoint(model.eval(), spec, made, Path(weights).stem)
@@ -104,14 +105,11 @@ def _state_dict(path: Path) -> Weights:
         raise CheckpointError(f"{path} is no state dict of tensors alone: {reason}") from None
     if not isinstance(stored, dict) or not all(isinstance(value, torch.Tensor) for value in stored.values()):
         raise CheckpointError(f"{path} is no state dict: expected torch.save(model.state_dict()), tensors by name")
-    weights = {
-        name: value.float() for name, value in stored.items() if not re.fullmatch(r"blocks\.\d+\.attn\.mask", name)
-    }
+    weights = {name: value.float() for name, value in stored.items() if not _MASK.fullmatch(name)}
     embeddings, blocks = weights.get("tok_emb.weight"), [name for name in weights if name.startswith("blocks.")]
     if embeddings is None or embeddings.ndim != 2 or not blocks:
-        raise CheckpointError(
-            f"{path} is no minGPT of the authors: expected tok_emb.weight and blocks, not {list(weights)[:3]}"
-        )
+        found = f"not {list(weights)[:3]}"
+        raise CheckpointError(f"{path} is no minGPT of the authors: expected tok_emb.weight and blocks, {found}")
     return weights
 
 
@@ -128,18 +126,9 @@ def _check(theirs: Weights, source: str, n_layers: int, d_model: int, d_vocab: i
             shapes |= {f"blocks.{layer}.{name}.weight": shape, f"blocks.{layer}.{name}.bias": shape[:1]}
     for norm in norms:
         shapes |= {f"{norm}.weight": (d_model,), f"{norm}.bias": (d_model,)}
-    odd = sorted(theirs.keys() ^ shapes.keys())
-    if odd:
-        known = "unknown" if odd[0] in theirs else "missing"
-        raise CheckpointError(
-            f"{source} is no minGPT of {n_layers} layers: {odd[0]!r} is {known} ({len(odd)} names differ)"
-        )
+    if odd := sorted(theirs.keys() ^ shapes.keys()):
+        differ = f"{odd[0]!r} is {'unknown' if odd[0] in theirs else 'missing'} ({len(odd)} names differ)"
+        raise CheckpointError(f"{source} is no minGPT of {n_layers} layers: {differ}")
     for name, expected in shapes.items():
-        if tuple(theirs[name].shape) != expected:
-            raise CheckpointError(
-                f"{source} does not fit its config: {name} is {tuple(theirs[name].shape)}, expected {expected}"
-            )
-
-
-def _sha256(path: str | Path) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        if (given := tuple(theirs[name].shape)) != expected:
+            raise CheckpointError(f"{source} does not fit its config: {name} is {given}, expected {expected}")

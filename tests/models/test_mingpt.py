@@ -123,7 +123,7 @@ def test_equal_logits(tmp_path: Path, name: str) -> None:
     ours = import_authors(weights, config)
     games = random_games(6, board=8, seed=3)
     number = their_numbers(name)
-    words = ours.mothello.words
+    words = ours.mothello.move_tokens
     of_ours = np.zeros(ours.mothello.d_vocab, int)
     for language, square, piece in np.argwhere(words):
         of_ours[words[language, square, piece]] = number[f"{language}:{square}/{piece}"]

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from mothello_interp.languages import (
     Atomic,
     Compositional,
-    Image,
     Language,
     Mothello,
+    Relabelled,
     Split,
     describe_language,
     exact_targets,
@@ -39,7 +39,7 @@ def text(mothello: Mothello, games: Games, language: int) -> list[list[str]]:
 @settings(max_examples=40, deadline=None)
 def test_a_game_and_its_image_are_one_text(language: Language, name: str, side: int, seed: int) -> None:
     games = random_games(5, board=side, seed=seed)
-    image = Image(language, name)
+    image = Relabelled(language, name)
     before, after = (Mothello(side, (Atomic(), spoken)) for spoken in (language, image))
     assert text(after, ALL[name].games(games), 1) == text(before, games, 1)
     assert after.decode(after.encode(ALL[name].games(games), 1).tokens, 1) == ALL[name].games(games)
@@ -55,15 +55,17 @@ def test_images_of_images(first: str, second: str, side: int) -> None:
     """A quarter turn tells the order."""
     g, h = ALL[second], ALL[first]
     language = Split(seed=3)
-    assert Image(Image(language, h.name), g.name).words(side) == Image(language, (g @ h).name).words(side)
-    assert Image(Image(language, g.name), g.inverse.name).words(side) == language.words(side)
+    assert Relabelled(Relabelled(language, h.name), g.name).words(side) == Relabelled(language, (g @ h).name).words(
+        side
+    )
+    assert Relabelled(Relabelled(language, g.name), g.inverse.name).words(side) == language.words(side)
 
 
 @pytest.mark.parametrize("symmetry", SYMMETRIES.values(), ids=lambda symmetry: symmetry.name)
 def test_what_comes_next_is_the_same_too(symmetry: Symmetry) -> None:
     """Play is invariant under the four, so nothing in a text tells a language from its image."""
     language = Split(seed=1)
-    before, after = (Mothello(6, (spoken,)) for spoken in (language, Image(language, symmetry.name)))
+    before, after = (Mothello(6, (spoken,)) for spoken in (language, Relabelled(language, symmetry.name)))
     games = random_games(20, board=6, seed=2)
     images = symmetry.games(games)
     same = [after.vocabulary.index(name) for name in before.vocabulary]
@@ -72,17 +74,17 @@ def test_what_comes_next_is_the_same_too(symmetry: Symmetry) -> None:
 
 
 def test_anchors_stay() -> None:
-    mothello = Mothello(4, (Atomic(), Image(Atomic(), "half_turn")), ["a1"])
+    mothello = Mothello(4, (Atomic(), Relabelled(Atomic(), "half_turn")), ["a1"])
     vocabulary = np.array(mothello.vocabulary)
-    assert vocabulary[mothello.words[1, [0, 1, 15], 0]].tolist() == ["0:a1", "1:c4", "1:a1"]
+    assert vocabulary[mothello.move_tokens[1, [0, 1, 15], 0]].tolist() == ["0:a1", "1:c4", "1:a1"]
 
 
 @given(language=plain, first=names, second=names)
 @settings(max_examples=25, deadline=None)
 def test_descriptions(language: Language, first: str, second: str) -> None:
-    image = Image(Image(language, first), second)
+    image = Relabelled(Relabelled(language, first), second)
     assert language_from(describe_language(image)) == image
-    assert Image(describe_language(language), ALL[first]) == Image(language, first)  # type: ignore[arg-type]
+    assert Relabelled(describe_language(language), ALL[first]) == Relabelled(language, first)  # type: ignore[arg-type]
     spec = ModelSpec(
         world=World(board=4, languages=(language, image)), model=Architecture(n_layers=1, d_model=8, n_heads=1)
     )
@@ -95,8 +97,8 @@ def test_what_has_no_image() -> None:
     with pytest.raises(
         ValueError, match="symmetry 'half': known are identity, diagonal, antidiagonal, half_turn, quar"
     ):
-        Image(Atomic(), "half")
-    with pytest.raises(ValueError, match="Image of 3: expected a language, or the description of one"):
-        Image(3, "half_turn")  # type: ignore[arg-type]
+        Relabelled(Atomic(), "half")
+    with pytest.raises(ValueError, match="Relabelled 3: expected a language, or the description of one"):
+        Relabelled(3, "half_turn")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="unknown language type 'atomc'"):
-        language_from({"type": "image", "language": "atomc", "symmetry": "half_turn"})
+        language_from({"type": "relabelled", "language": "atomc", "symmetry": "half_turn"})

@@ -1,0 +1,42 @@
+"""What several rooms need of names and files: the nearest known name, a file written atomically, a file's hash."""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from uuid import uuid4
+
+
+def did_you_mean(given: object, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """A hint at the known name nearest to a mistyped one, `did you mean 'atomic'?`; empty where none is near.
+
+    Args:
+        cutoff: similarity from which a name is near, 0 (any) to 1 (equal).
+    """
+    near = get_close_matches(str(given), known, 1, cutoff)
+    return f"did you mean {near[0]!r}?" if near else ""
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """A temporary name next to `path` to write to; it becomes `path` when the block ends, and is deleted if it raises.
+
+    Each of several writers of one path has a temporary name of its own; the last one to end stays.
+
+    Raises:
+        OSError: if there is no such folder, or it cannot be written to.
+    """
+    path = Path(path)
+    partial = path.with_name(f".{path.name}.{uuid4().hex[:8]}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def sha256_of(path: str | Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
