@@ -16,7 +16,7 @@ FLOORS = [
     {"corpus", "parquet"},
     {"models", "activations", "attention", "legality", "lens"},
     {"probes", "similarity", "interventions"},
-    {"alignment", "patching", "structure"},
+    {"alignment", "patching", "structure", "comparison"},
     {"transfer", "preferences"},
     {"explorer"},
 ]
