@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LIBRARY = "mothello_interp"
 FLOORS = [
-    {"files"},
+    {"files", "stats"},
     {"othello"},
     {"languages", "plots"},
     {"corpus", "parquet"},
