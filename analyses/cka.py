@@ -25,15 +25,15 @@ import plotly.graph_objects as go
 from analyses._models import BUNDLED, LABELS, Zoo, over_models
 from mothello_interp import Checkpoint, load, random_games
 from mothello_interp.activations import collect
+from mothello_interp.comparison import compare
 from mothello_interp.plots import COLOURS, add_curve, add_heatmap, layer_axis, layer_name, panel_grid
-from mothello_interp.similarity import compare
 
 _GAMES, _PERMUTATIONS = 700, 20
 _PAIRS = {"cka": "CKA", "cosine": "cosine"}  # shown layer by layer
 
 
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """`similarity.compare` of the first two input languages, layer by layer; of random weights; and of another seed's
+    """`compare` of the first two input languages, layer by layer; of random weights; and of another seed's
     first language."""
     games = random_games(_GAMES, board=checkpoint.spec.board, seed=41)
     first, second = checkpoint.mothello.inputs[:2]
@@ -85,7 +85,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
                 width=width,
                 band=("low", "high") if comparison == "languages" else None,
                 legend=column == 1,
-                hover=("low", "high", "null", "null_high", "p", "games", "moves"),
+                hover=("low", "high", "floor", "floor_high", "p", "games", "moves"),
             )
         layer_axis(drawing, table["layer"], row=1, col=column).update_xaxes(title_text="layer", row=1, col=column)
         drawing.update_yaxes(range=[-0.05, 1.05], row=1, col=column)
@@ -107,12 +107,12 @@ def _layer_by_layer(drawing: go.Figure, pairs: pd.DataFrame, row: int, column: i
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the layers after the embeddings, each seed, with the null's 95% quantile."""
+    """Mean over the layers after the embeddings, each seed, with the floor's 95% quantile."""
     inner = table[(table["layer"] >= 0) & (table["layer"] == table["target_layer"])]
     rows = []
     for (regime, comparison, name), group in inner.groupby(["regime", "comparison", "measure"], sort=False):
         by_seed = group.groupby("seed")["value"].mean()
         row = {"regime": LABELS[str(regime)], "comparison": comparison, "measure": name}
         row["value, each seed"] = ", ".join(f"{value:.3f}" for value in by_seed)
-        rows.append({**row, "null, 95%": group["null_high"].mean()})
+        rows.append({**row, "floor, 95%": group["floor_high"].mean()})
     return pd.DataFrame(rows)

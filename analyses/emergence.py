@@ -28,8 +28,8 @@ from analyses._models import BUNDLED, LABELS, Zoo, over_models
 from analyses._steps import LAYER, alignment, legality, over_steps
 from mothello_interp import Checkpoint, random_games
 from mothello_interp.activations import collect
+from mothello_interp.comparison import compare
 from mothello_interp.plots import COLOURS, add_curve, panel_grid
-from mothello_interp.similarity import compare
 
 _SIMILAR, _PERMUTATIONS = 650, 99
 _MODELS = {
@@ -63,7 +63,7 @@ def _similarity(checkpoint: Checkpoint) -> dict[str, Any]:
     found = compare(rows, first, rows, second, permutations=_PERMUTATIONS).set_index("measure")
     row: dict[str, Any] = {}
     for name in ("cka", "retrieval"):
-        row |= {name: found.loc[name, "value"], f"{name}_null": found.loc[name, "null_high"]}
+        row |= {name: found.loc[name, "value"], f"{name}_null": found.loc[name, "floor_high"]}
     return row
 
 

@@ -41,9 +41,10 @@ from analyses._transfer import NAMED, TARGETS, fine_tuned, recorded
 from mothello_interp import Checkpoint, Probes, random_games
 from mothello_interp.activations import Activations, collect, hook_name, paper_layer
 from mothello_interp.alignment import align_on
+from mothello_interp.comparison import compare
 from mothello_interp.plots import add_heatmap, layer_name, panel_grid
 from mothello_interp.probes import fit_probes_on
-from mothello_interp.similarity import MEASURES, SAME_COORDINATES, compare
+from mothello_interp.similarity import MEASURES, SAME_COORDINATES
 
 _GAMES, _FIT, _SCORE, _PERMUTATIONS = 620, 600, 200, 19
 _REPAIRED = 99  # for alignment, where a re-pairing is cheap
@@ -57,7 +58,7 @@ _TRANSFER = {
 
 
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """`similarity.compare` with every measure, and alignment beside it, of the first two input languages; and of random
+    """`compare` with every measure, and alignment beside it, of the first two input languages; and of random
     weights, at the layer three quarters up."""
     layer = paper_layer(checkpoint.spec.model.n_layers)
     random = [table.assign(weights="random") for table in _compared(checkpoint.untrained(), [layer])]
@@ -79,11 +80,11 @@ def _compared(checkpoint: Checkpoint, layers: list[int] | None = None) -> list[p
     means = aligned.groupby("layer", as_index=False)[list(columns)].mean().rename(columns=columns)
     null = _repaired(probes, score, aligned)
     means = means.assign(hook=[hook_name(layer) for layer in means["layer"]], measure="alignment", games=_SCORE)
-    means = means.assign(null=null.mean(axis=1), null_high=np.quantile(null, 0.95, axis=1))
-    means["above"] = means["value"] - means["null_high"]
+    means = means.assign(floor=null.mean(axis=1), floor_high=np.quantile(null, 0.95, axis=1))
+    means["above"] = means["value"] - means["floor_high"]
     means["p"] = (1 + (null >= means["value"].to_numpy()[:, None]).sum(axis=1)) / (1 + _REPAIRED)
     blank = means["value"].isna()
-    means[["null", "null_high", "above", "p"]] = means[["null", "null_high", "above", "p"]].mask(blank)
+    means[["floor", "floor_high", "above", "p"]] = means[["floor", "floor_high", "above", "p"]].mask(blank)
     return [similar, means]
 
 
@@ -147,7 +148,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
 
 def _labels(cells: pd.DataFrame) -> list[str]:
     """Values, in brackets where they are not above their null; without a zero in front, for want of room."""
-    inside = zip(cells["value"].round(2) + 0.0, cells["value"] > cells["null_high"], strict=True)
+    inside = zip(cells["value"].round(2) + 0.0, cells["value"] > cells["floor_high"], strict=True)
     short = [(f"{value:.2f}".replace("0.", ".", 1), above) for value, above in inside]
     return ["" if text == "nan" else text if above else f"({text})" for text, above in short]
 

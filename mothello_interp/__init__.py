@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mothello_interp.activations import Activations, collect
     from mothello_interp.alignment import align, align_by_move, align_on, align_up_to_symmetry, contest, group_test
+    from mothello_interp.comparison import compare
     from mothello_interp.languages import (
         Atomic,
         Compositional,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from mothello_interp.patching import interchange, minimal_pairs, patch_grid, recovery, transplant
     from mothello_interp.preferences import carried_over, choices, teach
     from mothello_interp.probes import Probes, fit_probes
-    from mothello_interp.similarity import compare, linear_cka
+    from mothello_interp.similarity import linear_cka
     from mothello_interp.transfer import transfer_state
 
 _HOME = {
@@ -45,7 +46,8 @@ _HOME = {
     "activations": ("Activations", "collect"),
     "probes": ("Probes", "fit_probes"),
     "alignment": ("align", "align_by_move", "align_on", "align_up_to_symmetry", "contest", "group_test"),
-    "similarity": ("compare", "linear_cka"),
+    "similarity": ("linear_cka",),
+    "comparison": ("compare",),
     "patching": ("interchange", "minimal_pairs", "patch_grid", "recovery", "transplant"),
     "transfer": ("transfer_state",),
     "preferences": ("carried_over", "choices", "teach"),

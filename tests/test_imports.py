@@ -10,20 +10,23 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LIBRARY = "mothello_interp"
 FLOORS = [
-    {"hints", "stats"},
+    {"hints"},
     {"othello"},
     {"languages", "plots"},
-    {"corpus"},
-    {"models", "activations", "attention", "legality", "lens"},
-    {"probes", "similarity", "interventions"},
-    {"alignment", "patching", "structure"},
+    {"corpus", "stats", "forward"},
+    {"decoding"},
+    {"reading"},
+    {"models"},
+    {"activations"},
+    {"legality", "lens", "attribution", "attention", "probes", "similarity"},
+    {"maps", "comparison", "alignment"},
+    {"interventions", "symmetries", "pairs"},
+    {"effects", "patching"},
     {"transfer", "preferences"},
     {"explorer"},
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
-# inside a floor, who may know whom
-BESIDE = {("activations", "models"), ("legality", "models"), ("lens", "models"), ("lens", "activations")}
-BESIDE |= {("interventions", "probes"), ("attention", "models"), ("attention", "activations")}
+BESIDE: set[tuple[str, str]] = set()  # inside a floor, who may know whom
 WITHOUT_TORCH = {"hints", "othello", "languages", "plots", "corpus"}
 
 

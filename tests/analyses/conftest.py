@@ -49,7 +49,7 @@ SETTINGS: dict[str, dict[str, int]] = {
 TRANSFER = ["top1", "top1_any", "mass_own", "mass_source", "alignment", "low", "high", "floor", "ceiling"]
 RESULTS = {
     "anchors": ["accuracy", "low", "high", "floor", "ceiling", "guess", "predicted", "normalised"],
-    "cka": ["value", "low", "high", "null", "null_high"],
+    "cka": ["value", "low", "high", "floor", "floor_high"],
     "cosine": ["distance", "low", "high", "null"],
     "emergence": ["legal", "normalised", "normalised_low", "normalised_high", "best", "cka", "retrieval"],
     "four_languages": TRANSFER,
@@ -64,7 +64,7 @@ RESULTS = {
     "mixtures": ["first", "second", "low", "high", "first_null", "agreed", "agreed_null", "margin"],
     "realgames": ["top1", "accuracy", "floor", "ceiling"],
     "sharing": ["best", "normalised", "not_identity"],
-    "similarity": ["value", "low", "high", "null_high", "transfer_own", "transfer_any"],
+    "similarity": ["value", "low", "high", "floor_high", "transfer_own", "transfer_any"],
     "seeds": ["accuracy", "floor", "guess"],
     "structure": ["accuracy", "low", "high", "chance", "normalised"],
     "symmetry": [

@@ -54,7 +54,7 @@ def test_the_headline_of_cka() -> None:
     row = headline[picked & headline["comparison"].eq("languages")].iloc[0]
     seeds = [here.loc[here["seed"] == seed, "value"].mean() for seed in (0, 3)]
     assert row["value, each seed"] == ", ".join(f"{value:.3f}" for value in seeds)
-    assert row["null, 95%"] == pytest.approx(here["null_high"].mean())
+    assert row["floor, 95%"] == pytest.approx(here["floor_high"].mean())
 
 
 def test_layer_by_layer_is_told_as_it_is() -> None:

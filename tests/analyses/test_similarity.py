@@ -55,7 +55,7 @@ def test_similarity_draws_its_table() -> None:
             one = here[(here["measure"] == measure) & (here["layer"] == 0)].iloc[0]
             label = (
                 f"{one['value']:.2f}"[1:]
-                if one["value"] > one["null_high"]
+                if one["value"] > one["floor_high"]
                 else f"({one['value']:.2f})".replace("0", "", 1)
             )
             assert drawn.text[order.index(measure)][list(drawn.x).index(0)] == label

@@ -1,9 +1,6 @@
 """Rows of which the answer is known."""
 
 import numpy as np
-import pytest
-
-both_estimators = pytest.mark.parametrize("debiased", [False, True])
 
 
 def noise(n: int, d: int, *, seed: int) -> np.ndarray:

@@ -1,0 +1,660 @@
+"""Measures of similarity against independent implementations, slow references, closed forms and planted truth."""
+
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from cca_zoo.linear import CCA
+from ckatorch import cka_base, cka_batch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rsatoolbox.data import Dataset
+from rsatoolbox.rdm import calc_rdm
+from rsatoolbox.rdm import compare as compare_rdms
+from scipy.linalg import orthogonal_procrustes, subspace_angles
+from scipy.spatial import procrustes
+from scipy.stats import spearmanr
+
+from mothello_interp.similarity import (
+    centred_cosine,
+    fit_procrustes,
+    linear_cka,
+    minibatch_cka,
+    mutual_knn,
+    principal_angles,
+    procrustes_distance,
+    pwcca,
+    rbf_cka,
+    retrieval,
+    rsa,
+    svcca,
+)
+from tests.planted_rows import noise, rotation
+
+both_estimators = pytest.mark.parametrize("debiased", [False, True])
+
+
+N, D = 300, 6
+Measure = Callable[..., float]
+FUNCTIONS: dict[str, Measure] = {
+    "linear_cka": linear_cka,
+    "linear_cka debiased": lambda x, y: linear_cka(x, y, debiased=True),
+    "rbf_cka": rbf_cka,
+    "rbf_cka debiased": lambda x, y: rbf_cka(x, y, debiased=True),
+    "minibatch_cka": lambda x, y: minibatch_cka([(x, y)]),
+    "svcca": svcca,
+    "svcca of all": lambda x, y: svcca(x, y, variance=1),
+    "pwcca": pwcca,
+    "procrustes": lambda x, y: 1 - procrustes_distance(x, y) ** 2 / 2,
+    "procrustes held out": lambda x, y: fit_procrustes(x[::2], y[::2]).score(x[1::2], y[1::2]),
+    "rsa": rsa,
+    "rsa cosine": lambda x, y: rsa(x, y, dissimilarity="cosine"),
+    "rsa euclidean": lambda x, y: rsa(x, y, dissimilarity="euclidean"),
+    "mutual_knn": mutual_knn,
+    "retrieval": retrieval,
+    "centred_cosine": centred_cosine,
+    "principal_angles": principal_angles,
+}
+SAME_COORDINATES = {"retrieval", "centred_cosine", "principal_angles"}
+ONE_WIDTH = SAME_COORDINATES | {"procrustes held out"}
+ROTATION = FUNCTIONS.keys() - SAME_COORDINATES - {"rsa"}
+SHIFT = FUNCTIONS.keys() - {"rsa", "rsa cosine", "mutual_knn"}
+LINEAR_MAP = {"svcca of all", "pwcca"}
+SCALES = [9, 7, 5, 2, 0.6, 0.3]
+COPIES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], set[str]]] = {
+    "rotated": (lambda rows: rows @ rotation(D, seed=8), ROTATION),
+    "scaled": (lambda rows: 7 * rows, set(FUNCTIONS)),
+    "shifted": (lambda rows: rows + 9 * noise(1, D, seed=9), SHIFT),
+    "mapped": (lambda rows: rows @ (rotation(D, seed=8) * SCALES[::-1] @ rotation(D, seed=9)), LINEAR_MAP),
+}
+every_measure = pytest.mark.parametrize("name", FUNCTIONS)
+every_copy = pytest.mark.parametrize("copy", COPIES)
+
+
+def rows(*, seed: int = 0) -> np.ndarray:
+    """Rows that vary more in some directions than in others, none of them a coordinate."""
+    return noise(N, D, seed=seed) * SCALES @ rotation(D, seed=50 + seed)
+
+
+@every_measure
+@every_copy
+def test_a_copy_is_the_same_to_those_measures_that_do_not_see_how_it_was_made(copy: str, name: str) -> None:
+    """1 where it is promised, and well below where the copy is another representation."""
+    make, same = COPIES[copy]
+    value = FUNCTIONS[name](rows(), make(rows()))
+    assert value <= 1 + 1e-9
+    if name in same:
+        assert value == pytest.approx(1, abs=1e-9)
+    elif name != "principal_angles" or copy == "rotated":
+        assert value < 0.997
+
+
+@every_measure
+@every_copy
+def test_a_related_representation_is_as_alike_as_its_copy(copy: str, name: str) -> None:
+    """The same where y is half noise."""
+    make, same = COPIES[copy]
+    y = rows() + rows(seed=1)
+    value = FUNCTIONS[name](rows(), y)
+    assert 0.02 < value < 0.9 or name == "principal_angles"
+    if name in same:
+        assert FUNCTIONS[name](rows(), make(y)) == pytest.approx(value, abs=1e-9)
+    else:
+        assert abs(FUNCTIONS[name](rows(), make(y)) - value) > 1e-3
+
+
+@every_measure
+def test_arrays_and_tensors_of_any_precision(name: str) -> None:
+    measure = FUNCTIONS[name]
+    x, y = noise(40, 3, seed=0), noise(40, 3, seed=0) + noise(40, 3, seed=1)
+    value = measure(x, y)
+    assert isinstance(value, float)
+    single = [torch.from_numpy(rows.astype(np.float32)).requires_grad_() for rows in (x, y)]
+    assert measure(*single) == pytest.approx(value, abs=1e-4 if "rsa" in name else 1e-5)
+    assert measure(x, torch.from_numpy(y)) == value
+    whole = np.round(10 * x).astype(np.int64)
+    assert measure(whole, y) == measure(whole.astype(float), y)
+
+
+@every_measure
+@pytest.mark.parametrize("scale", [1e-200, 1e-25, 1e25, 1e200])
+def test_rows_of_any_size(name: str, scale: float) -> None:
+    """Never NaN: the same as ever, or an error where float64 ends."""
+    x, y = rows(), rows() + rows(seed=1)
+    if 1e-60 < scale < 1e60:
+        assert FUNCTIONS[name](scale * x, scale * y) == pytest.approx(FUNCTIONS[name](x, y), abs=1e-9)
+    else:
+        with pytest.raises(ValueError, match="variance"):
+            FUNCTIONS[name](scale * x, y)
+
+
+every_draw = pytest.mark.parametrize(("n", "d", "other", "seed"), [(41, 3, 5, 0), (121, 7, 6, 1), (301, 20, 20, 2)])
+
+
+def related(n: int, d: int, other: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of two widths that share something, away from the origin."""
+    x = 4 + noise(n, d, seed=seed) @ noise(d, d, seed=seed + 10)
+    return x, x @ noise(d, other, seed=seed + 20) / 2 + 2 * noise(n, other, seed=seed + 30)
+
+
+def tensors(*rows: np.ndarray) -> list[torch.Tensor]:
+    return [torch.from_numpy(part) for part in rows]
+
+
+@every_draw
+@both_estimators
+def test_linear_cka(n: int, d: int, other: int, seed: int, debiased: bool) -> None:
+    x, y = related(n, d, other, seed)
+    expected = cka_base(*tensors(x, y), kernel="linear", unbiased=debiased)
+    assert linear_cka(x, y, debiased=debiased) == pytest.approx(float(expected), abs=1e-12)
+
+
+@every_draw
+@both_estimators
+@pytest.mark.parametrize("bandwidth", [0.3, 0.5, 1.5])
+def test_rbf_cka(n: int, d: int, other: int, seed: int, debiased: bool, bandwidth: float) -> None:
+    x, y = related(n, d, other, seed)
+    expected = cka_base(*tensors(x, y), kernel="rbf", unbiased=debiased, threshold=bandwidth)
+    assert rbf_cka(x, y, bandwidth, debiased=debiased) == pytest.approx(float(expected), abs=1e-10)
+    if bandwidth == 0.5:
+        assert rbf_cka(x, y, debiased=debiased) == rbf_cka(x, y, bandwidth, debiased=debiased)
+
+
+def test_minibatch_cka() -> None:
+    x, y = (rows.reshape(6, 20, -1) for rows in tensors(*related(120, 5, 8, 0)))
+    expected = float(cka_batch(x, y))
+    assert minibatch_cka(zip(x, y, strict=True)) == pytest.approx(expected, abs=1e-12)
+    assert abs(expected - linear_cka(x.flatten(0, 1), y.flatten(0, 1), debiased=True)) > 1e-4
+
+
+def canonical(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Canonical correlations and the variates of x, centred and of length 1, by cca-zoo."""
+    k = min(x.shape[1], y.shape[1])
+    u, v = (part - part.mean(axis=0) for part in CCA(n_components=k).fit([x, y]).transform([x, y]))
+    u, v = u / np.linalg.norm(u, axis=0), v / np.linalg.norm(v, axis=0)
+    return (u * v).sum(axis=0), u
+
+
+@every_draw
+def test_svcca(n: int, d: int, other: int, seed: int) -> None:
+    """The leading directions by numpy, their correlations by cca-zoo."""
+    x, y = related(n, d, other, seed)
+    assert svcca(x, y, variance=1) == pytest.approx(canonical(x, y)[0].mean(), abs=1e-8)
+    for share in (0.5, 0.9, 0.99):
+        kept = []
+        for rows in (x - x.mean(axis=0), y - y.mean(axis=0)):
+            _, singular, right = np.linalg.svd(rows)
+            k = next(k for k in range(1, 30) if (singular[:k] ** 2).sum() >= share * (singular**2).sum())
+            kept.append(rows @ right[:k].T)
+        assert svcca(x, y, variance=share) == pytest.approx(canonical(*kept)[0].mean(), abs=1e-8)
+    assert svcca(x, y) == svcca(x, y, variance=0.99)
+
+
+@every_draw
+def test_pwcca(n: int, d: int, other: int, seed: int) -> None:
+    """The weights by their definition: how much each variate of x overlaps its columns."""
+    x, y = related(n, d, other, seed)
+    correlations, variates = canonical(x, y)
+    weights = np.abs(variates.T @ (x - x.mean(axis=0))).sum(axis=1)
+    assert pwcca(x, y) == pytest.approx(weights @ correlations / weights.sum(), abs=1e-8)
+
+
+@every_draw
+@pytest.mark.parametrize("dissimilarity", ["correlation", "euclidean"])
+def test_rsa(n: int, d: int, other: int, seed: int, dissimilarity: str) -> None:
+    x, y = related(n, d, other, seed)
+    first, second = (calc_rdm(Dataset(rows), method=dissimilarity) for rows in (x, y))
+    expected = float(compare_rdms(first, second, method="spearman")[0, 0])  # type: ignore[arg-type]
+    assert rsa(x, y, dissimilarity) == pytest.approx(expected, abs=1e-6)  # type: ignore[arg-type]
+
+
+def test_procrustes() -> None:
+    x, y = related(60, 6, 6, 0)
+    disparity = procrustes(x, y)[2]  # 1 - |x' y|_*^2
+    assert procrustes_distance(x, y) ** 2 == pytest.approx(2 - 2 * np.sqrt(1 - disparity), abs=1e-12)
+    rotation, _ = orthogonal_procrustes(x - x.mean(axis=0), y - y.mean(axis=0))
+    np.testing.assert_allclose(fit_procrustes(x, y).rotation, rotation, atol=1e-10)
+
+
+def hsic_with_centring(x: np.ndarray, y: np.ndarray) -> float:
+    """trace(K H L H) from Gram matrices (Gretton et al. 2005)."""
+    h = np.eye(len(x)) - 1 / len(x)
+    return float(np.trace(x @ x.T @ h @ y @ y.T @ h))
+
+
+def hsic_by_sums(x: np.ndarray, y: np.ndarray) -> float:
+    """Song et al.'s unbiased HSIC, by its definition: sums over different rows i, j, q, r, in extended precision."""
+    n, (k, m) = len(x), (rows.astype(np.longdouble) @ rows.astype(np.longdouble).T for rows in (x, y))
+    pairs = triples = quadruples = np.longdouble(0)
+    for i in range(n):
+        for j in set(range(n)) - {i}:
+            pairs += k[i, j] * m[i, j]
+            for q in set(range(n)) - {i, j}:
+                triples += k[i, j] * m[i, q]
+                quadruples += sum(k[i, j] * m[q, r] for r in set(range(n)) - {i, j, q})
+    falling = n * (n - 1)
+    return float(pairs / falling + quadruples / (falling * (n - 2) * (n - 3)) - 2 * triples / (falling * (n - 2)))
+
+
+@st.composite
+def paired_rows(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    """Two sets of rows that share something, of any widths, scales and places."""
+    n, d, other = draw(st.integers(4, 9)), draw(st.integers(1, 6)), draw(st.integers(1, 6))
+    seed, share = draw(st.integers(0, 10**6)), draw(st.floats(0, 1))
+    x = noise(n, d, seed=seed)
+    y = share * x @ noise(d, other, seed=seed + 1) + (1.01 - share) * noise(n, other, seed=seed + 2)
+    return draw(st.floats(0.1, 10)) * x + draw(st.floats(-3, 3)), y
+
+
+@both_estimators
+@given(rows=paired_rows())
+@settings(deadline=None)
+def test_cka_is_that_of_gram_matrices(debiased: bool, rows: tuple[np.ndarray, np.ndarray]) -> None:
+    hsic, (x, y) = hsic_by_sums if debiased else hsic_with_centring, rows
+    expected = hsic(x, y) / np.sqrt(hsic(x, x) * hsic(y, y))
+    assert linear_cka(x, y, debiased=debiased) == pytest.approx(expected, abs=1e-6)
+
+
+def test_only_the_debiased_estimator_is_near_zero_for_unrelated_rows() -> None:
+    """32 rows of width 32, on average over draws."""
+    draws = [(noise(32, 32, seed=seed), noise(32, 32, seed=1000 + seed)) for seed in range(60)]
+    assert np.mean([linear_cka(x, y) for x, y in draws]) > 0.4
+    debiased = np.array([linear_cka(x, y, debiased=True) for x, y in draws])
+    assert abs(debiased.mean()) < 3 * debiased.std() / np.sqrt(len(draws))
+    assert debiased.std() < 0.1
+    assert (debiased < 0).any()
+
+
+@pytest.mark.parametrize("n", [9, 10])
+def test_rbf_cka_is_that_of_a_kernel_by_hand(n: int) -> None:
+    """Pairs of rows one by one, Song et al.'s sums, and numpy's median: of an even number, the mean of the middle two."""
+    x, y = noise(n, 2, seed=0), noise(n, 3, seed=1)
+
+    def kernel(rows: np.ndarray) -> np.ndarray:
+        squared = np.array([[((a - b) ** 2).sum() for b in rows] for a in rows])
+        return np.exp(-squared / (2 * (0.5 * np.sqrt(np.median(squared))) ** 2))
+
+    def features(rows: np.ndarray) -> np.ndarray:
+        """Rows whose linear kernel is the Gaussian one."""
+        values, vectors = np.linalg.eigh(kernel(rows))
+        return vectors * np.sqrt(values)
+
+    for debiased, hsic in ((False, hsic_with_centring), (True, hsic_by_sums)):
+        a, b = features(x), features(y)
+        expected = hsic(a, b) / np.sqrt(hsic(a, a) * hsic(b, b))
+        assert rbf_cka(x, y, debiased=debiased) == pytest.approx(expected, abs=1e-9)
+
+
+def test_minibatches_are_never_compared_with_each_other() -> None:
+    """What differs between batches alone does not count; one batch is the debiased estimator."""
+    x, y = (noise(10 * 30, 4, seed=seed).reshape(10, 30, 4) for seed in (0, 1))
+    place = 50 * noise(10, 4, seed=2)[:, None]
+    apart = minibatch_cka(zip(x + place, y + place, strict=True))
+    assert apart == pytest.approx(minibatch_cka(zip(x, y, strict=True)), abs=1e-9)
+    assert minibatch_cka([(x[0], y[0])]) == pytest.approx(linear_cka(x[0], y[0], debiased=True), abs=1e-14)
+    some_constant = [(x[0], y[0]), (np.ones((5, 4)), y[1, :5])]
+    assert -1 <= minibatch_cka(some_constant) <= 1
+
+
+def test_known_correlations() -> None:
+    """Three pairs of columns with planted correlations, under maps of both sides: their mean comes out."""
+    planted = np.array([0.9, 0.5, 0.1])
+    x, error = noise(50_000, 3, seed=0), noise(50_000, 3, seed=1)
+    y = planted * x + np.sqrt(1 - planted**2) * error
+    mixed = x @ noise(3, 3, seed=2), y @ noise(3, 3, seed=3)
+    assert svcca(*mixed, variance=1) == pytest.approx(planted.mean(), abs=0.01)
+    assert 0.1 < pwcca(*mixed) < 0.9
+
+
+def test_pwcca_weighs_by_what_accounts_for_x() -> None:
+    """x varies along one shared and one private direction: the larger, the more it counts; what accounts for y, no matter."""
+    shared, private = noise(20_000, 1, seed=0), noise(20_000, 1, seed=1)
+    y = np.hstack([shared, noise(20_000, 1, seed=2)])
+    for size in (0.1, 1, 10):
+        x = np.hstack([size * shared, private])
+        assert pwcca(x, y) == pytest.approx(size / (size + 1), abs=0.02)
+        assert pwcca(y, x) == pytest.approx(0.5, abs=0.02)
+        assert svcca(x, y, variance=1) == pytest.approx(0.5, abs=0.02)
+
+
+def test_svcca_keeps_the_fewest_directions_that_reach_the_share() -> None:
+    """Variances 4, 3, 2, 1 along four axes, of which the first two are shared."""
+    x = rotation(400, seed=0)[:, :4]
+    x = np.linalg.qr(x - x.mean(axis=0))[0]
+    y = np.linalg.qr(np.hstack([np.ones((400, 1)), x, noise(400, 2, seed=1)]))[0][:, [1, 2, 5, 6]]
+    scales = np.sqrt([4, 3, 2, 1])
+    for share, expected in ((0.3, 1), (0.4, 1), (0.7, 1), (0.71, 2 / 3), (0.9, 2 / 3), (0.91, 0.5), (1, 0.5)):
+        assert svcca(x * scales, y * scales, variance=share) == pytest.approx(expected, abs=1e-6), share
+
+
+def test_directions_that_are_rounding_do_not_count() -> None:
+    """Residual streams in float32 have directions in which they never vary."""
+    x = noise(100, 4, seed=0) @ noise(4, 9, seed=1)
+    y = noise(100, 3, seed=2) @ noise(3, 7, seed=3)
+    single = [torch.from_numpy(rows).float() for rows in (x, y)]
+    for measure in (pwcca, lambda a, b: svcca(a, b, variance=1)):
+        assert measure(x, y) < 0.5
+        assert measure(*single) == pytest.approx(measure(x, y), abs=1e-4)
+        assert measure(np.hstack([x, 0 * x]), y) == pytest.approx(measure(x, y), abs=1e-9)
+
+
+def cosine(a: np.ndarray, b: np.ndarray) -> float:
+    return float(a @ b / np.sqrt(a @ a * (b @ b)))
+
+
+SLOW = {
+    "euclidean": lambda a, b: np.sqrt(((a - b) ** 2).sum()),
+    "cosine": lambda a, b: 1 - cosine(a, b),
+    "correlation": lambda a, b: 1 - cosine(a - a.mean(), b - b.mean()),
+}
+
+
+def slow_rsa(x: np.ndarray, y: np.ndarray, kind: str) -> float:
+    pairs = [(i, j) for i in range(len(x)) for j in range(i)]
+    return float(spearmanr(*([round(SLOW[kind](z[i], z[j]), 10) for i, j in pairs] for z in (x, y))).statistic)
+
+
+def slow_knn(x: np.ndarray, y: np.ndarray, k: int) -> float:
+    """One row at a time, without ties."""
+    found = []
+    for i in range(len(x)):
+        near = []
+        for z in (x, y):
+            cosines = {j: cosine(z[i], z[j]) for j in range(len(z)) if j != i}
+            near.append(set(sorted(cosines, key=cosines.__getitem__)[-k:]))
+        found.append(len(near[0] & near[1]) / k)
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize("kind", SLOW)
+@given(seed=st.integers(0, 10**6), n=st.integers(4, 15), share=st.floats(0, 1))
+@settings(deadline=None, max_examples=25)
+def test_rsa_is_spearmans_of_all_pairs(kind: Any, seed: int, n: int, share: float) -> None:
+    x = noise(n, 4, seed=seed)
+    y = share * x + (1.01 - share) * noise(n, 4, seed=seed + 1)
+    assert rsa(x, y, kind) == pytest.approx(slow_rsa(x, y, kind), abs=1e-9)
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_rows_that_occur_more_than_once(kind: Any) -> None:
+    """Their dissimilarities tie; rounding must not rank them, in whatever order they come."""
+    x = np.repeat(noise(7, 5, seed=0), 6, axis=0)
+    y = np.repeat(noise(7, 5, seed=1), 6, axis=0)
+    order = np.random.default_rng(0).permutation(42)
+    assert rsa(x, x @ np.eye(5), kind) == pytest.approx(1, abs=1e-12)
+    assert rsa(x, y, kind) == pytest.approx(slow_rsa(x, y, kind), abs=1e-9)
+    assert rsa(x[order], y[order], kind) == pytest.approx(rsa(x, y, kind), abs=1e-12)
+
+
+@given(seed=st.integers(0, 10**6), n=st.integers(6, 20), k=st.integers(1, 4))
+@settings(deadline=None, max_examples=40)
+def test_neighbours_are_those_of_a_slow_search(seed: int, n: int, k: int) -> None:
+    x = noise(n, 3, seed=seed)
+    y = x + noise(n, 3, seed=seed + 1)
+    assert mutual_knn(x, y, k=k) == pytest.approx(slow_knn(x, y, k), abs=1e-12)
+
+
+def test_neighbours_that_tie_share_the_places() -> None:
+    """Which of them come first in the array must not count: pairs at random are at chance."""
+    x = np.repeat(noise(5, 3, seed=0), 8, axis=0)
+    assert mutual_knn(x, x, k=3) == pytest.approx(1, abs=1e-12)
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(30):
+        order = rng.permutation(40)
+        value = mutual_knn(x, x[order], k=3)
+        other = rng.permutation(40)
+        assert mutual_knn(x[other], x[order][other], k=3) == pytest.approx(value, abs=1e-12)
+        found.append(value)
+    assert np.mean(found) == pytest.approx(7 / 39, abs=0.03)  # a neighbour is one of seven copies, 3/7 each
+
+
+def test_retrieval_and_cosine_of_a_copy() -> None:
+    x = noise(100, 8, seed=0)
+    assert retrieval(x, x) == 1
+    assert centred_cosine(x, x) == pytest.approx(1, abs=1e-12)
+    assert retrieval(x, 7 * x + 3) == 1
+    assert centred_cosine(x, 7 * x + 3) == pytest.approx(1, abs=1e-12)
+    assert centred_cosine(x, -x) == pytest.approx(-1, abs=1e-12)
+    assert retrieval(x, -x) == 0
+
+
+def test_retrieval_is_the_share_of_rows_that_find_their_pair() -> None:
+    """Twenty of 100 rows have changed places; the cosine is that of the rows by hand."""
+    x = noise(100, 16, seed=0)
+    y = x.copy()
+    y[:20] = np.roll(y[:20], 1, axis=0)
+    assert retrieval(x, y) == 0.8
+    a, b = x - x.mean(axis=0), y - y.mean(axis=0)
+    by_hand = [p @ q / np.sqrt(p @ p * (q @ q)) for p, q in zip(a, b, strict=True)]
+    assert centred_cosine(x, y) == pytest.approx(np.mean(by_hand), abs=1e-12)
+
+
+def test_retrieval_looks_from_x_into_y() -> None:
+    """A row of x may be nearest to its pair although the pair is nearer to another row of x."""
+    x = noise(60, 3, seed=0)
+    y = x + 0.5 * noise(60, 3, seed=1)
+
+    def found(rows: np.ndarray, among: np.ndarray) -> float:
+        a, b = rows - rows.mean(axis=0), among - among.mean(axis=0)
+        cosines = [[p @ q / np.sqrt(p @ p * (q @ q)) for q in b] for p in a]
+        return float(np.mean([np.argmax(row) == index for index, row in enumerate(cosines)]))
+
+    assert retrieval(x, y) == found(x, y)
+    assert retrieval(y, x) == found(y, x)
+    assert found(x, y) != found(y, x)
+
+
+def test_cka_does_not_see_that_the_coordinates_differ() -> None:
+    """The trap: the same cloud in other coordinates has CKA 1, and nothing shared that a model could use."""
+    x = noise(1000, 32, seed=0)
+    nothing = np.zeros_like(x)
+    for mine, other in (
+        (np.hstack([x, nothing]), np.hstack([nothing, x])),
+        (np.hstack([x, nothing]), np.hstack([x, nothing]) @ rotation(64, seed=1)),
+    ):
+        assert linear_cka(mine, other, debiased=True) == pytest.approx(1, abs=1e-10)
+        assert retrieval(mine, other) < 0.02
+        assert abs(centred_cosine(mine, other)) < 0.2
+
+
+def test_principal_angles_are_scipys() -> None:
+    """Of the subspaces that numpy finds to hold 90% of the variance, by default."""
+    x, y = (noise(200, 8, seed=seed) * 0.7 ** np.arange(8) @ rotation(8, seed=seed + 2) for seed in (0, 1))
+    for share in (0.5, 0.9, 1.0):
+        kept = []
+        for rows in (x, y):
+            _, singular, right = np.linalg.svd(rows - rows.mean(axis=0))
+            k = 1 + int((np.cumsum(singular**2) < share * (singular**2).sum() * (1 - 1e-12)).sum())
+            kept.append(right[:k].T)
+        expected = (np.cos(subspace_angles(*kept)) ** 2).mean()
+        assert principal_angles(x, y, variance=share) == pytest.approx(expected, abs=1e-10)
+    assert principal_angles(x, y) == principal_angles(x, y, variance=0.9)
+    assert principal_angles(x, y, variance=1.0) == pytest.approx(1, abs=1e-12)
+
+
+def test_principal_angles_on_planted_subspaces() -> None:
+    axes = rotation(12, seed=0)
+    inside, elsewhere = axes[:, :4].T, axes[:, 4:8].T
+    x = noise(100, 4, seed=1) @ inside
+    assert principal_angles(x, noise(100, 4, seed=2) @ inside) == pytest.approx(1, abs=1e-10)
+    assert principal_angles(x, x @ inside.T @ elsewhere) == pytest.approx(0, abs=1e-10)
+    half = np.vstack([inside[:2], elsewhere[:2]])
+    assert principal_angles(x, noise(100, 4, seed=3) @ half, variance=1) == pytest.approx(0.5, abs=1e-10)
+    assert principal_angles(x, noise(100, 2, seed=3) @ inside[:2], variance=1) == pytest.approx(1, abs=1e-10)
+    at_random = [principal_angles(x, x @ rotation(12, seed=seed), variance=1) for seed in range(40)]
+    assert np.mean(at_random) == pytest.approx(4 / 12, abs=0.03)
+
+
+def turned(x: np.ndarray, *, scale: float = 1.0, error: float = 0.0, seed: int = 1) -> np.ndarray:
+    """Rows turned by `rotation(D, seed)`, scaled, shifted, with noise."""
+    return scale * x @ rotation(D, seed=seed) + 3 * noise(1, D, seed=7) + error * noise(len(x), D, seed=8)
+
+
+@given(seed=st.integers(0, 10**6), scale=st.floats(0.01, 100))
+@settings(deadline=None)
+def test_a_planted_map_is_found(seed: int, scale: float) -> None:
+    """And serves rows that it has not seen."""
+    x, more = noise(40, D, seed=seed), 100 + noise(5, D, seed=seed + 1)
+    found = fit_procrustes(x, turned(x, scale=scale, seed=seed), scaled=True)
+    np.testing.assert_allclose(found.rotation, rotation(D, seed=seed), atol=1e-10)
+    assert found.scale == pytest.approx(scale)
+    expected = turned(more, scale=scale, seed=seed)
+    np.testing.assert_allclose(found.apply(more), expected, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(found.inverse.apply(expected), more, rtol=1e-9, atol=1e-9)
+
+
+def test_the_map_is_orthogonal_and_the_best() -> None:
+    """Whatever the rows; no other rotation near it comes nearer."""
+    x = noise(50, D, seed=0)
+    y = noise(50, D, seed=1) + x
+    found = fit_procrustes(x, y)
+    np.testing.assert_allclose(found.rotation @ found.rotation.T, np.eye(D), atol=1e-12)
+    assert found.scale == 1
+
+    def missed(rotation: np.ndarray) -> float:
+        return float(((((x - x.mean(axis=0)) @ rotation) - (y - y.mean(axis=0))) ** 2).sum())
+
+    best = missed(found.rotation.numpy())
+    assert best == pytest.approx(float((found.apply(x) - torch.from_numpy(y)).square().sum()))
+    for seed in range(20):
+        step = 0.05 * noise(D, D, seed=seed)
+        nearby = found.rotation.numpy() @ np.linalg.qr(np.eye(D) + step - step.T)[0]
+        assert missed(nearby) > best
+
+
+def test_the_score_where_it_was_fitted_and_where_not() -> None:
+    """A rotation of 20 dimensions fits 60 rows of noise half, and other rows not at all."""
+    x, y = noise(60, 20, seed=0), noise(60, 20, seed=1)
+    found = fit_procrustes(x, y)
+    assert found.score(x, y) == pytest.approx(1 - procrustes_distance(x, y) ** 2 / 2, abs=1e-12)
+    assert found.score(x, y) > 0.4
+    elsewhere = [found.score(noise(60, 20, seed=seed), noise(60, 20, seed=seed + 1)) for seed in range(2, 40, 2)]
+    assert abs(np.mean(elsewhere)) < 0.02
+    assert np.max(np.abs(elsewhere)) < 0.15
+
+
+def test_the_score_sees_a_shift_that_the_map_does_not_make() -> None:
+    """Means are those of the rows it was fitted on."""
+    x = noise(60, D, seed=0)
+    found = fit_procrustes(x, turned(x))
+    assert found.score(x[:30], turned(x)[:30]) == pytest.approx(1, abs=1e-12)
+    assert found.score(x[:30], turned(x)[:30] + 5) < 0.5
+    assert found.score(x[:30] + 5, turned(x)[:30]) < 0.5
+
+
+@given(seeds=st.tuples(*[st.integers(0, 10**6)] * 3), share=st.floats(0, 1))
+@settings(deadline=None)
+def test_a_metric(seeds: tuple[int, int, int], share: float) -> None:
+    """Symmetric, and no detour is shorter (Williams et al. 2021)."""
+    x, y, z = (noise(20, 3, seed=seed) for seed in seeds)
+    y = share * x + (1.01 - share) * y
+    assert procrustes_distance(x, y) == pytest.approx(procrustes_distance(y, x), abs=1e-7)
+    assert procrustes_distance(x, z) <= procrustes_distance(x, y) + procrustes_distance(y, z) + 1e-7
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+def test_rows_keep_their_shape_and_precision(dtype: torch.dtype) -> None:
+    x = noise(60, D, seed=0)
+    found = fit_procrustes(x, turned(x))
+    rows = torch.from_numpy(x).to(dtype).reshape(3, 4, 5, D)
+    before = rows.clone()
+    out = found.apply(rows)
+    assert out.shape == rows.shape
+    assert out.dtype == dtype
+    assert torch.equal(rows, before)
+    loss = 0.2 if dtype == torch.bfloat16 else 1e-5
+    np.testing.assert_allclose(out.double().reshape(60, D), turned(x), atol=loss)
+    whole = torch.arange(D)
+    np.testing.assert_allclose(found.apply(whole), found.apply(whole.double()))
+
+
+def test_pwcca_does_not_depend_on_the_basis_where_correlations_tie() -> None:
+    """Three columns are shared exactly, so that their correlations tie at 1 and any basis of them is canonical.
+
+    The weight of the three is the mean over random bases, drawn here one by one.
+    """
+    x = noise(400, 5, seed=0) * [5, 2, 1, 3, 1]
+    y = np.hstack([x[:, :3], noise(400, 2, seed=1)])
+    value = pwcca(x, y)
+    for seed in range(6):
+        assert pwcca(x, y @ noise(5, 5, seed=seed)) == pytest.approx(value, abs=1e-9)
+        order = np.random.default_rng(seed).permutation(400)
+        assert pwcca(x[order], y[order]) == pytest.approx(value, abs=1e-9)
+    x = x - x.mean(axis=0)
+    correlations, variates = canonical(x, y)
+    tied, free = np.linalg.qr(x[:, :3])[0], variates[:, 3:]
+    draws = [np.abs((tied @ rotation(3, seed=seed)).T @ x).sum() for seed in range(4000)]
+    weights = np.abs(free.T @ x).sum(axis=1)
+    expected = (np.mean(draws) + weights @ correlations[3:]) / (np.mean(draws) + weights.sum())
+    assert value == pytest.approx(expected, abs=1e-3)
+
+
+def test_retrieval_finds_rows_that_tie() -> None:
+    """Rows that occur several times: a language finds itself, whichever of the copies comes first."""
+    x = np.repeat(noise(7, 5, seed=0), 6, axis=0)
+    assert retrieval(x, x) == 1
+    assert retrieval(x, x[::-1]) == pytest.approx(1 / 7)  # the middle one of the seven
+    assert retrieval(x, x.reshape(7, 6, 5)[:, ::-1].reshape(42, 5)) == 1
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - {"rbf_cka debiased", "svcca of all"}))
+def test_no_measure_exceeds_one_by_rounding(name: str) -> None:
+    for seed in range(40):
+        x = noise(30, 4, seed=seed)
+        assert FUNCTIONS[name](x, x) <= 1
+
+
+@pytest.mark.parametrize("name", sorted(FUNCTIONS.keys() - {"retrieval", "pwcca", "procrustes held out"}))
+def test_measures_are_symmetric_and_widths_may_differ_unless_coordinates_are_compared(name: str) -> None:
+    x, y = rows(), rows() + rows(seed=1)
+    assert FUNCTIONS[name](x, y) == pytest.approx(FUNCTIONS[name](y, x), abs=1e-10)
+    if name not in ONE_WIDTH:
+        assert -0.5 < FUNCTIONS[name](noise(60, 4, seed=0), noise(60, 5, seed=0)) < 0.9
+
+
+X = noise(20, 3, seed=0)
+GUARDS: list[tuple[Callable[..., Any], str]] = [
+    (lambda: linear_cka(X, X[1:]), "shapes"),
+    (lambda: linear_cka(X[:, 0], X), "shapes"),
+    (lambda: linear_cka(X[:3], X[:3]), "3 rows"),
+    (lambda: linear_cka(0 * X, X), "all rows of x"),
+    (lambda: linear_cka(X, X * np.nan), "y holds"),
+    (lambda: linear_cka(3 * np.eye(20), X, debiased=True), "too few"),
+    (lambda: rbf_cka(np.eye(20), X, debiased=True), "too few"),
+    (lambda: rbf_cka(X, X, bandwidth=0), "bandwidth=0"),
+    (lambda: rbf_cka(X, X, bandwidth=np.nan), "bandwidth=nan"),
+    (lambda: rbf_cka(np.repeat([[0.0], [1]], [18, 2], axis=0), X), "median"),
+    (lambda: svcca(X, X, variance=0), "variance=0"),
+    (lambda: svcca(X, X, variance=1.01), "variance=1.01"),
+    (lambda: principal_angles(X, X, variance=np.nan), "variance=nan"),
+    (lambda: pwcca(noise(20, 30, seed=0), noise(20, 30, seed=1)), "20 rows fill 19"),
+    (lambda: rsa(X, X, "manhattan"), "manhattan"),  # type: ignore[arg-type]
+    (lambda: rsa(X, np.vstack([X[1:], np.ones(3)])), "same in every column"),
+    (lambda: rsa(X, np.eye(20)), "equally dissimilar"),
+    (lambda: rsa(3 * np.eye(20) + 1, X, "euclidean"), "equally dissimilar"),
+    (lambda: mutual_knn(X, X, k=0), "k=0"),
+    (lambda: mutual_knn(X, X, k=19), "1 to 18"),
+    (lambda: mutual_knn(X, np.vstack([X[1:], np.zeros(3)])), "zero"),
+    (lambda: retrieval(X, X[:, :2]), "widths 3 and 2"),
+    (lambda: centred_cosine(X, X[:, :2]), "widths 3 and 2"),
+    (lambda: principal_angles(X, X[:, :2]), "widths 3 and 2"),
+    (lambda: fit_procrustes(X, X[:, :2]), "widths 3 and 2"),
+    (lambda: fit_procrustes(noise(6, 6, seed=0), noise(6, 6, seed=1)), "at least 7"),
+    (lambda: fit_procrustes(X, X).apply(X[:, :2]), r"\[\.\.\. 3\]"),
+    (lambda: minibatch_cka([]), "no rows"),
+    (lambda: minibatch_cka([(X, np.ones((20, 2)))] * 3), "no variance"),
+    (lambda: minibatch_cka([(X, X), (X[:3], X[:3])]), "3 rows"),
+    (lambda: minibatch_cka([(X, X * np.inf)]), "x holds|y holds"),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), GUARDS)
+def test_what_cannot_be_measured_is_an_error(call: Callable[..., Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        call()
+    with pytest.raises(FrozenInstanceError):
+        fit_procrustes(X, X).scale = 2.0  # type: ignore[misc]
