@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mothello_interp.activations import Activations, collect
-    from mothello_interp.alignment import align, align_by_move, align_on, align_up_to_symmetry, contest, group_test
+    from mothello_interp.alignment import align, align_by_move, align_on
     from mothello_interp.languages import (
         Atomic,
         Compositional,
@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     )
     from mothello_interp.legality import legal_accuracy
     from mothello_interp.lens import logit_lens
+    from mothello_interp.maps import fit_maps
     from mothello_interp.models import Checkpoint, ModelSpec, load
     from mothello_interp.othello import SYMMETRIES, Games, random_games, read_wthor, replay, wthor_records
     from mothello_interp.patching import interchange, minimal_pairs, patch_grid, recovery, transplant
     from mothello_interp.preferences import carried_over, choices, teach
     from mothello_interp.probes import Probes, fit_probes
     from mothello_interp.similarity import compare, linear_cka
+    from mothello_interp.symmetries import align_up_to_symmetry, compare_symmetries, cycle_consistency_test
     from mothello_interp.transfer import transfer_state
 
 _HOME = {
@@ -36,7 +38,9 @@ _HOME = {
     "lens": ("logit_lens",),
     "activations": ("Activations", "collect"),
     "probes": ("Probes", "fit_probes"),
-    "alignment": ("align", "align_by_move", "align_on", "align_up_to_symmetry", "contest", "group_test"),
+    "alignment": ("align", "align_by_move", "align_on"),
+    "symmetries": ("align_up_to_symmetry", "compare_symmetries", "cycle_consistency_test"),
+    "maps": ("fit_maps",),
     "similarity": ("compare", "linear_cka"),
     "patching": ("interchange", "minimal_pairs", "patch_grid", "recovery", "transplant"),
     "transfer": ("transfer_state",),
@@ -64,9 +68,10 @@ __all__ = [
     "choices",
     "collect",
     "compare",
-    "contest",
+    "compare_symmetries",
+    "cycle_consistency_test",
+    "fit_maps",
     "fit_probes",
-    "group_test",
     "interchange",
     "legal_accuracy",
     "linear_cka",

@@ -16,9 +16,11 @@ class Bootstrap:
         ValueError: for fewer than one game or resample.
     """
 
-    def __init__(self, games: int, resamples: int = 1000, seed: int = 0):
+    def __init__(self, games: int, resamples: int = 1000, seed: int | np.random.Generator = 0):
         if games < 1 or resamples < 1:
-            raise ValueError(f"{games} games, resamples={resamples}: expected 1 or more of each, since the interval is theirs")
+            raise ValueError(
+                f"{games} games, resamples={resamples}: expected 1 or more of each, since the interval is theirs"
+            )
         self.weights = np.random.default_rng(seed).multinomial(games, np.full(games, 1 / games), resamples)
 
     def draws(self, sums: np.ndarray, over: np.ndarray | None = None) -> np.ndarray:

@@ -10,13 +10,14 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LIBRARY = "mothello_interp"
 FLOORS = [
-    {"files"},
+    {"files", "stats"},
     {"othello"},
     {"languages", "plots"},
     {"corpus", "parquet"},
     {"models", "activations", "attention", "legality", "lens"},
     {"probes", "similarity", "interventions"},
-    {"alignment", "patching", "structure"},
+    {"maps", "alignment"},
+    {"patching", "symmetries"},
     {"transfer", "preferences"},
     {"explorer"},
 ]

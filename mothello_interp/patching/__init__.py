@@ -10,7 +10,6 @@ from mothello_interp.activations import HOOKS
 from mothello_interp.patching.attribution import attribution_grid, attribution_heads
 from mothello_interp.patching.exchange import interchange
 from mothello_interp.patching.grid import patch_grid, patch_heads, patch_heads_everywhere
-from mothello_interp.patching.maps import Maps, fit_maps
 from mothello_interp.patching.metrics import kl, mass, mass_difference, recovered
 from mothello_interp.patching.pairs import SHARED_AFTER, Pairs, cut, minimal_pairs
 from mothello_interp.patching.recover import recovery
@@ -20,13 +19,11 @@ from mothello_interp.patching.transplants import transplant
 __all__ = [
     "HOOKS",
     "SHARED_AFTER",
-    "Maps",
     "Pairs",
     "Runs",
     "attribution_grid",
     "attribution_heads",
     "cut",
-    "fit_maps",
     "interchange",
     "kl",
     "mass",

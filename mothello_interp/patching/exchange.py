@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 
 from mothello_interp.activations import hook_name
+from mothello_interp.maps import Maps
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games, Symmetry, replay
-from mothello_interp.patching.maps import Maps, check_maps
 from mothello_interp.patching.metrics import interval, kl, resampled
 from mothello_interp.patching.metrics import mass as mass_of
 from mothello_interp.patching.pairs import another
@@ -55,7 +55,8 @@ def interchange(
             hook, or maps of other languages; as `Mothello.encode`.
     """
     symmetry = Symmetry.of(symmetry)
-    check_maps(through, base, donor, symmetry, hook)
+    if through is not None:
+        through.check(donor, base, symmetry, hook)
     here, legal = np.arange(len(games)), check_cut(games, max(back) + 1)
     run = Runs(checkpoint, games, base, mass=mass)
     given = Runs(checkpoint, symmetry.inverse.games(games), donor)

@@ -7,9 +7,9 @@ import pandas as pd
 import torch
 
 from mothello_interp.activations import hook_name
+from mothello_interp.maps import Maps
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Symmetry
-from mothello_interp.patching.maps import Maps, check_maps
 from mothello_interp.patching.metrics import interval, mass_difference, recovered, resampled
 from mothello_interp.patching.pairs import SHARED_AFTER, Pairs, another
 from mothello_interp.patching.runs import Mass, Runs, places
@@ -72,7 +72,8 @@ def recovery(
     if len(pairs) < 2:
         raise ValueError(f"{len(pairs)} pairs: recovery needs two or more, since another pair's state is its zero")
     symmetry = Symmetry.of(symmetry)
-    check_maps(through, base, donor, symmetry, hook)
+    if through is not None:
+        through.check(donor, base, symmetry, hook)
     clean, corrupted = (Runs(checkpoint, games, base, mass=mass) for games in (pairs.clean, pairs.corrupted))
     given = Runs(checkpoint, symmetry.inverse.games(pairs.clean), donor)
     masks = corrupted.mask(pairs.legal_clean), corrupted.mask(pairs.legal_corrupted)

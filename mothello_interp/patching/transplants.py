@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 
 from mothello_interp.activations import hook_name
+from mothello_interp.maps import Maps
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games, Symmetry
 from mothello_interp.patching.exchange import check_cut
-from mothello_interp.patching.maps import Maps, check_maps
 from mothello_interp.patching.metrics import interval, resampled
 from mothello_interp.patching.metrics import mass as mass_of
 from mothello_interp.patching.runs import Mass, Runs, places
@@ -61,7 +61,8 @@ def transplant(
     """
     images = [Symmetry.of(symmetry) for symmetry in symmetries]
     for symmetry in images:
-        check_maps(through, base, donor, symmetry, hook)
+        if through is not None:
+            through.check(donor, base, symmetry, hook)
     legal = check_cut(games, 1)
     giver, third = _partners(games.lengths, seed)
     here = np.flatnonzero(giver >= 0)
