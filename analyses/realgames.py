@@ -113,7 +113,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
                 )
             for fitted, dash in (("random", "solid"), ("championship", "dash")):
                 way = _means(_abroad(kind[kind["fitted"] == fitted]), ["accuracy", "floor", "ceiling", "games"])
-                way = way.assign(normalised=normalised(way["accuracy"], way["floor"], way["ceiling"]))
+                way = way.assign(normalised=normalised(*way[["accuracy", "floor", "ceiling"]].to_numpy().T))
                 add_curve(drawing, way, y="normalised", name=f"{play}, fitted on {fitted}", dash=dash, width=2, column=3,
                           legend=row == 1, hover=["games"], **curve)  # fmt: skip
         drawing.update_yaxes(range=[-0.05, 1.1], row=row, col=3)
@@ -131,7 +131,7 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
             total = {y: np.average(read[y], weights=read["games"]) for y in ("ceiling", "accuracy", "floor")}
             rows.append({"regime": LABELS[regime], "seed": seed, "play": play, "fitted": fitted, "top1": top1, **total})
     found = pd.DataFrame(rows)
-    return found.assign(normalised=normalised(found["accuracy"], found["floor"], found["ceiling"]))
+    return found.assign(normalised=normalised(*found[["accuracy", "floor", "ceiling"]].to_numpy().T))
 
 
 def _real_games(wthor: Path) -> Games:

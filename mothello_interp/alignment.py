@@ -45,8 +45,7 @@ def align(
         games: games to score on, parallel in all languages.
         targets: languages to decode, those of the probes by default.
         symmetries: maps of the board through which the target is decoded.
-        resamples: bootstrap resamples over games.
-        seed: of the bootstrap.
+        resamples, seed: of the bootstrap over games.
 
     Returns:
         One row per layer, source, target and symmetry. Columns, all accuracies from 0 to 1 over squares and moves (higher
@@ -117,7 +116,7 @@ def align_on(
             for target in targets:
                 counts = labels.count(probes, activations, layer, source, target)
                 place = {"layer": layer, "hook": hook_name(layer), "source": source, "target": target}
-                row = _scores(labels, counts, home[source], home.get(target), bootstrap)
+                row = scores(labels, counts, home[source], home.get(target), bootstrap)
                 tables.append(pd.DataFrame({**place, **row, "games": len(activations.games)}))
     return pd.concat(tables, ignore_index=True)
 
@@ -263,18 +262,19 @@ def ratio(part: Any, total: Any) -> Any:
         return np.divide(part, total)
 
 
-def _scores(
+def scores(
     labels: BoardLabels, counts: ProbeCounts, own: ProbeCounts, own_target: ProbeCounts | None, bootstrap: Bootstrap
 ) -> dict[str, Any]:
-    """The columns of `align`, `[symmetry]` or one for all."""
+    """The columns of `align` from "symmetry" on, `[symmetry]` or one for all."""
     accuracy, floor, ceiling = (labels.per_game(share) for share in (counts.accuracy, counts.floor, own.as_board))
     low, high = bootstrap.interval(accuracy, labels.sizes)
-    occupied = labels.images != 1
-    right = (counts.predicted == labels.images) & occupied
     row: dict[str, Any] = {"symmetry": [symmetry.name for symmetry in labels.symmetries]}
     row |= {"accuracy": counts.accuracy.mean(axis=1), "low": low, "high": high}
     row["differing"] = ratio(counts.differing.sum(axis=1), labels.differing.sum(axis=1))
-    row |= {"occupied": ratio(right.sum(axis=(1, 2)), occupied.sum(axis=(1, 2)))}
+    occupied = labels.images != 1
+    row["occupied"] = ratio(
+        (counts.predicted == labels.images).sum(axis=(1, 2), where=occupied), occupied.sum(axis=(1, 2))
+    )
     row |= {"majority": labels.majority.mean(axis=1), "predicted": own.accuracy.mean(axis=1)}
     row |= {"floor": counts.floor.mean(), "ceiling": own.as_board.mean()}
     row["ceiling_target"] = np.nan if own_target is None else own_target.as_board.mean()

@@ -14,12 +14,14 @@ import numpy as np
 import pandas as pd
 
 from mothello_interp.activations import hook_name
-from mothello_interp.alignment import ALL_FOUR, BoardLabels, ProbeCounts, at_layer, ratio
+from mothello_interp.alignment import ALL_FOUR, BoardLabels, ProbeCounts, at_layer, ratio, scores
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games, Symmetry
 from mothello_interp.othello.rules import square_name
 from mothello_interp.probes import Probes
-from mothello_interp.stats import Bootstrap, mismatched_rows, normalised, permutation_p
+from mothello_interp.stats import Bootstrap, mismatched_rows, permutation_p
+
+_AS_IN_ALIGN = ("symmetry", "accuracy", "low", "high", "differing", "floor", "ceiling", "normalised")
 
 
 def align_up_to_symmetry(
@@ -37,8 +39,7 @@ def align_up_to_symmetry(
     Args:
         layer: named beforehand, so that it is not chosen by what it shows.
         symmetries: the candidates, a group; add the `CONTROLS` to see whether one of them wins.
-        resamples: bootstrap resamples over games.
-        seed: of the bootstrap.
+        resamples, seed: of the bootstrap over games.
 
     Returns:
         One row per source and target, all but the choice from the second half of the games: layer, hook, source, target,
@@ -64,13 +65,10 @@ def align_up_to_symmetry(
             ranked = choice.count(probes, choice_rows, layer, source, target).accuracy.mean(axis=1)
             best, runner_up = (int(place) for place in np.argsort(-ranked, kind="stable")[:2])
             counts = labels.count(probes, rows, layer, source, target)
-            accuracy, floor, ceiling = (part.mean() for part in (counts.accuracy[best], counts.floor, own.as_board))
-            low, high = bootstrap.interval(labels.per_game(counts.accuracy[best]), labels.sizes)
+            found = pd.DataFrame(scores(labels, counts, own, None, bootstrap))
             row: dict[str, Any] = {"layer": layer, "hook": hook_name(layer), "source": source, "target": target}
-            row |= {"symmetry": symmetries[best].name, "accuracy": accuracy, "low": low, "high": high}
-            row["differing"] = ratio(counts.differing[best].sum(), labels.differing[best].sum())
-            row |= {"floor": floor, "ceiling": ceiling, "normalised": float(normalised(accuracy, floor, ceiling))}
-            row |= {"runner_up": symmetries[runner_up].name, "runner_up_accuracy": counts.accuracy[runner_up].mean()}
+            row |= {name: found[name][best] for name in _AS_IN_ALIGN}
+            row |= {"runner_up": symmetries[runner_up].name, "runner_up_accuracy": found["accuracy"][runner_up]}
             row |= _margin(labels, counts, own, best, runner_up, bootstrap)
             table.append({**row, "games": len(games) - half})
     return pd.DataFrame(table)
@@ -152,17 +150,15 @@ class CycleConsistency:
     """Whether maps between languages, found pair by pair, compose as one shared representation requires.
 
     Attributes:
-        languages: how many.
+        languages, pairs, triangles: how many there are.
         mutual: of the pairs, how many have g_ba = g_ab^-1.
-        pairs: how many there are.
         consistent: of the triangles, how many compose, in every direction.
-        triangles: how many there are.
         checks: how many of the triangles are independent.
         p_random: p value of `consistent` when every pair has a map drawn at random from the candidates (the same in both
             directions: mutual pairs are granted).
         p_shuffled: the same with the maps found, permuted over the pairs: it does not count as evidence that one map is
             common.
-        draws: how many random drawings.
+        draws: of random maps.
     """
 
     languages: int
@@ -188,8 +184,7 @@ def cycle_consistency_test(
     Args:
         maps: g_ab by (a, b), for every ordered pair of different languages; see `align_up_to_symmetry`.
         symmetries: what random maps are drawn from, a group.
-        draws: of random maps.
-        seed: of the draws.
+        draws, seed: of random maps.
 
     Raises:
         ValueError: for a pair without a map, a map that is none of `symmetries`, fewer than three languages, or symmetries
@@ -229,10 +224,8 @@ def cycle_consistency_test(
     rng = np.random.default_rng(seed)
     null = np.empty((draws, 2))
     for draw in null:
-        draw[:] = (
-            composing(rng.integers(0, len(symmetries), len(pairs))).sum(),
-            composing(rng.permutation(forth)).sum(),
-        )
+        random, permuted = rng.integers(0, len(symmetries), len(pairs)), rng.permutation(forth)
+        draw[:] = composing(random).sum(), composing(permuted).sum()
     p_random, p_shuffled = (permutation_p(consistent, counts) for counts in null.T)
     checks = (len(languages) - 1) * (len(languages) - 2) // 2
     found = int(mutual.sum()), len(pairs), consistent, len(triangles)

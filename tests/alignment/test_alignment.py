@@ -1,6 +1,7 @@
 """Accuracy by layer, symmetry and move on planted languages, and on a real model."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -198,7 +199,7 @@ def test_align_by_move_leaves_moves_blank_where_no_square_differs() -> None:
     scene = Scene.of(games)
     equal = (turn.boards(scene.truth()) == scene.truth()).all(axis=1)
     curves = align_by_move(copying(), planted(code), games[scene.game[equal & (scene.move == 3)][:4]], layer=0)
-    across = curves[(curves["source"] == 0) & (curves["target"] == 1)].set_index(["symmetry", "move"])
+    across: Any = curves[(curves["source"] == 0) & (curves["target"] == 1)].set_index(["symmetry", "move"])
     expected = np.array([np.nan if move == 3 else 1 - move % 2 for move in range(11)])
     np.testing.assert_allclose(across.loc["half_turn", "differing"], expected)
     np.testing.assert_allclose(across.loc["half_turn", "differing_as_board"], 1 - expected)

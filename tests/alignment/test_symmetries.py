@@ -127,7 +127,7 @@ def compared(code: Code, *maps: str) -> dict[str, np.ndarray]:
     first, second = (SYMMETRIES[name] for name in maps)
     probes, games = copying(), random_games(200, board=4, seed=2)
     place = {"layer": 0, "source": 0, "target": 1}
-    table = compare_symmetries(probes, planted(code), games, **place, first=first, second=second, resamples=99)  # type: ignore[arg-type]
+    table = compare_symmetries(probes, planted(code), games, **place, first=first, second=second, resamples=99)
     return {str(name): table[name].to_numpy() for name in table}
 
 
