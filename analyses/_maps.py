@@ -6,9 +6,9 @@ import pandas as pd
 
 from mothello_interp import SYMMETRIES, Checkpoint, Probes, random_games
 from mothello_interp.activations import collect
-from mothello_interp.alignment import align_up_to_symmetry
 from mothello_interp.othello.symmetry import Symmetry
 from mothello_interp.probes import fit_probes_on
+from mothello_interp.symmetries import align_up_to_symmetry
 
 MODELS = {
     "mini/two-atomic": "2 naive languages",

@@ -27,7 +27,7 @@ def measure_matrix(checkpoint: Checkpoint) -> pd.DataFrame:
         "accuracy",
         "low",
         "high",
-        "guess",
+        "majority",
         "predicted",
         "floor",
         "ceiling",

@@ -9,9 +9,10 @@ import pandas as pd
 
 from mothello_interp import Checkpoint, load, random_games
 from mothello_interp.activations import collect
-from mothello_interp.alignment import align_on, align_up_to_symmetry
+from mothello_interp.alignment import align_on
 from mothello_interp.legality import legal_accuracy
 from mothello_interp.probes import fit_probes_on
+from mothello_interp.symmetries import align_up_to_symmetry
 
 LAYER = 1  # named beforehand
 LANGUAGES = 5  # at most, of many
@@ -61,6 +62,6 @@ def alignment(checkpoint: Checkpoint) -> dict[str, float]:
     row = {name: float(plain[name].mean()) for name in names}
     best = align_up_to_symmetry(probes, checkpoint, score, layer=LAYER, resamples=2)
     best = best[best["source"] != best["target"]]
-    row["best"] = float(best["normalised"].where(best["ceiling"] - best["floor"] >= 0.1).mean())
+    row["best"] = float(best["normalised"].mean())
     row["not_identity"] = float((best["symmetry"] != "identity").mean())
     return row

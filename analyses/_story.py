@@ -77,7 +77,7 @@ def _matrix(many: pd.DataFrame) -> str:
         f"{_range(list(values.values()), 'through the map')} of the {many['ceiling'].mean():.2f} that a probe scores at home), "
         "and the difference between clusters is gone. At this layer and by the paper's probe that is not far above a guess "
         "from square and move number "
-        f"({many['guess'].mean():.2f}; other games' boards: {many['floor'].mean():.2f}), and the best of four maps is always "
+        f"({many['majority'].mean():.2f}; other games' boards: {many['floor'].mean():.2f}), and the best of four maps is always "
         "a little above the others: our matrix alone would not show that the maps are there. The next sections do.",
     )
 
@@ -87,7 +87,7 @@ def _seeds(seeds: pd.DataFrame) -> str:
         "The paper's nine seeds of five languages look like luck: most pairs low, some high. So do ours against the board "
         "(lowest and highest pair of each seed in the table, column “other language”); under the best symmetry of each "
         "pair (the best of four on the same games; the next section chooses on others) they are higher, where a guess "
-        f"that never sees the model has {seeds['guess'].mean():.2f} and the same predictions against other games' boards "
+        f"that never sees the model has {seeds['majority'].mean():.2f} and the same predictions against other games' boards "
         f"{seeds['floor'].mean():.2f}."
     )
 

@@ -111,7 +111,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
         titles, x="layer", y=["accuracy in the other language", "accuracy, as in Table 1"], shared=False
     )
     cross = table[(table["source"] != table["target"]) & (table["kind"] == "linear")]
-    columns = ["accuracy", "low", "high", "floor", "ceiling", "guess", "normalised"]
+    columns = ["accuracy", "low", "high", "floor", "ceiling", "majority", "normalised"]
     curves = cross.groupby(["regime", "seed", "weights", "symmetry", "layer"], as_index=False)[columns].mean()
     for column, regime in enumerate(regimes, 1):
         here = curves[curves["regime"] == regime]
@@ -125,7 +125,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
         for place, (_, curve) in enumerate(here[~first & trained & identity].groupby("seed")):
             add_curve(drawing, curve, y="accuracy", name="other seeds", colour=COLOURS[regime], width=1,
                       **{**shared, "legend": column == 1 and place == 0})  # fmt: skip
-        for line, dash in (("ceiling", "solid"), ("floor", "dot"), ("guess", "dash")):
+        for line, dash in (("ceiling", "solid"), ("floor", "dot"), ("majority", "dash")):
             colour = COLOURS["ceiling"] if line == "ceiling" else COLOURS["zero"]
             add_curve(drawing, main, y=line, name=line, colour=colour, dash=dash, width=1.5, **shared)
         add_curve(drawing, here[first & ~trained & identity], y="accuracy", name="random weights",
@@ -147,10 +147,10 @@ def _draw_table_1(drawing: go.Figure, table: pd.DataFrame, kind: str, column: in
     cells = _in_the_papers_measure(table)
     cells = cells[cells["regime"].isin(number)]
     cells = cells.assign(anchors=cells["regime"].map(number).astype(int))
-    means = cells.groupby("anchors", as_index=False)[["accuracy", "floor", "guess", "ceiling"]].mean()
+    means = cells.groupby("anchors", as_index=False)[["accuracy", "floor", "majority", "ceiling"]].mean()
     paper = pd.DataFrame({"anchors": list(_TABLE_1[kind]), "accuracy": list(_TABLE_1[kind].values())})
     shared: dict[str, Any] = {"x": "anchors", "row": 2, "column": column, "legend": False}
-    for line, dash in (("ceiling", "solid"), ("floor", "dot"), ("guess", "dash")):
+    for line, dash in (("ceiling", "solid"), ("floor", "dot"), ("majority", "dash")):
         colour = COLOURS["ceiling"] if line == "ceiling" else COLOURS["zero"]
         add_curve(drawing, means, y=line, name=line, colour=colour, dash=dash, width=1.5, **shared)
     shared["legend"] = column == 1

@@ -89,5 +89,5 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
                 row |= {"pairs": len(plain), "against the board": plain.mean(), "sd": plain.std()}
                 row["expected"] = here[here["symmetry"] == name]["predicted"].mean()
                 row |= {"paper": _PAPER[name], "through the map": here[here["symmetry"] == name]["accuracy"].mean()}
-                rows.append({**row, **here[["guess", "floor", "ceiling"]].mean()})
+                rows.append({**row, **here[["majority", "floor", "ceiling"]].mean()})
     return pd.DataFrame(rows)

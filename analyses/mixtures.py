@@ -31,10 +31,10 @@ from analyses._maps import RAISED
 from analyses._models import BUNDLED, Zoo, over_models
 from mothello_interp import SYMMETRIES, Checkpoint, random_games
 from mothello_interp.activations import collect
-from mothello_interp.alignment import align_up_to_symmetry, contest
 from mothello_interp.othello import CONTROLS, Symmetry
 from mothello_interp.plots import add_heatmap, panel_grid
 from mothello_interp.probes import fit_probes_on
+from mothello_interp.symmetries import align_up_to_symmetry, compare_symmetries
 
 _MODELS = {
     "mini/four-atomic": "4 naive languages",
@@ -49,7 +49,7 @@ _PIECES = 0.2  # in pieces: this share of the orbits or more leans to either map
 
 
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """`alignment.contest` of the best two maps of every pair, chosen on other games."""
+    """`compare_symmetries` of the best two maps of every pair, chosen on other games."""
     fit, choose, score = (
         random_games(n, board=checkpoint.spec.board, seed=seed)
         for n, seed in ((_FIT, 121), (_CHOOSE, 122), (_SCORE, 123))
@@ -61,7 +61,7 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
         names = row["symmetry"], row["runner_up"]
         place: dict[str, Any] = {"layer": _LAYER, "source": row["source"], "target": row["target"]}
         first, second = (SYMMETRIES[name] for name in names)
-        table = contest(probes, checkpoint, score, **place, first=first, second=second, resamples=_RESAMPLES)
+        table = compare_symmetries(probes, checkpoint, score, **place, first=first, second=second, resamples=_RESAMPLES)
         tables.append(
             table.assign(best=names[0], runner_up=names[1], margin=row["margin"], normalised=row["normalised"])
         )
@@ -133,8 +133,8 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
         others = [other for other in clear if not (other[["regime", "seed"]].iloc[0] == one[["regime", "seed"]]).all()]
         row["neighbours"], row["p"] = _alike(lean, pair)
         row["less readability"], row["its p"] = _alike(np.sign(lean - _expected(pair, others)), pair)
-        row |= {"best": pair["first"].mean(), "runner-up's": pair["second"].mean(), "null": pair["first_null"].mean()}
-        row |= {"where both agree": pair["agreed"].mean(), "its null": pair["agreed_null"].mean()}
+        row |= {"best": pair["first"].mean(), "runner-up's": pair["second"].mean(), "floor": pair["first_floor"].mean()}
+        row |= {"where both agree": pair["agreed"].mean(), "its floor": pair["agreed_floor"].mean()}
         rows.append(row)
     return pd.DataFrame(rows)
 

@@ -53,7 +53,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
             add_curve(drawing, curve, y="predicted", name="expected if aligned", colour=COLOURS[name], dash="dot",
                       width=1, **{**shared, "legend": column == 1 and name == "identity"})  # fmt: skip
         identity = here[here["symmetry"] == "identity"]
-        for line, dash in (("ceiling", "solid"), ("floor", "dot"), ("guess", "dash")):
+        for line, dash in (("ceiling", "solid"), ("floor", "dot"), ("majority", "dash")):
             colour = COLOURS["ceiling"] if line == "ceiling" else COLOURS["zero"]
             add_curve(drawing, identity, y=line, name=line, colour=colour, dash=dash, width=1.5, **shared)
     return drawing.update_yaxes(range=[0, 1.02])

@@ -31,7 +31,9 @@ import plotly.graph_objects as go
 
 from analyses._models import BUNDLED, LABELS, Zoo, over_models
 from mothello_interp import Checkpoint, random_games
-from mothello_interp.patching import Maps, cut, fit_maps, interchange, minimal_pairs, recovery, transplant
+from mothello_interp.activations import collect
+from mothello_interp.maps import Maps, fit_maps
+from mothello_interp.patching import cut, interchange, minimal_pairs, recovery, transplant
 from mothello_interp.plots import COLOURS, LANGUAGES, add_curve, add_heatmap, layer_name, panel_grid
 
 _PAIRS, _GAMES, _FIT = 80, 120, 300
@@ -67,10 +69,11 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
 def _maps(checkpoint: Checkpoint, base: int, donor: int) -> Iterator[tuple[str, Maps | None]]:
     """What the donor's states go through, by state."""
     games = random_games(_FIT, board=checkpoint.spec.board, seed=53)
+    given, wanted = (collect(checkpoint, games, languages=[language]) for language in (donor, base))
     yield "as it is", None
-    yield "shifted", fit_maps(checkpoint, games, base=base, donor=donor, kind="mean")
-    yield "turned", fit_maps(checkpoint, games, base=base, donor=donor)
-    yield "turned, re-paired", fit_maps(checkpoint, games, base=base, donor=donor, repaired=True)
+    yield "shifted", fit_maps(given, wanted, kind="mean_shift")
+    yield "turned", fit_maps(given, wanted)
+    yield "turned, re-paired", fit_maps(given, wanted, mismatched=True)
 
 
 def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:

@@ -29,10 +29,10 @@ from mothello_interp.legality import legal_accuracy
 from mothello_interp.othello import Games, read_wthor
 from mothello_interp.plots import add_curve, panel_grid
 from mothello_interp.probes import fit_probes
+from mothello_interp.stats import normalised
 
 _GAMES = 1200  # of each kind to score on, and as many to fit on
 _CHOOSE = 200
-_BLANK_BELOW = 0.1
 _COLUMNS = [
     "play",
     "fitted",
@@ -77,7 +77,7 @@ def measure(checkpoint: Checkpoint, wthor: Path | None = None) -> pd.DataFrame:
         tables.append(legality.assign(play=play, source=legality["language"], target=legality["language"]))
         for fitted, found in probes.items():
             table = align_by_move(found, checkpoint, games, layer=layer)
-            table = table[table["symmetry"] == "identity"].drop(columns=["symmetry", "guess"])
+            table = table[table["symmetry"] == "identity"]
             tables.append(table.assign(play=play, fitted=fitted, layer=layer))
     return pd.concat(tables, ignore_index=True)[_COLUMNS]
 
@@ -113,7 +113,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
                 )
             for fitted, dash in (("random", "solid"), ("championship", "dash")):
                 way = _means(_abroad(kind[kind["fitted"] == fitted]), ["accuracy", "floor", "ceiling", "games"])
-                way = way.assign(normalised=_normalised(way))
+                way = way.assign(normalised=normalised(*way[["accuracy", "floor", "ceiling"]].to_numpy().T))
                 add_curve(drawing, way, y="normalised", name=f"{play}, fitted on {fitted}", dash=dash, width=2, column=3,
                           legend=row == 1, hover=["games"], **curve)  # fmt: skip
         drawing.update_yaxes(range=[-0.05, 1.1], row=row, col=3)
@@ -131,7 +131,7 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
             total = {y: np.average(read[y], weights=read["games"]) for y in ("ceiling", "accuracy", "floor")}
             rows.append({"regime": LABELS[regime], "seed": seed, "play": play, "fitted": fitted, "top1": top1, **total})
     found = pd.DataFrame(rows)
-    return found.assign(normalised=_normalised(found))
+    return found.assign(normalised=normalised(*found[["accuracy", "floor", "ceiling"]].to_numpy().T))
 
 
 def _real_games(wthor: Path) -> Games:
@@ -157,9 +157,3 @@ def _abroad(table: pd.DataFrame) -> pd.DataFrame:
 def _means(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """By move, over languages or directions."""
     return table.groupby("move", as_index=False)[columns].mean()
-
-
-def _normalised(table: pd.DataFrame) -> pd.Series:
-    """How far from floor to ceiling, NaN where these are too near."""
-    room = table["ceiling"] - table["floor"]
-    return ((table["accuracy"] - table["floor"]) / room).where(room >= _BLANK_BELOW)

@@ -63,7 +63,7 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
         best = group[group["source"] != group["target"]].groupby(["source", "target"])["accuracy"].max()
         row = {"regime": regime, "seed": seed, "own language": _range(own["accuracy"]), "paper's": _PAPER["diagonal"]}
         row |= {"other language": _range(across["accuracy"]), "paper's ": _PAPER["off"]}
-        row |= {"under the best symmetry": _range(best), "guess": plain["guess"].mean()}
+        row |= {"under the best symmetry": _range(best), "majority": plain["majority"].mean()}
         rows.append({**row, "floor": across["floor"].mean()})
     return pd.DataFrame(rows)
 

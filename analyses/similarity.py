@@ -39,9 +39,10 @@ import plotly.graph_objects as go
 from analyses._models import BUNDLED, LABELS, MODELS, Zoo, over_models
 from analyses._transfer import NAMED, TARGETS, fine_tuned, recorded
 from mothello_interp import Checkpoint, Probes, random_games
-from mothello_interp.activations import Activations, collect, hook_name, paper_layer
+from mothello_interp.activations import Activations, collect, paper_layer
 from mothello_interp.alignment import align_on
 from mothello_interp.comparison import compare
+from mothello_interp.forward import hook_name
 from mothello_interp.plots import add_heatmap, layer_name, panel_grid
 from mothello_interp.probes import fit_probes_on
 from mothello_interp.similarity import MEASURES, SAME_COORDINATES

@@ -27,9 +27,9 @@ from analyses._models import BUNDLED, LABELS, Zoo, over_models
 from mothello_interp import Checkpoint, random_games
 from mothello_interp.activations import Activations, collect
 from mothello_interp.alignment import align_on
+from mothello_interp.maps import fit_maps
 from mothello_interp.plots import COLOURS, add_curve, layer_axis, panel_grid
-from mothello_interp.probes import fit_probes_on
-from mothello_interp.structure import fit_centring, fit_projection, fit_rotation, language_identity
+from mothello_interp.probes import fit_probes_on, language_identity
 
 _FIT, _SCORE = 600, 200
 _STYLES = {
@@ -46,11 +46,11 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
     """The language probe ("identity") and alignment ("alignment") of the first two input languages, by layer and change."""
     fit, score = _rows(checkpoint)
     tables = [language_identity(fit, score).assign(part="identity", change="as it is")]
-    changes: dict[str, Any] = {"as it is": lambda rows: rows, "less the means": fit_centring(fit)}
-    changes["without the language subspace"] = fit_projection(fit)
+    changes: dict[str, Any] = {"as it is": lambda rows: rows, "less the means": fit_maps(fit, kind="mean_shift")}
+    changes["without the language subspace"] = fit_maps(fit, kind="projection")
     for name, change in changes.items():
         tables.append(_aligned(change(fit), change(score), name))
-    tables += [_turned(fit, score, "turned"), _turned(fit, score, "turned, re-paired", repaired=True)]
+    tables += [_turned(fit, score, "turned"), _turned(fit, score, "turned, re-paired", mismatched=True)]
     tables.append(_turned(*_rows(checkpoint.untrained()), "turned, random weights"))
     return pd.concat(tables, ignore_index=True)
 
@@ -62,11 +62,11 @@ def _rows(checkpoint: Checkpoint) -> tuple[Activations, Activations]:
     return collect(checkpoint, fit, languages=languages), collect(checkpoint, score, languages=languages)
 
 
-def _turned(fit: Activations, score: Activations, name: str, *, repaired: bool = False) -> pd.DataFrame:
+def _turned(fit: Activations, score: Activations, name: str, *, mismatched: bool = False) -> pd.DataFrame:
     """Each language turned into the other, and read by the other's probe."""
     tables = []
     for reference in fit.languages:
-        change = fit_rotation(fit, reference=reference, repaired=repaired)
+        change = fit_maps(fit, reference, mismatched=mismatched)
         table = _aligned(change(fit), change(score), name)
         tables.append(table[table["source"] == reference])
     return pd.concat(tables, ignore_index=True)

@@ -63,10 +63,11 @@ from analyses._matrix import clustered
 from analyses._models import BUNDLED, Zoo, over_models
 from mothello_interp import SYMMETRIES, Checkpoint, Probes, random_games
 from mothello_interp.activations import all_layers
-from mothello_interp.alignment import align_by_move, group_test
+from mothello_interp.alignment import align_by_move
 from mothello_interp.othello.symmetry import ALL, CONTROLS, Symmetry
 from mothello_interp.patching import SHARED_AFTER, minimal_pairs, recovery
 from mothello_interp.plots import COLOURS, add_categories, add_curve, panel_grid
+from mothello_interp.symmetries import cycle_consistency_test
 
 _MODELS = MODELS | {"mini/atomic-atomic-anchors4": "2, four anchors"}
 _PAIRS = 150
@@ -103,7 +104,7 @@ def _maps(pairs: pd.DataFrame) -> dict[tuple[int, int], Any]:
     return {(row["source"], row["target"]): ALL[row["symmetry"]] for row in rows.to_dict("records")}
 
 
-_MOVED = ["moved", "unmoved", "moved_ceiling"]
+_MOVED = ["differing", "differing_as_board", "differing_ceiling"]
 _KEY = ["source", "target", "symmetry"]
 
 
@@ -121,14 +122,14 @@ def _by_move(
 
 
 def _curves_of_pairs(checkpoint: Checkpoint, probes: Probes) -> pd.DataFrame:
-    """`align_by_move` under all eight symmetries; moved_ceiling: what a language reads at home on as many squares, of the
+    """`align_by_move` under all eight symmetries; differing_ceiling: what a language reads at home on as many squares, of the
     board where it differs from the image that is as far from it."""
     games, symmetries = random_games(SCORE, board=checkpoint.spec.board, seed=63), tuple(ALL.values())
     table = align_by_move(probes, checkpoint, games, layer=LAYER, symmetries=symmetries)
-    home = table[table["source"] == table["target"]].set_index(["source", "symmetry", "move"])["unmoved"]
+    home = table[table["source"] == table["target"]].set_index(["source", "symmetry", "move"])["differing_as_board"]
     inverse = table["symmetry"].map(lambda name: ALL[name].inverse.name)
     keys = pd.MultiIndex.from_arrays([table["source"], inverse, table["move"]])
-    return table.assign(moved_ceiling=home.loc[keys].to_numpy())
+    return table.assign(differing_ceiling=home.loc[keys].to_numpy())
 
 
 def _moves(curves: pd.DataFrame, maps: dict[tuple[int, int], Any]) -> pd.DataFrame:
@@ -277,9 +278,9 @@ def _turned_curves(drawing: go.Figure, here: pd.DataFrame, row: int, column: int
 def _differing_curves(drawing: go.Figure, here: pd.DataFrame, row: int, column: int) -> None:
     """On the squares where the board differs from its image: read as the image, and as the board."""
     shared: dict[str, Any] = {"x": "move", "row": row, "column": column, "legend": column == 1}
-    add_curve(drawing, here, y="moved", name="read as the image", colour=COLOURS["ceiling"], **shared)
-    add_curve(drawing, here, y="unmoved", name="read as the board", colour=COLOURS["naive"], **shared)
-    add_curve(drawing, here, y="moved_ceiling", name="a language and its own board, there", colour=COLOURS["ceiling"],
+    add_curve(drawing, here, y="differing", name="read as the image", colour=COLOURS["ceiling"], **shared)
+    add_curve(drawing, here, y="differing_as_board", name="read as the board", colour=COLOURS["naive"], **shared)
+    add_curve(drawing, here, y="differing_ceiling", name="a language and its own board, there", colour=COLOURS["ceiling"],
               dash="dot", width=1.2, **shared)  # fmt: skip
     _move_axes(drawing, row, column, lowest=-0.02)
 
@@ -322,7 +323,7 @@ def _composition(pairs: pd.DataFrame) -> dict[str, Any]:
     """The group test, of three languages or more."""
     if pairs["source"].nunique() < 3:
         return {}
-    found = asdict(group_test(_maps(pairs)))
+    found = asdict(cycle_consistency_test(_maps(pairs)))
     return {
         "triples that compose": f"{found['consistent']} of {found['triangles']}",
         "chance that all do": 4.0 ** -found["checks"],
@@ -341,17 +342,21 @@ def _of_eight(pairs: pd.DataFrame) -> dict[str, Any]:
     found["of these flips or turns"] = int(once[once["raised"]]["symmetry"].isin(list(CONTROLS)).sum())
     if pairs["source"].nunique() < 3:
         return found
-    test = group_test(_maps(pairs), symmetries=tuple(ALL.values()))
+    test = cycle_consistency_test(_maps(pairs), symmetries=tuple(ALL.values()))
     found["triples, of eight"] = f"{test.consistent} of {test.triangles}"
     return found | {"p of eight, random maps": test.p_random, "p of eight, shuffled": test.p_shuffled}
 
 
 def _differing(here: pd.DataFrame) -> dict[str, Any]:
     """Of the pairs whose map is not the identity, on the squares where the board differs from its image: mean over moves."""
-    rows = here[(here["part"] == "moves") & (here["symmetry"] == "identity")].dropna(subset="moved")
-    names = {"moved": "as the image", "unmoved": "as the board", "moved_ceiling": "own language there"}
+    rows = here[(here["part"] == "moves") & (here["symmetry"] == "identity")].dropna(subset="differing")
+    names = {
+        "differing": "as the image",
+        "differing_as_board": "as the board",
+        "differing_ceiling": "own language there",
+    }
     found = {name: rows[column].mean() for column, name in names.items()}
-    return found | {"moves, image first": f"{(rows['moved'] > rows['unmoved']).sum()} of {len(rows)}"}
+    return found | {"moves, image first": f"{(rows['differing'] > rows['differing_as_board']).sum()} of {len(rows)}"}
 
 
 def _later(here: pd.DataFrame) -> dict[str, Any]:

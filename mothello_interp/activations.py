@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 import torch
 
-from mothello_interp.forward import hook_name as hook_name
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Boards, Games
 

@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from mothello_interp.activations import Activations, hook_name
+from mothello_interp.activations import Activations
+from mothello_interp.forward import hook_name
 from mothello_interp.similarity import MEASURES, Measure, Side, paired, rotated, row_mean
 from mothello_interp.stats import permutation_p
 

@@ -1,11 +1,10 @@
 """Maps between languages: fitted on the residual stream of some games, applied to other games' rows.
 
-Each is affine, one for every source language and layer: x -> (x - source_mean) @ matrix + target_mean. Three kinds, from
-much to little that they may change:
+Three kinds, one map for every source language and layer:
 
-- "rotation": the best orthogonal map onto the target, with the means (orthogonal Procrustes, Schoenemann 1966);
-- "mean_shift": the difference of the means alone;
-- "projection": without the subspace in which the languages' mean rows differ.
+- "rotation": (x - source_mean) @ matrix + target_mean, the best orthogonal map onto the target (Schoenemann 1966);
+- "mean_shift": the same with the identity as matrix;
+- "projection": x - (x - source_mean) @ matrix @ matrix.T, without the subspace in which the languages' means differ.
 
 A symmetry of the board permutes squares, not the residual stream, so it is no kind of its own: fit on source games that
 are seen through the symmetry, and the map includes it.
@@ -26,7 +25,7 @@ from mothello_interp.similarity import fit_procrustes
 from mothello_interp.stats import mismatched_rows
 
 Kind = Literal["rotation", "mean_shift", "projection"]
-Affine = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # source_mean [d_model], matrix [d_model d_model], target_mean
+Affine = tuple[torch.Tensor, torch.Tensor, torch.Tensor]  # source_mean [d_model], matrix [d_model column], target_mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +79,8 @@ class Maps:
         source_mean, matrix, target_mean = (part.to(rows) for part in self.affine[source, layer])
         if rows.shape[-1:] != source_mean.shape:
             raise ValueError(f"rows of shape {tuple(rows.shape)}: this map takes [... {len(source_mean)}]")
-        return (rows - source_mean) @ matrix + target_mean
+        moved = (rows - source_mean) @ matrix
+        return rows - moved @ matrix.T if self.kind == "projection" else moved + target_mean
 
     def __call__(self, activations: Activations) -> Activations:
         """The same activations with every source language's rows mapped; the target's own rows stay.
@@ -156,19 +156,10 @@ def fit_maps(
     onto, language = _target(source, target, symmetry)
     sources = tuple(spoken for spoken in source.languages if not (isinstance(target, int) and spoken == target))
     order = torch.from_numpy(mismatched_rows(source.game, source.move)) if mismatched else slice(None)
+    removed = [_removed(source, place, variance) for place in range(len(onto))] if kind == "projection" else []
     affine: dict[tuple[int, int], Affine] = {}
-    for place, layer in enumerate(source.layers):
-        removed = _removed(source, place, variance) if kind == "projection" else None
-        for spoken in sources:
-            rows, wanted = source.at(spoken, layer), onto[place]
-            if removed is not None:
-                affine[spoken, layer] = removed
-            elif kind == "rotation":
-                found = fit_procrustes(rows, wanted[order])
-                affine[spoken, layer] = found.source_mean, found.rotation, found.target_mean
-            else:
-                means = rows.double().mean(dim=0), wanted.double().mean(dim=0)
-                affine[spoken, layer] = means[0], torch.eye(len(means[0]), dtype=torch.double), means[1]
+    for (place, layer), spoken in product(enumerate(source.layers), sources):
+        affine[spoken, layer] = removed[place] if removed else _onto(kind, source.at(spoken, layer), onto[place][order])
     return Maps(kind, sources, language, symmetry, source.layers, affine)
 
 
@@ -198,6 +189,14 @@ def _target(
     return torch.stack([source.at(target, layer) for layer in source.layers]), target
 
 
+def _onto(kind: Kind, rows: torch.Tensor, wanted: torch.Tensor) -> Affine:
+    if kind == "rotation":
+        found = fit_procrustes(rows, wanted)
+        return found.source_mean, found.rotation, found.target_mean
+    source_mean, target_mean = (part.double().mean(dim=0) for part in (rows, wanted))
+    return source_mean, torch.eye(len(source_mean), dtype=torch.double), target_mean
+
+
 def _removed(source: Activations, place: int, variance: float) -> Affine:
     """The projection at one layer."""
     if not 0 < variance <= 1:
@@ -211,4 +210,4 @@ def _removed(source: Activations, place: int, variance: float) -> Affine:
     reached = lengths.square().cumsum(0) / lengths.square().sum()
     basis = axes[: int((reached < variance).sum()) + 1]
     centre = values.double().mean(dim=(0, 1))
-    return centre, torch.eye(len(centre), dtype=torch.double) - basis.T @ basis, centre
+    return centre, basis.T, centre

@@ -12,16 +12,20 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from einops import rearrange
 from safetensors.torch import load_file, save_file
 
 from mothello_interp.activations import Activations, Frame, collect
+from mothello_interp.forward import hook_name
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games
+from mothello_interp.stats import Bootstrap, per_game
 
 Kind = Literal["linear", "mlp"]
 HIDDEN = 512
+_IDENTITY_ROWS = 4000
 _LEARNING_RATE = {"linear": 1e-2, "mlp": 1e-3}
 
 
@@ -37,8 +41,8 @@ class Probes:
         layers: the layers, the order of the second axis.
         weights: float32 tensors, for "linear" `weight [language layer d_model class*square]` and `bias`; for "mlp" also
             `weight_in [language layer d_model hidden]` and `bias_in`.
-        guess: int8 `[move square]`, the commonest class at each move number and square of the games they were fitted
-            on: the best guess that never sees the model.
+        majority: int8 `[move square]`, the commonest class at each move number and square of the games they were fitted
+            on: the majority baseline, which never sees the model.
     """
 
     kind: Kind
@@ -47,7 +51,7 @@ class Probes:
     languages: tuple[int, ...]
     layers: tuple[int, ...]
     weights: dict[str, torch.Tensor]
-    guess: np.ndarray
+    majority: np.ndarray
 
     def logits(self, rows: torch.Tensor, language: int, layer: int) -> torch.Tensor:
         """Class logits `[row square 3]` for residual rows, float32 `[row d_model]`, by the probe of a language and layer.
@@ -124,7 +128,7 @@ class Probes:
         """Write the probes to a folder, as safetensors and JSON."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({**self.weights, "guess": torch.from_numpy(self.guess)}, folder / "probes.safetensors")
+        save_file({**self.weights, "majority": torch.from_numpy(self.majority)}, folder / "probes.safetensors")
         facts: dict[str, object] = {"kind": self.kind, "frame": self.frame, "board": self.board}
         facts |= {"languages": list(self.languages), "layers": list(self.layers)}
         (folder / "probes.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
@@ -134,9 +138,9 @@ class Probes:
         """Read what `save` wrote."""
         facts = json.loads((Path(folder) / "probes.json").read_text(encoding="utf-8"))
         weights = load_file(Path(folder) / "probes.safetensors")
-        guess = weights.pop("guess").numpy()
+        majority = weights.pop("majority").numpy()
         languages, layers = tuple(facts["languages"]), tuple(facts["layers"])
-        return cls(facts["kind"], facts["frame"], facts["board"], languages, layers, weights, guess)
+        return cls(facts["kind"], facts["frame"], facts["board"], languages, layers, weights, majority)
 
 
 def fit_probes(
@@ -224,9 +228,52 @@ def fit_probes_on(
             course.step()
     shape = (len(activations.languages), len(activations.layers))
     weights = {name: value.unflatten(0, shape).contiguous() for name, value in _fold(parameters, mean, scale).items()}
-    guess = _commonest(classes, activations.move[kept])
+    majority = _commonest(classes, activations.move[kept])
     board = activations.games.board
-    return Probes(kind, frame, board, activations.languages, activations.layers, weights, guess)
+    return Probes(kind, frame, board, activations.languages, activations.layers, weights, majority)
+
+
+def language_identity(fit: Activations, score: Activations, *, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
+    """How well a logistic regression decodes the language of a row, at each layer.
+
+    Args:
+        fit: rows to fit on, 4000 of each language at most.
+        score: rows of other games, of the same languages and layers.
+        resamples: bootstrap resamples over games.
+        seed: of the choice of rows and of the bootstrap.
+
+    Returns:
+        One row per layer: layer, hook, accuracy (0 to 1), low, high (95% over games), chance, games.
+
+    Raises:
+        ValueError: for fewer than two languages, other languages or layers to score, or a game in both.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    languages = fit.languages
+    if len(languages) < 2 or (languages, fit.layers) != (score.languages, score.layers):
+        raise ValueError(
+            f"fitted on languages {languages} at layers {fit.layers}, to be scored on {score.languages} at "
+            f"{score.layers}: collect the same of both, two languages or more"
+        )
+    if {game.tobytes() for game in fit.games.moves} & {game.tobytes() for game in score.games.moves}:
+        raise ValueError("a game to fit on is also one to score on: take other games")
+    rng = np.random.default_rng(seed)
+    chosen = np.sort(rng.permutation(len(fit.game))[:_IDENTITY_ROWS])
+    sizes = np.bincount(score.game, minlength=len(score.games))
+    bootstrap = Bootstrap(len(sizes), resamples, rng)
+    table = []
+    for place, layer in enumerate(fit.layers):
+        known = rearrange(fit.values[:, place, chosen], "language row d_model -> (language row) d_model").numpy()
+        probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
+        probe.fit(known, np.repeat(languages, len(chosen)))
+        right = np.mean([probe.predict(score.at(spoken, layer).numpy()) == spoken for spoken in languages], axis=0)
+        low, high = bootstrap.interval(per_game(right, score.game, len(sizes)), sizes)
+        row = {"layer": layer, "hook": hook_name(layer), "accuracy": right.mean(), "low": low, "high": high}
+        table.append({**row, "chance": 1 / len(languages), "games": len(sizes)})
+    return pd.DataFrame(table)
 
 
 def _initial(kind: Kind, sites: int, d_model: int, outputs: int, generator: torch.Generator) -> dict[str, torch.Tensor]:

@@ -16,7 +16,7 @@ class Bootstrap:
         ValueError: for fewer than one game or resample.
     """
 
-    def __init__(self, games: int, resamples: int = 1000, seed: int = 0):
+    def __init__(self, games: int, resamples: int = 1000, seed: int | np.random.Generator = 0):
         if games < 1 or resamples < 1:
             raise ValueError(
                 f"{games} games, resamples={resamples}: expected 1 or more of each, since the interval is theirs"

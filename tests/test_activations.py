@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from mothello_interp import activations as module
-from mothello_interp.activations import all_layers, collect, hook_name
+from mothello_interp.activations import all_layers, collect
+from mothello_interp.forward import hook_name
 from mothello_interp.languages import Encoded, Mothello
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games, full_length, random_games

@@ -1,6 +1,7 @@
 """Probes on planted truth: what is there is read, what is not there is not, and a reference fits the same."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from mothello_interp.activations import Activations, Frame, collect
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Boards, random_games
-from mothello_interp.probes import Kind, Probes, fit_probes, fit_probes_on
+from mothello_interp.probes import Kind, Probes, fit_probes, fit_probes_on, language_identity
 
 MOVES, SQUARES = 10, 16
 both_kinds = pytest.mark.parametrize("kind", ["linear", "mlp"])
@@ -54,10 +55,10 @@ def accuracy(probes: Probes, rows: Activations, *, language: int = 0, of: int | 
     return float((probes.predict(values, language, layer) == classes).mean())
 
 
-def guessing(probes: Probes, rows: Activations) -> float:
-    """The accuracy of the best guess from square and move number."""
+def baseline(probes: Probes, rows: Activations) -> float:
+    """The accuracy of the majority baseline from square and move number."""
     kept, classes = rows.labels(probes.frame)
-    return float((probes.guess[rows.move[kept]] == classes).mean())
+    return float((probes.majority[rows.move[kept]] == classes).mean())
 
 
 def noisy_linear_data(n: int, *, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -106,8 +107,8 @@ def test_a_direction_a_square_is_read(kind: Kind, frame: Frame) -> None:
 
 
 @both_kinds
-def test_shuffled_boards_are_only_guessed(kind: Kind) -> None:
-    """Rows that carry the move number, and the board of another game: all that is left is the guess."""
+def test_probes_of_shuffled_boards_are_the_majority_baseline(kind: Kind) -> None:
+    """Rows that carry the move number, and the board of another game: all that is left is the majority class."""
 
     def rows(games: int, seed: int, *, shuffled: bool) -> Activations:
         state = random_boards(games, seed=seed)
@@ -120,10 +121,10 @@ def test_shuffled_boards_are_only_guessed(kind: Kind) -> None:
     settings["epochs"] = 16 if kind == "linear" else 2  # an MLP soon knows the rows of so few games by heart
     null = fit_probes_on(rows(1000, 1, shuffled=True), **settings)
     held_out = rows(300, 2, shuffled=True)
-    assert guessing(null, held_out) < 0.85
-    assert accuracy(null, held_out) == pytest.approx(guessing(null, held_out), abs=0.015)
+    assert baseline(null, held_out) < 0.85
+    assert accuracy(null, held_out) == pytest.approx(baseline(null, held_out), abs=0.015)
     truth = fit_probes_on(rows(1000, 1, shuffled=False), **settings)
-    assert accuracy(truth, rows(300, 2, shuffled=False)) > guessing(null, held_out) + 0.08
+    assert accuracy(truth, rows(300, 2, shuffled=False)) > baseline(null, held_out) + 0.08
 
 
 def test_an_mlp_reads_what_a_linear_probe_cannot() -> None:
@@ -264,17 +265,17 @@ def test_predictions_are_the_likeliest_classes() -> None:
 
 
 @both_frames
-def test_the_guess_is_the_commonest_class(frame: Frame) -> None:
+def test_majority_is_the_commonest_class(frame: Frame) -> None:
     state = random_boards(31, seed=1)
     mover = np.random.default_rng(1).choice([-1, 1, 0], len(state)).astype(np.int8)
     rows = planted(state @ directions(seed=1), state, mover)
-    guess = fit_probes_on(rows, frame=frame, epochs=1, seed=0).guess
-    assert (guess.shape, guess.dtype) == ((MOVES, SQUARES), np.int8)
+    majority = fit_probes_on(rows, frame=frame, epochs=1, seed=0).majority
+    assert (majority.shape, majority.dtype) == ((MOVES, SQUARES), np.int8)
     kept, classes = rows.labels(frame)
     for move in range(MOVES):
         for square in range(SQUARES):
             seen = Counter(classes[rows.move[kept] == move, square].tolist())
-            assert seen[int(guess[move, square])] == max(seen.values())
+            assert seen[int(majority[move, square])] == max(seen.values())
 
 
 def assert_equal(found: Probes, expected: Probes) -> None:
@@ -283,8 +284,8 @@ def assert_equal(found: Probes, expected: Probes) -> None:
         assert getattr(found, name) == getattr(expected, name)
     assert found.weights.keys() == expected.weights.keys()
     assert all(torch.equal(found.weights[name], weight) for name, weight in expected.weights.items())
-    assert np.array_equal(found.guess, expected.guess)
-    assert found.guess.dtype == expected.guess.dtype
+    assert np.array_equal(found.majority, expected.majority)
+    assert found.majority.dtype == expected.majority.dtype
 
 
 @both_kinds
@@ -316,7 +317,7 @@ def test_fitting_on_a_model_is_fitting_on_its_rows(checkpoint: Checkpoint) -> No
     games = random_games(30, board=4, seed=5)
     settings: dict[str, Any] = {"kind": "mlp", "frame": "absolute", "epochs": 2, "batch": 100, "seed": 3}
     probes = fit_probes(checkpoint, games, layers=[1, -1], languages=[1], **settings)
-    assert (probes.languages, probes.layers, probes.guess.shape) == ((1,), (1, -1), (11, 16))
+    assert (probes.languages, probes.layers, probes.majority.shape) == ((1,), (1, -1), (11, 16))
     assert_equal(probes, fit_probes_on(collect(checkpoint, games, layers=[1, -1], languages=[1]), **settings))
     assert fit_probes(checkpoint, games, epochs=1, seed=0).layers == (-1, 0, 1)
 
@@ -381,3 +382,37 @@ def test_rows_that_cannot_be_read(kind: Kind) -> None:
     nan = Activations(**{**vars(sites), "values": torch.full_like(sites.values, torch.nan)})
     with pytest.raises(ValueError, match="values that are not finite: nothing can be fitted"):
         fit_probes_on(nan, kind=kind, frame="absolute", seed=0)
+
+
+def two_languages(seed: int, offset: float) -> Activations:
+    """The same rows in both languages; at layer 1 the second has an offset."""
+    rows = four_sites(40, seed=seed)
+    values = rows.values[:1, :1].repeat(2, 2, 1, 1)
+    values[1, 1, :, 3] += offset
+    games = random_games(40, board=4, seed=seed)
+    return replace(rows, values=values, games=games, languages=(1, 3))
+
+
+def test_language_identity_is_decoded_where_it_is_written() -> None:
+    fit, score = two_languages(0, 5.0), two_languages(1, 5.0)
+    table = language_identity(fit, score, resamples=50)
+    assert table["layer"].tolist() == [0, 1]
+    assert table["hook"].tolist() == ["blocks.0.hook_resid_post", "blocks.1.hook_resid_post"]
+    assert table["accuracy"][0] == pytest.approx(0.5, abs=1e-12)  # equal rows: right in one language of two
+    assert table["accuracy"][1] > 0.95
+    assert (table["low"] <= table["accuracy"]).all()
+    assert (table["high"] >= table["accuracy"]).all()
+    assert table["low"][1] > 0.9
+    assert (table["chance"].tolist(), table["games"].tolist()) == ([0.5, 0.5], [40, 40])
+
+
+def test_language_identity_refuses_rows_that_it_cannot_separate() -> None:
+    fit, score = two_languages(0, 1.0), two_languages(1, 1.0)
+    alone = [replace(part, values=part.values[:1], languages=(1,)) for part in (fit, score)]
+    for sides, told in (
+        ((fit, fit), "also one to score on"),
+        ((fit, replace(score, layers=(0, 2))), r"layers \(0, 1\), to be scored on .*\(0, 2\)"),
+        (alone, "two languages or more"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            language_identity(*sides)

@@ -7,8 +7,9 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from mothello_interp.activations import all_layers, hook_name
+from mothello_interp.activations import all_layers
 from mothello_interp.explorer.edits import Edit, intervention
+from mothello_interp.forward import hook_name
 from mothello_interp.interventions import Apply, Context, Intervention, NoEffectError, edited, fwd_hooks
 from mothello_interp.legality import continuation_probabilities
 from mothello_interp.models import Checkpoint

@@ -4,8 +4,8 @@ from typing import Any, cast
 
 import pytest
 
+from mothello_interp import alignment
 from mothello_interp.activations import Activations, collect
-from mothello_interp.alignment import accuracy, scores
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games
 from tests.alignment.scene import Code, written
@@ -18,5 +18,4 @@ def _planted(monkeypatch: pytest.MonkeyPatch) -> None:
             return written(cast(Code, checkpoint.model), games, **wanted)
         return collect(checkpoint, games, **wanted)
 
-    for module in (accuracy, scores):
-        monkeypatch.setattr(module, "collect", collect_planted)
+    monkeypatch.setattr(alignment, "collect", collect_planted)

@@ -59,11 +59,11 @@ def planted(code: Code) -> Checkpoint:
 def copying(
     *, languages: int = 2, layers: Sequence[int] = (0,), frame: Frame = "absolute", seed: int | None = None
 ) -> Probes:
-    """Probes that read what the rows say; the guess is empty everywhere, or random."""
+    """Probes that read what the rows say; the majority class is empty everywhere, or random."""
     weight = torch.eye(48).expand(languages, len(layers), 48, 48).clone()
     weights = {"weight": weight, "bias": torch.zeros(languages, len(layers), 48)}
-    guess = np.ones((11, 16)) if seed is None else np.random.default_rng(seed).integers(0, 3, (9, 16))
-    return Probes("linear", frame, 4, tuple(range(languages)), tuple(layers), weights, guess.astype(np.int8))
+    majority = np.ones((11, 16)) if seed is None else np.random.default_rng(seed).integers(0, 3, (9, 16))
+    return Probes("linear", frame, 4, tuple(range(languages)), tuple(layers), weights, majority.astype(np.int8))
 
 
 def reading(*symmetries: Symmetry) -> Probes:
@@ -85,7 +85,7 @@ def through(*symmetries: Symmetry) -> Code:
     return lambda language, layer, scene: symmetries[language].boards(scene.truth())
 
 
-def repaired(scene: Scene, rows: np.ndarray, *, seed: int, frame: Frame = "absolute") -> np.ndarray:
+def mismatched(scene: Scene, rows: np.ndarray, *, seed: int, frame: Frame = "absolute") -> np.ndarray:
     """The truth, but in some rows the board of a random game at the same move, if there is another."""
     rng = np.random.default_rng(seed)
     said = scene.truth(frame).copy()

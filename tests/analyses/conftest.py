@@ -48,7 +48,7 @@ SETTINGS: dict[str, dict[str, int]] = {
 }
 TRANSFER = ["top1", "top1_any", "mass_own", "mass_source", "alignment", "low", "high", "floor", "ceiling"]
 RESULTS = {
-    "anchors": ["accuracy", "low", "high", "floor", "ceiling", "guess", "predicted", "normalised"],
+    "anchors": ["accuracy", "low", "high", "floor", "ceiling", "majority", "predicted", "normalised"],
     "cka": ["value", "low", "high", "floor", "floor_high"],
     "cosine": ["distance", "low", "high", "null"],
     "emergence": ["legal", "normalised", "normalised_low", "normalised_high", "best", "cka", "retrieval"],
@@ -57,15 +57,15 @@ RESULTS = {
     "interventions": ["errors", "low", "high", "null", "unedited"],
     "legality": ["top1", "legal_mass", "guess"],
     "lens": ["mass", "low", "high", "legal_mass", "entropy", "kl", "kl_low", "kl_high", "value"],
-    "many_languages": ["accuracy", "predicted", "floor", "guess"],
-    "moves": ["accuracy", "guess", "predicted", "floor", "ceiling"],
+    "many_languages": ["accuracy", "predicted", "floor", "majority"],
+    "moves": ["accuracy", "majority", "predicted", "floor", "ceiling"],
     "patching": ["recovery", "low", "high", "zero", "legal_mass", "ceiling", "mass", "donor_words"],
     "preferences": ["coefficient", "legal_before", "legal_after", "words_before", "words_after", "normalised"],
-    "mixtures": ["first", "second", "low", "high", "first_null", "agreed", "agreed_null", "margin"],
+    "mixtures": ["first", "second", "low", "high", "first_floor", "agreed", "agreed_floor", "margin"],
     "realgames": ["top1", "accuracy", "floor", "ceiling"],
     "sharing": ["best", "normalised", "not_identity"],
     "similarity": ["value", "low", "high", "floor_high", "transfer_own", "transfer_any"],
-    "seeds": ["accuracy", "floor", "guess"],
+    "seeds": ["accuracy", "floor", "majority"],
     "structure": ["accuracy", "low", "high", "chance", "normalised"],
     "symmetry": [
         "accuracy",
@@ -184,7 +184,7 @@ def pairs_of(n: int, seed: int) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     keys = [(a, b, g) for a in range(n) for b in range(n) for g in SYMMETRIES]
     table = pd.DataFrame(keys, columns=["source", "target", "symmetry"])
-    columns = ["accuracy", "predicted", "floor", "guess", "ceiling"]
+    columns = ["accuracy", "predicted", "floor", "majority", "ceiling"]
     return table.assign(**{name: rng.uniform(0.4, 0.9, len(table)) for name in columns}, seed=seed, origin="stored")
 
 

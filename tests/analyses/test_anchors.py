@@ -23,7 +23,7 @@ def test_anchors_draws_its_table() -> None:
         equal(drawn.x, [-1, 0, 1])
         equal(drawn.y, main["accuracy"])
         assert (drawn.line.color, drawn.line.width) == (COLOURS[regime], 4)
-        for line in ("ceiling", "floor", "guess"):
+        for line in ("ceiling", "floor", "majority"):
             equal(curve(figure, line, panel=panel).y, main[line])
         other = curve(figure, "other seeds", panel=panel)
         equal(other.y, means.xs((regime, 3, "trained", "identity"))["accuracy"])
@@ -51,8 +51,13 @@ def test_table_1_is_drawn_beside_the_papers() -> None:
     for panel, anchors in expected.items():
         here = mlp[mlp["regime"].isin(anchors)]
         here = here.assign(anchors=here["regime"].map(anchors))
-        means = here.groupby("anchors")[["accuracy", "floor", "guess", "ceiling"]].mean()
-        for name, column in (("ours", "accuracy"), ("floor", "floor"), ("guess", "guess"), ("ceiling", "ceiling")):
+        means = here.groupby("anchors")[["accuracy", "floor", "majority", "ceiling"]].mean()
+        for name, column in (
+            ("ours", "accuracy"),
+            ("floor", "floor"),
+            ("majority", "majority"),
+            ("ceiling", "ceiling"),
+        ):
             equal(curve(figure, name, panel=panel).x, list(anchors.values()))
             equal(curve(figure, name, panel=panel).y, means[column])
         dots = curve(figure, "each direction and seed", panel=panel)

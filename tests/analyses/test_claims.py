@@ -23,9 +23,9 @@ from analyses import (
 )
 from analyses._maps import RAISED
 from analyses._models import BUNDLE, LABELS, TABLES
-from mothello_interp.alignment import group_test
 from mothello_interp.othello import CONTROLS, Symmetry
 from mothello_interp.similarity import SAME_COORDINATES
+from mothello_interp.symmetries import cycle_consistency_test
 
 NAIVE = r"^\d+ naive languages"
 _NAIVE, _ANCHORS = LABELS["naive"], LABELS["anchors"]
@@ -41,7 +41,7 @@ def stored(name: str, models: dict[str, str]) -> Any:
 def all_maps() -> Any:
     """Trained and random weights."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(symmetry, "group_test", partial(group_test, draws=999))
+        patch.setattr(symmetry, "cycle_consistency_test", partial(cycle_consistency_test, draws=999))
         return symmetry.headline(stored("symmetry", symmetry._MODELS))
 
 
@@ -362,7 +362,7 @@ def test_twenty_languages_fall_into_five_clusters_and_half_turns_score_the_floor
     best = many_languages._best(table).pivot(index="source", columns="target", values="symmetry")
     assert (best.loc[one, clusters[0]] == "identity").mean() > 0.5 < (best.loc[other, clusters[2]] == "identity").mean()
     rounded = found.round(2)
-    assert rounded["guess"].unique().tolist() == [0.61]
+    assert rounded["majority"].unique().tolist() == [0.61]
     assert rounded["ceiling"].unique().tolist() == [0.78]
     assert rounded.loc["identity", "against the board"] == 0.62
     assert rounded["through the map"].between(0.62, 0.63).all()

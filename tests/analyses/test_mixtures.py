@@ -17,7 +17,7 @@ def test_mixtures_are_shown_from_the_middle_outwards() -> None:
         for place in range(16):
             low, high = (-0.1, 0.1) if place == 1 else (0.1, 0.3) if place < 9 else (-0.3, -0.1)
             row = {"fixed": place == 0, "cells": 9, "first": 0.5 + place / 40, "second": 0.5, "low": low, "high": high}
-            row |= {"first_null": 0.3, "agreed": 0.8, "agreed_null": 0.5, "margin": margin, "normalised": way}
+            row |= {"first_floor": 0.3, "agreed": 0.8, "agreed_floor": 0.5, "margin": margin, "normalised": way}
             rows.append({**row, "source": 0, "target": target, "best": "identity", "runner_up": "diagonal"})
     table = pd.DataFrame(rows).assign(regime="5 naive languages", seed=0)
     figure = module_of("mixtures").figure(table)
@@ -43,7 +43,7 @@ def board(more: np.ndarray, seed: int, margin: float) -> pd.DataFrame:
     """A pair of which the identity is the best map and the diagonal the runner-up."""
     pair = pd.DataFrame({"first": 0.5 + more / 2, "second": 0.5 - more / 2, "low": more - 0.1, "high": more + 0.1})
     return pair.assign(regime="5 naive languages", seed=seed, source=0, target=1, best="identity", runner_up="diagonal",
-                       margin=margin, normalised=0.5, first_null=0.4, agreed=0.8, agreed_null=0.6)  # fmt: skip
+                       margin=margin, normalised=0.5, first_floor=0.4, agreed=0.8, agreed_floor=0.6)  # fmt: skip
 
 
 def headline(more: np.ndarray) -> Any:

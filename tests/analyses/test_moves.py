@@ -20,7 +20,7 @@ def test_moves_draws_its_table() -> None:
             equal(drawn.y, rows["accuracy"])
             assert drawn.line.color == COLOURS[symmetry]
         identity = here[here["symmetry"] == "identity"].sort_values("move")
-        for line in ("ceiling", "floor", "guess"):
+        for line in ("ceiling", "floor", "majority"):
             equal(curve(figure, line, panel=panel).y, identity[line])
         assert figure.layout.annotations[panel - 1].text == f"{LABELS[regime]}, layer {here['layer'].iloc[0]}"
 

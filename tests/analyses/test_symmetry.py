@@ -36,7 +36,11 @@ def symmetric(pairs: pd.DataFrame, *, turned: bool = False) -> pd.DataFrame:
     """With the parts that the figure and the headline need beside the pairs; of eight, a quarter turn may relate 0 and 2."""
     moves = pd.DataFrame([{"symmetry": name, "move": move} for name in SYMMETRIES for move in range(3)])
     model: dict[str, Any] = {"floor": 0.4, "regime": "5 naive languages", "seed": 0}
-    differing = {"moved": [0.2, 0.5, np.nan], "unmoved": [0.3, 0.1, np.nan], "moved_ceiling": [1.0, 0.9, np.nan]}
+    differing = {
+        "differing": [0.2, 0.5, np.nan],
+        "differing_as_board": [0.3, 0.1, np.nan],
+        "differing_ceiling": [1.0, 0.9, np.nan],
+    }
     moves = moves.assign(**model, part="moves", accuracy=0.6, predicted=0.7)
     moves.loc[moves["symmetry"] == "identity", list(differing)] = pd.DataFrame(differing).to_numpy()
     way = pd.DataFrame({"move": range(3), "accuracy": [0.5, 0.7, 0.7]})
@@ -161,14 +165,17 @@ def test_what_is_read_at_home_goes_with_the_inverse(monkeypatch: pytest.MonkeyPa
     """A board is as far from its quarter turn as that from the board, whose own quarter turn back it is."""
     symmetry = module_of("symmetry")
     keys = [(a, b, name) for a in (0, 1) for b in (0, 1) for name in ALL]
-    table = pd.DataFrame(keys, columns=["source", "target", "symmetry"]).assign(move=0, moved=0.5)
-    table["unmoved"] = np.arange(len(table)) / 100
+    table = pd.DataFrame(keys, columns=["source", "target", "symmetry"]).assign(move=0, differing=0.5)
+    table["differing_as_board"] = np.arange(len(table)) / 100
     monkeypatch.setattr(symmetry, "align_by_move", lambda *given, **asked: table)
     found = symmetry._curves_of_pairs(tiny_checkpoint(), None).set_index(["source", "target", "symmetry"])
-    assert found.loc[(0, 1, "quarter_turn"), "moved_ceiling"] == found.loc[(0, 0, "three_quarter_turn"), "unmoved"]
-    assert found.loc[(1, 0, "diagonal"), "moved_ceiling"] == found.loc[(1, 1, "diagonal"), "unmoved"]
+    assert (
+        found.loc[(0, 1, "quarter_turn"), "differing_ceiling"]
+        == found.loc[(0, 0, "three_quarter_turn"), "differing_as_board"]
+    )
+    assert found.loc[(1, 0, "diagonal"), "differing_ceiling"] == found.loc[(1, 1, "diagonal"), "differing_as_board"]
     maps = {(0, 1): ALL["quarter_turn"], (1, 0): ALL["three_quarter_turn"]}
     columns = dict.fromkeys(("accuracy", "floor", "ceiling"), 0.5)
     (row,) = symmetry._through_own(found.reset_index().assign(**columns), maps).to_dict("records")
     own = found.loc[[(0, 1, "quarter_turn"), (1, 0, "three_quarter_turn")]]
-    assert (row["pairs"], row["unmoved"]) == (2, pytest.approx(own["unmoved"].mean()))
+    assert (row["pairs"], row["differing_as_board"]) == (2, pytest.approx(own["differing_as_board"].mean()))

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from mothello_interp.activations import HOOKS, hook_name
+from mothello_interp.activations import HOOKS
+from mothello_interp.forward import hook_name
 from mothello_interp.interventions import Apply, Context, Intervention, NoEffectError, Replace, Steer, edited, fwd_hooks
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games, random_games, replay

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from mothello_interp.activations import Activations, collect, hook_name
+from mothello_interp.activations import Activations, collect
+from mothello_interp.forward import hook_name
 from mothello_interp.interventions import (
     Ablate,
     Intervention,

@@ -9,9 +9,11 @@ import pytest
 import torch
 from transformer_lens import HookedTransformer, HookedTransformerConfig
 
+from mothello_interp.activations import collect
 from mothello_interp.languages import Mothello
+from mothello_interp.maps import Maps, fit_maps
 from mothello_interp.models import Checkpoint, ModelSpec, build_model
-from mothello_interp.othello import Games, random_games
+from mothello_interp.othello import Games, Symmetry, random_games
 from mothello_interp.patching import HOOKS, Pairs, minimal_pairs
 from tests.conftest import scramble, tiny_spec
 
@@ -145,3 +147,11 @@ def state_at(
         _, states = checkpoint.model.run_with_cache(text)
     state = states[name][0, ends[move]]
     return state if head is None else state[head]
+
+
+def maps_of(
+    checkpoint: Checkpoint, games: Games, *, base: int, donor: int, symmetry: Any = "identity", **kind: Any
+) -> Maps:
+    """Maps from the donor's states to the base's."""
+    given = collect(checkpoint, Symmetry.of(symmetry).inverse.games(games), languages=[donor])
+    return fit_maps(given, collect(checkpoint, games, languages=[base]), symmetry=symmetry, **kind)

@@ -9,11 +9,11 @@ import pytest
 
 from mothello_interp.models import load
 from mothello_interp.othello import SYMMETRIES, Games, random_games, replay
-from mothello_interp.patching import HOOKS, cut, fit_maps, interchange, transplant
+from mothello_interp.patching import HOOKS, cut, interchange, transplant
 from mothello_interp.patching.pairs import another
 from mothello_interp.patching.runs import Mass
 from tests.conftest import every_world, tiny_checkpoint
-from tests.patching.cases import answered, hooks_of, sharp, state_at, written
+from tests.patching.cases import answered, hooks_of, maps_of, sharp, state_at, written
 from tests.planted import LAYERS, openings, planted
 
 GAMES = cut(random_games(60, board=4, seed=7), 3, seed=1, earliest=2, latest=6)
@@ -97,8 +97,8 @@ def test_through_a_map() -> None:
     checkpoint, games = planted(shared=False), openings(12, seed=3)
     fitted = openings(200, seed=9)
     found = {}
-    for name, settings in {"turned": {}, "shifted": {"kind": "mean"}, "re-paired": {"repaired": True}}.items():
-        maps = fit_maps(checkpoint, fitted, base=0, donor=1, **settings)  # type: ignore[arg-type]
+    for name, settings in {"turned": {}, "shifted": {"kind": "mean_shift"}, "re-paired": {"mismatched": True}}.items():
+        maps = maps_of(checkpoint, fitted, base=0, donor=1, **settings)  # type: ignore[arg-type]
         table: Any = interchange(checkpoint, games, base=0, donor=1, through=maps, resamples=5).set_index("layer")
         found[name] = table.loc[1, "legal_mass"]
     assert found["turned"] > 0.95
@@ -143,8 +143,6 @@ def test_symmetries_by_their_names() -> None:
     alike = cut(random_games(60, board=4, seed=7), 40, seed=1, earliest=4, latest=4)
     one, other = (transplant(sharp(), alike, symmetries=[which], **asked) for which in (named, given))
     pd.testing.assert_frame_equal(one, other)
-    maps = fit_maps(planted(), openings(60, seed=9), base=0, donor=1, kind="mean", symmetry=named)
-    assert maps.symmetry is given
     with pytest.raises(ValueError, match="symmetry 'quarter': known are identity, "):
         interchange(sharp(), GAMES, symmetry="quarter", **asked)
 
@@ -167,17 +165,6 @@ def test_settings_that_are_none() -> None:
 
 
 def test_maps_of_something_else() -> None:
-    """Other languages, another symmetry, another hook, or a layer they were not fitted on."""
-    checkpoint = planted()
-    maps = fit_maps(checkpoint, openings(60, seed=9), base=0, donor=1, kind="mean")
-    games = openings(4, seed=1)
-    with pytest.raises(ValueError, match=r"maps into language 0 from 1 \(identity\); asked for base 1, donor 0"):
-        interchange(checkpoint, games, base=1, donor=0, through=maps)
-    with pytest.raises(ValueError, match=r"asked for base 0, donor 1 \(diagonal\)"):
-        interchange(checkpoint, games, base=0, donor=1, symmetry=SYMMETRIES["diagonal"], through=maps)
-    with pytest.raises(ValueError, match='maps are fitted on the residual stream: use hook="resid_post"'):
-        interchange(checkpoint, games, base=0, donor=1, hook="mlp_out", through=maps)
-    with pytest.raises(ValueError, match=r"layer 7: these maps are of layers \[-1, 0, 1, 2\]"):
-        maps.apply(maps.by_layer[0].source_mean, 7)
-    with pytest.raises(ValueError, match='kind=\'affine\': choose "orthogonal" or "mean"'):
-        fit_maps(checkpoint, openings(60, seed=9), base=0, donor=1, kind="affine")  # type: ignore[arg-type]
+    maps = maps_of(planted(), openings(60, seed=9), base=0, donor=1, kind="mean_shift")
+    with pytest.raises(ValueError, match="from language 1 to 0"):
+        interchange(planted(), openings(4, seed=1), base=1, donor=0, through=maps)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from mothello_interp.activations import hook_name
+from mothello_interp.forward import hook_name
 from mothello_interp.legality import continuation_probabilities
 from mothello_interp.models import Checkpoint, load
 from mothello_interp.othello import CONTROLS, SYMMETRIES, Games, random_games
@@ -17,14 +17,13 @@ from mothello_interp.patching import (
     Pairs,
     attribution_grid,
     attribution_heads,
-    fit_maps,
     minimal_pairs,
     reading,
     recovery,
 )
 from mothello_interp.patching import pairs as pairs_module
 from tests.conftest import every_world, tiny_checkpoint
-from tests.patching.cases import answered, hooks_of, pairs_of, sharp, some_of, state_at, written
+from tests.patching.cases import answered, hooks_of, maps_of, pairs_of, sharp, some_of, state_at, written
 from tests.planted import openings, planted
 
 
@@ -370,7 +369,7 @@ def test_a_code_of_its_own_recovers_through_a_map() -> None:
     """Fitted on other games, of the planted model whose languages have two codes of the board."""
     checkpoint = planted(shared=False)
     pairs = minimal_pairs(random_games(1000, board=4, seed=4), 12, seed=0, earliest=2, latest=2)
-    maps = fit_maps(checkpoint, openings(200, seed=9), base=0, donor=1)
+    maps = maps_of(checkpoint, openings(200, seed=9), base=0, donor=1)
     plain, turned = (
         recovery(checkpoint, pairs, base=0, donor=1, through=through, resamples=5).set_index(["layer", "offset"])
         for through in (None, maps)

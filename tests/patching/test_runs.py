@@ -7,10 +7,10 @@ import torch
 from mothello_interp import legality
 from mothello_interp.activations import collect
 from mothello_interp.othello import SYMMETRIES, random_games
-from mothello_interp.patching import Runs, cut, fit_maps
+from mothello_interp.patching import Runs, cut
 from mothello_interp.patching.runs import places
 from tests.conftest import tiny_checkpoint
-from tests.patching.cases import sharp
+from tests.patching.cases import maps_of, sharp
 
 GAMES = cut(random_games(60, board=4, seed=7), 6, seed=1, earliest=2, latest=6)
 HERE = np.arange(len(GAMES))
@@ -50,7 +50,7 @@ def test_places_of_a_hook() -> None:
 def test_a_mean_shift(name: str) -> None:
     """Rows less the donor's mean, plus the base's; the donor has read the games turned back."""
     symmetry, games = SYMMETRIES[name], random_games(30, board=4, seed=3)
-    maps = fit_maps(tiny_checkpoint(), games, base=0, donor=1, kind="mean", symmetry=symmetry)
+    maps = maps_of(tiny_checkpoint(), games, base=0, donor=1, kind="mean_shift", symmetry=symmetry)
     given, wanted = collect(tiny_checkpoint(), symmetry.inverse.games(games)), collect(tiny_checkpoint(), games)
     rows = torch.randn(5, 16, generator=torch.Generator().manual_seed(0))
     for layer in (-1, 0, 1):

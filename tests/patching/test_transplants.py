@@ -10,10 +10,10 @@ import torch
 
 from mothello_interp.models import load
 from mothello_interp.othello import CONTROLS, SYMMETRIES, Games, random_games, replay
-from mothello_interp.patching import cut, fit_maps, transplant
+from mothello_interp.patching import cut, transplant
 from mothello_interp.patching.transplants import _partners
 from tests.conftest import every_world, tiny_checkpoint
-from tests.patching.cases import answered, hooks_of, sharp, state_at, written
+from tests.patching.cases import answered, hooks_of, maps_of, sharp, state_at, written
 from tests.planted import LAYERS, openings, planted
 
 GAMES = cut(random_games(40, board=4, seed=7), 5, seed=1, earliest=4, latest=4)
@@ -101,7 +101,7 @@ def test_two_codes_need_a_map() -> None:
     """A board in another code is no board; an orthogonal map fitted on other games carries it over."""
     plain, own = at_layer_1(shared=False, base=0, donor=1), at_layer_1(shared=False, base=0, donor=0)
     assert abs(plain["mass"] - plain["zero"]) < 0.05
-    maps = fit_maps(planted(shared=False), openings(200, seed=9), base=0, donor=1)
+    maps = maps_of(planted(shared=False), openings(200, seed=9), base=0, donor=1)
     turned = at_layer_1(shared=False, base=0, donor=1, through=maps)
     assert turned["mass"] == pytest.approx(own["mass"], abs=0.05)
     assert turned["mass"] > turned["zero"] + 0.2
@@ -184,6 +184,6 @@ def test_the_donors_words_need_room() -> None:
 
 
 def test_maps_through_another_symmetry() -> None:
-    maps = fit_maps(planted(), openings(60, seed=9), base=0, donor=1, kind="mean")
+    maps = maps_of(planted(), openings(60, seed=9), base=0, donor=1, kind="mean_shift")
     with pytest.raises(ValueError, match=r"asked for base 0, donor 1 \(half_turn\)"):
         transplant(planted(), openings(9, seed=1), base=0, donor=1, symmetries=(SYMMETRIES["half_turn"],), through=maps)

@@ -1,22 +1,28 @@
-"""Maps between planted languages: chosen on one half, scored on the other; the contest of two; and the group test."""
+"""Symmetries between planted languages: chosen on one half, scored on the other; compared by square; and whether they compose."""
 
 from itertools import permutations
 
 import numpy as np
 import pytest
 
-from mothello_interp.alignment import GroupTest, align, align_up_to_symmetry, contest, group_test
+from mothello_interp.alignment import align
 from mothello_interp.othello import CONTROLS, SYMMETRIES, Symmetry, random_games
 from mothello_interp.probes import fit_probes
+from mothello_interp.symmetries import (
+    CycleConsistency,
+    align_up_to_symmetry,
+    compare_symmetries,
+    cycle_consistency_test,
+)
 from tests.alignment.scene import (
     Code,
     Scene,
     agreement,
     copying,
+    mismatched,
     pair,
     planted,
     reading,
-    repaired,
     row_of,
     through,
     truthful,
@@ -24,13 +30,13 @@ from tests.alignment.scene import (
 from tests.conftest import tiny_checkpoint
 
 EIGHT = SYMMETRIES | CONTROLS
-CHOSEN = ["layer", "hook", "source", "target", "symmetry", "accuracy", "low", "high", "moved", "floor", "ceiling"]
+CHOSEN = ["layer", "hook", "source", "target", "symmetry", "accuracy", "low", "high", "differing", "floor", "ceiling"]
 CHOSEN += ["normalised", "runner_up", "runner_up_accuracy", "margin", "margin_low", "margin_high", "margin_ceiling"]
 CHOSEN += ["games"]
 GAMES = random_games(60, board=4, seed=3)
 
 
-def test_the_symmetry_is_chosen_on_one_half_and_scored_on_the_other() -> None:
+def test_align_up_to_symmetry_chooses_on_one_half_and_scores_on_the_other() -> None:
     """Language 1 changes its map between the halves: the choice of the first is scored on the second."""
     games = random_games(81, board=4, seed=4)
     first_half = {game.tobytes() for game in games.moves[:40]}
@@ -58,15 +64,15 @@ def test_the_symmetry_is_chosen_on_one_half_and_scored_on_the_other() -> None:
     assert row["runner_up"] == runner_up
     assert row["runner_up_accuracy"] == pytest.approx(agreement(held_out, second, SYMMETRIES[runner_up]))
     scored = pair(align(copying(layers=(1,)), planted(code), games[40:], resamples=2), 0, 1, "diagonal")
-    for name in ("accuracy", "moved", "floor", "ceiling", "normalised"):
+    for name in ("accuracy", "differing", "floor", "ceiling", "normalised"):
         assert row[name] == pytest.approx(scored[name]), name
     assert row_of(table, source=0, target=0)["symmetry"] == "identity"
     assert row_of(table, source=0, target=0)["accuracy"] == 1
 
 
 @pytest.mark.parametrize("name", EIGHT)
-def test_an_aligned_pair_wins_its_contest_by_as_much_as_a_language_with_itself(name: str) -> None:
-    """A probe at home is right wherever two images differ, and the other image never is: the margin is 1."""
+def test_the_margin_of_an_aligned_pair_is_that_of_a_language_with_itself(name: str) -> None:
+    """An in-language probe is right wherever two images differ, and the other image never is: the margin is 1."""
     own = SYMMETRIES["identity"], EIGHT[name]
     table = align_up_to_symmetry(
         reading(*own), planted(through(*own)), GAMES, layer=0, symmetries=tuple(EIGHT.values())
@@ -77,94 +83,102 @@ def test_an_aligned_pair_wins_its_contest_by_as_much_as_a_language_with_itself(n
     assert row_of(table, source=1, target=0)["symmetry"] == EIGHT[name].inverse.name
 
 
-def test_the_margin_counts_the_squares_where_the_images_differ() -> None:
-    """A target that says its board through one map in most rows, through another in the rest."""
-    first, second = SYMMETRIES["diagonal"], SYMMETRIES["half_turn"]
+def test_the_margin_and_its_ceiling_count_the_squares_where_the_images_differ() -> None:
+    """A target that says its board in most rows, its quarter turn in the rest; a source that does so in fewer rows. The ceiling
+    is of the quarter turn, not of its inverse, which the source never says."""
+    turn, back = CONTROLS["quarter_turn"], CONTROLS["three_quarter_turn"]
 
     def code(language: int, layer: int, scene: Scene) -> np.ndarray:
-        often = (scene.game % 4 > 0)[:, None]
-        images = first.boards(scene.truth()), second.boards(scene.truth())
-        return np.where(often, *images) if language else scene.truth()
+        often = (scene.game % (3 if language else 5) > 0)[:, None]
+        return np.where(often, scene.truth(), turn.boards(scene.truth()))
 
-    table = align_up_to_symmetry(copying(), planted(code), GAMES, layer=0, resamples=200)
+    eight = tuple(EIGHT.values())
+    table = align_up_to_symmetry(copying(), planted(code), GAMES, layer=0, symmetries=eight, resamples=200)
     row = row_of(table, source=0, target=1)
+    assert (row["symmetry"], row["runner_up"]) == ("identity", "quarter_turn")
     scene = Scene.of(GAMES[30:])
-    one, other = first.boards(scene.truth()), second.boards(scene.truth())
-    said = code(1, 0, scene)
-    assert (row["symmetry"], row["runner_up"]) == ("diagonal", "half_turn")
-    differ = one != other
-    assert row["margin"] == pytest.approx(((said == one)[differ].sum() - (said == other)[differ].sum()) / differ.sum())
+    board, own, said = scene.truth(), code(0, 0, scene), code(1, 0, scene)
+
+    def margin(of: np.ndarray, image: np.ndarray) -> float:
+        differ = board != image
+        return float((of == board)[differ].mean() - (of == image)[differ].mean())
+
+    assert row["margin"] == pytest.approx(margin(said, turn.boards(board)))
     assert row["margin_low"] < row["margin"] < row["margin_high"] < 1
-    assert row["margin_ceiling"] == 1
+    assert row["margin_ceiling"] == pytest.approx(margin(own, turn.boards(board)))
+    assert margin(own, back.boards(board)) > row["margin_ceiling"] + 0.05
 
 
-def test_rows_that_say_nothing_have_no_margin() -> None:
-    """Boards of other games: no symmetry is favoured."""
+def test_align_up_to_symmetry_has_no_margin_for_rows_about_other_games() -> None:
+    """No symmetry is favoured; and a probe that decodes nothing in its own language is not normalised."""
 
     def code(language: int, layer: int, scene: Scene) -> np.ndarray:
-        return repaired(scene, np.full(len(scene.move), language == 1), seed=5)
+        return mismatched(scene, np.full(len(scene.move), language == 1), seed=5)
 
     table = align_up_to_symmetry(copying(), planted(code), random_games(400, board=4, seed=1), layer=0)
     row = row_of(table, source=0, target=1)
     assert row["margin_low"] - 0.02 < 0 < row["margin_high"] + 0.02
     assert abs(row["margin"]) < 0.1 * row["margin_ceiling"]
+    assert abs(row["normalised"]) < 0.1
+    assert table[table["source"] == 1]["normalised"].isna().all()
 
 
-def contested(code: Code, *maps: str) -> dict[str, np.ndarray]:
+def compared(code: Code, *maps: str) -> dict[str, np.ndarray]:
     first, second = (SYMMETRIES[name] for name in maps)
     probes, games = copying(), random_games(200, board=4, seed=2)
-    table = contest(probes, planted(code), games, layer=0, source=0, target=1, first=first, second=second, resamples=99)
+    place = {"layer": 0, "source": 0, "target": 1}
+    table = compare_symmetries(probes, planted(code), games, **place, first=first, second=second, resamples=99)
     return {str(name): table[name].to_numpy() for name in table}
 
 
-def test_a_mixture_over_squares_is_told_square_by_square() -> None:
-    """The upper half of the board is read through one map, the lower through another."""
+def test_compare_symmetries_separates_a_mixture_square_by_square() -> None:
+    """The upper half of the board follows one map, the lower half another."""
     first, second = SYMMETRIES["identity"], SYMMETRIES["half_turn"]
 
     def code(language: int, layer: int, scene: Scene) -> np.ndarray:
         upper = np.arange(16) < 8
         return np.where(upper, first.boards(scene.truth()), second.boards(scene.truth())) if language else scene.truth()
 
-    found = contested(code, "identity", "half_turn")
+    found = compared(code, "identity", "half_turn")
     upper, open_ = np.arange(16) < 8, found["cells"] > 0
     assert not found["fixed"].any()
     assert found["first"][upper & open_].tolist() == found["low"][upper & open_].tolist() == [1] * 8
     assert found["second"][~upper & open_].tolist() == [1] * 8
     assert found["high"][~upper & open_].tolist() == [-1] * 8
     assert found["agreed"][open_].tolist() == [1] * 16
-    assert found["first_null"][upper & open_].max() < 0.8
+    assert found["first_floor"][upper & open_].max() < 0.8
 
 
-def test_two_images_superposed_have_both_at_every_square() -> None:
-    """Each row is read through one of two maps, by its game: every square has its share of both."""
+def test_compare_symmetries_finds_both_images_at_every_square_of_a_superposition() -> None:
+    """Each row follows one of two maps, by its game: every square has its share of both."""
     first, second = SYMMETRIES["identity"], SYMMETRIES["half_turn"]
 
     def code(language: int, layer: int, scene: Scene) -> np.ndarray:
         odd = (scene.game % 2 == 1)[:, None]
         return np.where(odd, first.boards(scene.truth()), second.boards(scene.truth())) if language else scene.truth()
 
-    found = contested(code, "identity", "half_turn")
+    found = compared(code, "identity", "half_turn")
     assert (np.abs(found["first"] - found["second"]) < 0.35).all()
     assert np.abs(found["neither"]).max() < 1e-12
     assert (found["low"] < 0).sum() >= 12
     assert (found["high"] > 0).sum() >= 12
 
 
-def test_only_the_squares_that_both_maps_fix() -> None:
-    """The diagonal is read, all else comes from other games."""
+def test_compare_symmetries_finds_only_the_squares_that_both_maps_fix() -> None:
+    """The diagonal says the board, all else comes from other games."""
 
     def code(language: int, layer: int, scene: Scene) -> np.ndarray:
-        other = repaired(scene, np.full(len(scene.move), True), seed=2)
+        other = mismatched(scene, np.full(len(scene.move), True), seed=2)
         return np.where(np.arange(16) % 5 == 0, scene.truth(), other) if language else scene.truth()
 
-    found = contested(code, "identity", "diagonal")
+    found = compared(code, "identity", "diagonal")
     assert np.flatnonzero(found["fixed"]).tolist() == [0, 5, 10, 15]
     assert found["cells"][found["fixed"]].tolist() == [0] * 4
     assert found["agreed"][found["fixed"]].tolist() == [1] * 4
     open_ = found["cells"] > 0
-    assert np.abs(found["first"] - found["first_null"])[open_].max() < 0.1
-    assert np.abs(found["second"] - found["second_null"])[open_].max() < 0.1
-    assert np.abs(found["agreed"] - found["agreed_null"])[open_].max() < 0.1
+    assert np.abs(found["first"] - found["first_floor"])[open_].max() < 0.1
+    assert np.abs(found["second"] - found["second_floor"])[open_].max() < 0.1
+    assert np.abs(found["agreed"] - found["agreed_floor"])[open_].max() < 0.1
 
 
 def composed(*own: Symmetry) -> dict[tuple[int, int], Symmetry]:
@@ -172,22 +186,22 @@ def composed(*own: Symmetry) -> dict[tuple[int, int], Symmetry]:
     return {(a, b): own[a].inverse @ own[b] for a, b in permutations(range(len(own)), 2)}
 
 
-def test_one_shared_code_passes_whole() -> None:
+def test_cycle_consistency_is_complete_for_one_shared_representation() -> None:
     own = [SYMMETRIES[name] for name in ("identity", "half_turn", "diagonal", "identity", "antidiagonal")]
-    found = group_test(composed(*own), draws=999)
-    assert group_test({pair: one.name for pair, one in composed(*own).items()}, draws=999) == found
-    assert found == GroupTest(5, 10, 10, 10, 10, 6, 1 / 1000, found.p_shuffled, 999)
+    found = cycle_consistency_test(composed(*own), draws=999)
+    assert cycle_consistency_test({pair: one.name for pair, one in composed(*own).items()}, draws=999) == found
+    assert found == CycleConsistency(5, 10, 10, 10, 10, 6, 1 / 1000, found.p_shuffled, 999)
     assert found.p_shuffled < 0.05
 
 
-def test_the_order_of_composition_counts() -> None:
+def test_cycle_consistency_depends_on_the_order_of_composition() -> None:
     """Quarter turns and reflections do not commute: maps composed the other way round fail."""
     own = [EIGHT[name] for name in ("identity", "quarter_turn", "diagonal", "flip_rows")]
     group = tuple(EIGHT.values())
     right = composed(*own)
     wrong = {(a, b): own[b] @ own[a].inverse for a, b in permutations(range(4), 2)}
-    assert group_test(right, symmetries=group, draws=9).consistent == 4
-    assert group_test(wrong, symmetries=group, draws=9).consistent < 4
+    assert cycle_consistency_test(right, symmetries=group, draws=9).consistent == 4
+    assert cycle_consistency_test(wrong, symmetries=group, draws=9).consistent < 4
 
 
 def test_the_maps_of_planted_languages_compose() -> None:
@@ -201,11 +215,11 @@ def test_the_maps_of_planted_languages_compose() -> None:
         (source, target): EIGHT[name]
         for source, target, name in zip(pairs["source"], pairs["target"], pairs["symmetry"], strict=True)
     }
-    found = group_test(maps, symmetries=tuple(EIGHT.values()), draws=99)
+    found = cycle_consistency_test(maps, symmetries=tuple(EIGHT.values()), draws=99)
     assert (found.mutual, found.consistent) == (6, 4)
 
 
-def test_random_maps_pass_as_often_as_they_should() -> None:
+def test_random_maps_are_consistent_as_often_as_they_should_be() -> None:
     """Four languages: three independent checks, one time in four each."""
     rng = np.random.default_rng(0)
     four = list(SYMMETRIES.values())
@@ -214,48 +228,47 @@ def test_random_maps_pass_as_often_as_they_should() -> None:
         maps: dict[tuple[int, int], Symmetry] = {}
         for a, b in permutations(range(4), 2):
             maps[a, b] = maps[b, a].inverse if b < a else four[rng.integers(4)]
-        whole += group_test(maps, draws=1).consistent == 4
+        whole += cycle_consistency_test(maps, draws=1).consistent == 4
     assert whole == pytest.approx(300 / 4**3, abs=3 * (300 / 64) ** 0.5)
     own = [four[0], four[3], four[1], four[0]]
-    assert group_test(composed(*own), draws=4000).p_random == pytest.approx(1 / 64, abs=0.006)
+    assert cycle_consistency_test(composed(*own), draws=4000).p_random == pytest.approx(1 / 64, abs=0.006)
 
 
-def test_one_common_map_is_no_evidence_when_shuffled() -> None:
-    """All languages alike: random maps hardly do that, but the maps dealt anew always do."""
-    found = group_test(composed(*[SYMMETRIES["identity"]] * 5), draws=999)
+def test_one_common_map_is_no_evidence_when_permuted() -> None:
+    """All languages alike: random maps hardly do that, but the permuted maps always do."""
+    found = cycle_consistency_test(composed(*[SYMMETRIES["identity"]] * 5), draws=999)
     assert found.p_random == 1 / 1000
     assert found.p_shuffled == 1
 
 
-def test_maps_that_differ_by_direction_count_as_failed() -> None:
+def test_maps_that_differ_by_direction_are_not_consistent() -> None:
     maps = composed(*[SYMMETRIES["identity"]] * 4)
     maps[1, 0] = SYMMETRIES["half_turn"]
-    found = group_test(maps, draws=9)
+    found = cycle_consistency_test(maps, draws=9)
     assert (found.mutual, found.pairs, found.consistent, found.triangles) == (5, 6, 2, 4)
 
 
-def test_what_cannot_be_tested() -> None:
+def test_symmetries_refuse_what_cannot_be_tested() -> None:
     maps = composed(*[SYMMETRIES["identity"]] * 3)
     with pytest.raises(ValueError, match=r"no map for \[\(2, 1\)\]"):
-        group_test({pair: symmetry for pair, symmetry in maps.items() if pair != (2, 1)})
-    with pytest.raises(
-        ValueError, match=r"maps through quarter_turn: .* \['antidiagonal', 'diagonal', 'half_turn', 'identity'\]"
-    ):
-        group_test(maps | {(0, 1): CONTROLS["quarter_turn"]})
+        cycle_consistency_test({pair: symmetry for pair, symmetry in maps.items() if pair != (2, 1)})
+    with pytest.raises(ValueError, match="maps through quarter_turn"):
+        cycle_consistency_test(maps | {(0, 1): CONTROLS["quarter_turn"]})
     with pytest.raises(ValueError, match="three or more languages"):
-        group_test(composed(*[SYMMETRIES["identity"]] * 2))
-    with pytest.raises(ValueError, match="not closed under composition"):
-        group_test(maps, symmetries=(SYMMETRIES["identity"], CONTROLS["quarter_turn"]))
-    with pytest.raises(ValueError, match="not closed under composition"):
-        align_up_to_symmetry(copying(), planted(truthful), GAMES, layer=0, symmetries=(SYMMETRIES["diagonal"],))
-    diagonal = SYMMETRIES["diagonal"]
-    with pytest.raises(ValueError, match="diagonal against itself: there is no square"):
-        contest(copying(), planted(truthful), GAMES, layer=0, source=0, target=1, first=diagonal, second=diagonal)
+        cycle_consistency_test(composed(*[SYMMETRIES["identity"]] * 2))
+    for call in (
+        lambda: cycle_consistency_test(maps, symmetries=(SYMMETRIES["identity"], CONTROLS["quarter_turn"])),
+        lambda: align_up_to_symmetry(copying(), planted(truthful), GAMES, layer=0, symmetries=("diagonal",)),
+    ):
+        with pytest.raises(ValueError, match="not closed"):
+            call()
+    with pytest.raises(ValueError, match="diagonal against itself"):
+        compared(truthful, "diagonal", "diagonal")
     with pytest.raises(ValueError, match=r"layer 1: .*\[0\]"):
         align_up_to_symmetry(copying(), planted(truthful), GAMES, layer=1)
 
 
-def test_a_real_model() -> None:
+def test_align_up_to_symmetry_on_a_real_model() -> None:
     checkpoint = tiny_checkpoint("unified")
     probes = fit_probes(checkpoint, random_games(100, board=4, seed=1), batch=128, epochs=2, seed=0)
     assert len(align_up_to_symmetry(probes, checkpoint, GAMES, layer=0, resamples=9)) == 2 * 2
