@@ -103,7 +103,7 @@ def _finding(
     for group in zip(x, y, strict=True):
         paired(*group)
         sides = [measure.prepare(rows)._replace(game=game) for rows in group]
-        scores.append(measure.scores(*sides, orders))
+        scores.append(measure.scores(sides[0], sides[1], orders))
         if measure.finish is not row_mean:
             folds.append(_without(measure, group, sides))
     parts = torch.stack(scores).mean(dim=0)
@@ -120,7 +120,7 @@ def _without(measure: Measure, rows: Sequence[torch.Tensor], sides: Sequence[Sid
     game = sides[0].game
     kept = [game % FOLDS != fold for fold in range(FOLDS)]
     if measure.without:
-        return measure.without(*sides, kept)
+        return measure.without(sides[0], sides[1], kept)
     parts = [measure.score(*(measure.prepare(side[keep])._replace(game=game[keep]) for side in rows)) for keep in kept]
     return torch.stack(parts)
 
