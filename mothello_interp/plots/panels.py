@@ -1,17 +1,155 @@
-"""Panels side by side: curves with bands, and heat maps. Tables in, plotly figures out; nothing is computed here."""
+"""Panels side by side: lines with bands, and heat maps. Tables in, plotly figures out; nothing is computed here."""
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mothello_interp.plots.theme import DIVERGING, SEQUENTIAL, faded, layer_name, themed
+from mothello_interp.plots.theme import COLOURS, DIVERGING, SEQUENTIAL, faded, layer_name, themed
 
 _LETTERS = 96  # of titles beside one another in a figure as wide as a page
 _TITLE = 15  # pixels
 _TICKS = 12  # so few cells along an axis of a heat map are all named
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve of a panel: what it shows, and how it looks.
+
+    Attributes:
+        y: the column shown.
+        name: in the legend, which has each name once.
+        colour: such as `#0072B2`, see COLOURS and LANGUAGES; "" in `facet` for the colour of the panel.
+        rows: which rows it is drawn of, by the values of some columns; all by default.
+        each: a column: a curve for each of its values.
+        width: 0 for markers alone.
+        band: the columns of its lower and upper edge, such as ("low", "high").
+        symbol: of its markers; none by default.
+        hover: columns that are shown on hovering.
+    """
+
+    y: str
+    name: str
+    colour: str
+    rows: Mapping[str, Any] = field(default_factory=dict)
+    each: str = ""
+    dash: str = "solid"
+    width: float = 2.5
+    opacity: float = 1.0
+    band: tuple[str, str] | None = None
+    symbol: str = ""
+    hover: Sequence[str] = ()
+
+
+def bounds(*columns: str, names: Sequence[str] = (), **look: Any) -> list[Line]:
+    """Thin grey lines to compare with: "ceiling" dark, "floor" dotted, others dashed; named as their columns by default.
+
+    Args:
+        look: of `Line`.
+    """
+    lines = []
+    for y, name in zip(columns, names or columns, strict=True):
+        dash = {"ceiling": "solid", "floor": "dot"}.get(y, "dash")
+        colour = COLOURS["ceiling" if y == "ceiling" else "zero"]
+        lines.append(Line(y, name, colour, **{"dash": dash, "width": 1.5, **look}))
+    return lines
+
+
+def facet(
+    table: pd.DataFrame,
+    rows: Mapping[str, Sequence[Line]],
+    *,
+    x: str,
+    label: str | None = None,
+    by: str = "regime",
+    titles: Mapping[Any, str] | None = None,
+    shared: bool = True,
+) -> go.Figure:
+    """Panels of lines: a column for each value of the table's column `by`, in its order, and a row for each entry of `rows`.
+
+    Args:
+        table: one row a point.
+        rows: label of the y axis -> lines; without lines a panel stays empty.
+        x: column of the x axes.
+        label: of the x axes; the column's name by default.
+        titles: of the values of `by`; they themselves by default.
+        shared: as in `panel_grid`.
+
+    Raises:
+        KeyError: for a column that the table does not have.
+    """
+    values = list(dict.fromkeys(table[by]))
+    head = [(titles or {}).get(value, str(value)) for value in values]
+    figure = panel_grid(
+        [head, *[[""] * len(head)] * (len(rows) - 1)], x=x if label is None else label, y=list(rows), shared=shared
+    )
+    for column, value in enumerate(values, 1):
+        here = table[table[by] == value]
+        for row, lines in enumerate(rows.values(), 1):
+            own = [line if line.colour else replace(line, colour=COLOURS[value]) for line in lines]
+            add_lines(figure, here, own, x=x, row=row, column=column)
+    return figure
+
+
+def add_lines(
+    figure: go.Figure, table: pd.DataFrame, lines: Iterable[Line], *, x: str, row: int = 1, column: int = 1
+) -> None:
+    """Draw lines into a panel; one without rows is left out.
+
+    Args:
+        table: one row a point; columns x and what the lines name.
+        row, column: the panel, from 1.
+
+    Raises:
+        KeyError: for a column that the table does not have.
+        ValueError: for a band in another colour than a hex one.
+    """
+    for line in lines:
+        rows = table[(table[list(line.rows)] == pd.Series(line.rows, dtype=object)).all(axis=1)] if line.rows else table
+        for _, points in rows.groupby(line.each) if line.each else [("", rows)] if len(rows) else []:
+            _draw(figure, points.sort_values(x), line, x, {"row": row, "col": column})
+
+
+def _draw(figure: go.Figure, points: pd.DataFrame, line: Line, x: str, place: dict[str, int]) -> None:
+    """One curve, in the legend if its name is new there."""
+    named = line.name in {trace.name for trace in figure.data if trace.showlegend}
+    if line.band is not None:
+        figure.add_trace(_band(points, line, x), **place)
+    lines = "<br>".join(f"{key}: %{{customdata[{index}]}}" for index, key in enumerate(line.hover))
+    curve = go.Scatter(
+        x=points[x],
+        y=points[line.y],
+        name=line.name,
+        legendgroup=line.name,
+        showlegend=not named,
+        mode="+".join(["lines"] * (line.width > 0) + ["markers"] * (line.symbol != "")),
+        marker={"color": line.colour, "symbol": line.symbol or "circle", "size": 8 if line.width else 10},
+        line={"color": line.colour, "dash": line.dash, "width": line.width},
+        opacity=line.opacity,
+        customdata=points[list(line.hover)].round(3).to_numpy(),
+        hovertemplate=f"<b>{line.name}</b><br>{x}: %{{x}}<br>{line.y}: %{{y:.3f}}<br>{lines}<extra></extra>",
+    )
+    figure.add_trace(curve, **place)
+
+
+def _band(points: pd.DataFrame, line: Line, x: str) -> go.Scatter:
+    """Along the upper edge, and back along the lower one."""
+    low, high = (points[edge] for edge in line.band or ())
+    return go.Scatter(
+        x=[*points[x], *points[x][::-1]],
+        y=[*high, *low[::-1]],
+        mode="lines",
+        fill="toself",
+        fillcolor=faded(line.colour, 0.18),
+        line={"width": 0},
+        hoverinfo="skip",
+        showlegend=False,
+        legendgroup=line.name,
+    )
 
 
 def panel_grid(
@@ -61,72 +199,6 @@ def layer_axis(figure: go.Figure, layers: Iterable[int], **place: int) -> go.Fig
     known = sorted(set(layers))
     ticks = [layer_name(layer) for layer in known]
     return figure.update_xaxes(tickvals=known, ticktext=ticks, range=[known[0] - 0.3, known[-1] + 0.3], **place)
-
-
-def add_curve(
-    figure: go.Figure,
-    table: pd.DataFrame,
-    *,
-    x: str,
-    y: str,
-    name: str,
-    colour: str,
-    row: int = 1,
-    column: int = 1,
-    dash: str = "solid",
-    width: float = 2.5,
-    opacity: float = 1.0,
-    band: tuple[str, str] | None = None,
-    markers: bool = False,
-    symbol: str = "circle",
-    legend: bool = True,
-    hover: Sequence[str] = (),
-) -> None:
-    """Draw one curve, with a band between two columns if asked for; markers alone if its width is 0.
-
-    Args:
-        table: one row a point; a table of several curves is to be cut to one.
-        x, y: names of its columns; the axes are named by `panel_grid`.
-        name: of the curve in the legend; panels that show it again pass `legend=False`.
-        colour: as `#0072B2`; see COLOURS and LANGUAGES.
-        row, column: the panel, from 1.
-        band: the columns of its lower and upper edge, such as ("low", "high").
-        hover: columns that are shown on hovering.
-
-    Raises:
-        KeyError: for a column that the table does not have.
-        ValueError: for a band in another colour than a hex one.
-    """
-    table = table.sort_values(x)
-    place = {"row": row, "col": column}
-    if band is not None:
-        low, high = table[band[0]], table[band[1]]
-        around = [*table[x], *table[x][::-1]], [*high, *low[::-1]]
-        style = {
-            "mode": "lines",
-            "fill": "toself",
-            "fillcolor": faded(colour, 0.18),
-            "line": {"width": 0},
-            "hoverinfo": "skip",
-        }
-        figure.add_trace(go.Scatter(x=around[0], y=around[1], showlegend=False, legendgroup=name, **style), **place)
-    lines = "<br>".join(f"{key}: %{{customdata[{index}]}}" for index, key in enumerate(hover))
-    figure.add_trace(
-        go.Scatter(
-            x=table[x],
-            y=table[y],
-            name=name,
-            legendgroup=name,
-            showlegend=legend,
-            mode=("lines+markers" if width else "markers") if markers else "lines",
-            marker={"color": colour, "symbol": symbol, "size": 8 if width else 10},
-            line={"color": colour, "dash": dash, "width": width},
-            opacity=opacity,
-            customdata=table[list(hover)].round(3).to_numpy(),
-            hovertemplate=f"<b>{name}</b><br>{x}: %{{x}}<br>{y}: %{{y:.3f}}<br>{lines}<extra></extra>",
-        ),
-        **place,
-    )
 
 
 def add_heatmap(

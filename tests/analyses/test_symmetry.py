@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mothello_interp import alignment
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import SYMMETRIES
 from mothello_interp.othello.symmetry import ALL
@@ -141,13 +142,13 @@ def test_random_weights_are_of_the_models_own_seed(monkeypatch: pytest.MonkeyPat
     symmetry = module_of("symmetry")
     seen = []
 
-    def best_maps(checkpoint: Checkpoint, **asked: Any) -> pd.DataFrame:
+    def best_maps(checkpoint: Checkpoint, probes: None, **asked: Any) -> pd.DataFrame:
         seen.append((checkpoint.provenance["seed"], checkpoint.name, len(asked.get("candidates", SYMMETRIES))))
         return maps_of(OWN[:2])[["source", "target", "symmetry", "normalised", "margin_low"]]
 
-    for name in ("_by_move", "_patching"):
+    for name in ("_curves_of_pairs", "_by_move", "_patching"):
         monkeypatch.setattr(symmetry, name, lambda *given: pd.DataFrame())
-    monkeypatch.setattr(symmetry, "probes_at", lambda *given: None)
+    monkeypatch.setattr(symmetry, "probes_at", lambda *given, **sizes: None)
     monkeypatch.setattr(symmetry, "best_maps", best_maps)
     model = replace(tiny_checkpoint(), provenance={"seed": 7}, name="tiny")
     found = symmetry.measure(model)
@@ -163,8 +164,8 @@ def test_what_is_read_at_home_goes_with_the_inverse(monkeypatch: pytest.MonkeyPa
     keys = [(a, b, name) for a in (0, 1) for b in (0, 1) for name in ALL]
     table = pd.DataFrame(keys, columns=["source", "target", "symmetry"]).assign(move=0, moved=0.5)
     table["unmoved"] = np.arange(len(table)) / 100
-    monkeypatch.setattr(symmetry, "align_by_move", lambda *given, **asked: table)
-    found = symmetry._curves_of_pairs(tiny_checkpoint(), None).set_index(["source", "target", "symmetry"])
+    monkeypatch.setattr(alignment, "align_by_move", lambda *given, **asked: table)
+    found = symmetry._curves_of_pairs(tiny_checkpoint(), None, 20).set_index(["source", "target", "symmetry"])
     assert found.loc[(0, 1, "quarter_turn"), "moved_ceiling"] == found.loc[(0, 0, "three_quarter_turn"), "unmoved"]
     assert found.loc[(1, 0, "diagonal"), "moved_ceiling"] == found.loc[(1, 1, "diagonal"), "unmoved"]
     maps = {(0, 1): ALL["quarter_turn"], (1, 0): ALL["three_quarter_turn"]}
