@@ -124,16 +124,18 @@ def _finish(out: Path, **zoo: Any) -> None:
 
 
 def _add(analysis: _runner.Analysis) -> None:
-    def command(
+    """Register the command of an analysis, with the option of real games if it takes them."""
+
+    def with_games(
         out: Out = FIGURES, scale: Size = Scale.MINI, runs: Runs = None, device: Device = "cpu", wthor: Wthor = None
     ) -> None:
         _run([analysis.name], out, {"wthor": wthor}, scale=scale.value, runs=runs, device=device)
 
-    def without_games(out: Out = FIGURES, scale: Size = Scale.MINI, runs: Runs = None, device: Device = "cpu") -> None:
-        command(out, scale, runs, device)
+    def command(out: Out = FIGURES, scale: Size = Scale.MINI, runs: Runs = None, device: Device = "cpu") -> None:
+        with_games(out, scale, runs, device)
 
     register = app.command(analysis.name, help=f"{analysis.title}\n\n{analysis.text}")
-    register(command if "wthor" in analysis.takes else without_games)
+    register(with_games if "wthor" in analysis.takes else command)
 
 
 for _analysis in _runner.find().values():

@@ -85,12 +85,7 @@ def _layer_by_layer(drawing: go.Figure, cells: pd.DataFrame, row: int, column: i
     add_heatmap(drawing, cells, x="target_layer", y="layer", z="value", limits=(0, 1), row=row, column=column,
                 diverging=False)  # fmt: skip
     layers = sorted(cells["layer"].unique())
-    axis: dict[str, Any] = {
-        "tickvals": layers,
-        "ticktext": [layer_name(layer) for layer in layers],
-        "row": row,
-        "col": column,
-    }
+    axis: dict[str, Any] = {"tickvals": layers, "ticktext": list(map(layer_name, layers)), "row": row, "col": column}
     drawing.update_xaxes(title_text="layer, other language", **axis).update_yaxes(autorange="reversed", **axis)
 
 

@@ -75,6 +75,7 @@ def over_steps(checkpoint: Checkpoint, measure: Callable[[Checkpoint], dict[str,
 
 
 def _of_run(checkpoint: Checkpoint, path: Path) -> Checkpoint:
+    """A step of the run that the checkpoint ends."""
     from mothello_interp.models import load
 
     step = load(path)

@@ -62,8 +62,7 @@ def _owned(lens: pd.DataFrame) -> pd.DataFrame:
 def figure(table: pd.DataFrame) -> go.Figure:
     """A column a regime: languages, legal mass and divergence by layer, then components."""
     first = lowest_seed(table)
-    rows = {"probability of a language": _masses(), "legal mass": _legal(), "nats": _nats()}
-    rows |= {"to legal moves, logits": [], "to the language, logits": []}
+    rows = {**_lines(), "to legal moves, logits": [], "to the language, logits": []}
     drawing = facet(_by_layer(where(first, part="lens")), rows, x="layer", label="", titles=LABELS, shared=False)
     for column, (_, direct) in enumerate(where(first, part="direct").groupby("regime", sort=False), 1):
         for row, contrast in ((4, "move"), (5, "language")):
@@ -91,34 +90,18 @@ def _by_layer(lens: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def _masses() -> list[Line]:
-    """Whose tokens, by the plain and the tuned lens."""
-    return [
-        Line("mass", f"{label}, {name}", colour, {"kind": kind, "owner": owner}, dash=dash, width=width)
-        for kind, (name, dash, width) in _KINDS.items()
-        for owner, (label, colour) in _OWNERS.items()
-    ]
-
-
-def _legal() -> list[Line]:
-    """How legal."""
-    return [
-        Line("legal_mass", f"legal in any words, {name}", COLOURS["ceiling"], {"kind": kind, "owner": "all"}, dash=dash,
-             width=width)
-        for kind, (name, dash, width) in _KINDS.items()
-    ]  # fmt: skip
-
-
-def _nats() -> list[Line]:
-    """How sure, and how far from the answer."""
-    lines = []
+def _lines() -> dict[str, list[Line]]:
+    """Whose tokens, how legal, and how sure and how far from the answer, by the plain and the tuned lens."""
+    masses, legal, nats = [], [], []
     for kind, (name, dash, width) in _KINDS.items():
-        look: dict[str, Any] = {"rows": {"kind": kind, "owner": "own language"}, "dash": dash, "width": width}
-        lines.append(Line("entropy", f"entropy, {name}", COLOURS["antidiagonal"], **look))
-        lines.append(
-            Line("kl", f"KL from the answer, {name}", COLOURS["half_turn"], band=("kl_low", "kl_high"), **look)
-        )
-    return lines
+        look: dict[str, Any] = {"dash": dash, "width": width}
+        of = {owner: {"kind": kind, "owner": owner} for owner in (*_OWNERS, "all")}
+        masses += [Line("mass", f"{label}, {name}", c, of[owner], **look) for owner, (label, c) in _OWNERS.items()]
+        legal.append(Line("legal_mass", f"legal in any words, {name}", COLOURS["ceiling"], of["all"], **look))
+        own: dict[str, Any] = {"rows": of["own language"], **look}
+        nats.append(Line("entropy", f"entropy, {name}", COLOURS["antidiagonal"], **own))
+        nats.append(Line("kl", f"KL from the answer, {name}", COLOURS["half_turn"], band=("kl_low", "kl_high"), **own))
+    return {"probability of a language": masses, "legal mass": legal, "nats": nats}
 
 
 def _components(drawing: go.Figure, direct: pd.DataFrame, row: int, column: int) -> None:

@@ -126,14 +126,8 @@ def _panel(drawing: go.Figure, pairs: pd.DataFrame, at: dict[str, Any]) -> None:
 
 
 def _dots(
-    drawing: go.Figure,
-    pairs: pd.DataFrame,
-    name: str,
-    marker: dict[str, Any],
-    at: dict[str, Any],
-    *,
-    bars: bool = False,
-) -> None:
+    drawing: go.Figure, pairs: pd.DataFrame, name: str, marker: dict[str, Any], at: dict[str, Any], bars: bool = False
+) -> None:  # fmt: skip
     """A dot a pair; in the legend from the first panel that has one."""
     if pairs.empty:
         return

@@ -65,14 +65,8 @@ def draw_matrix(
     cells = values.assign(source=values["source"].map(place), target=values["target"].map(place))
     add_heatmap(figure, cells, x="target", y="source", z="accuracy", limits=(0.4, 1.0), row=row, column=column,
                 text=text, title="row: language of the probe", diverging=False)  # fmt: skip
-    axis = {
-        "tickvals": list(place.values()),
-        "ticktext": list(map(str, order)),
-        "showgrid": False,
-        "row": row,
-        "col": column,
-    }
-    figure.update_xaxes(**axis).update_yaxes(autorange="reversed", **axis)
+    axis = {"tickvals": list(place.values()), "ticktext": list(map(str, order)), "showgrid": False}
+    figure.update_xaxes(**axis, row=row, col=column).update_yaxes(autorange="reversed", **axis, row=row, col=column)
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
@@ -84,12 +78,8 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
         best = cross(group).groupby(["source", "target"])["accuracy"].max()
         found = {"own language": _range(own["accuracy"]), "paper's": _PAPER["diagonal"]}
         found |= {"other language": _range(across["accuracy"]), "paper's ": _PAPER["off"]}
-        return {
-            **found,
-            "under the best symmetry": _range(best),
-            "guess": plain["guess"].mean(),
-            "floor": across["floor"].mean(),
-        }
+        found |= {"under the best symmetry": _range(best)}
+        return {**found, "guess": plain["guess"].mean(), "floor": across["floor"].mean()}
 
     return summary(table, ["regime", "seed"], row)
 

@@ -36,17 +36,8 @@ _STYLES: dict[str, dict[str, Any]] = {
     "turned, re-paired": {"colour": COLOURS["zero"], "width": 1.5},
     "turned, random weights": {"colour": COLOURS["random weights"], "dash": "dash"},
 }
-_COLUMNS = [
-    "layer",
-    "source",
-    "target",
-    "accuracy",
-    "floor",
-    "ceiling",
-    "normalised",
-    "normalised_low",
-    "normalised_high",
-]
+_COLUMNS = ["layer", "source", "target", "accuracy", "floor", "ceiling", "normalised", "normalised_low",
+            "normalised_high"]  # fmt: skip
 
 
 def measure(checkpoint: Checkpoint, *, fit: int = 600, score: int = 200) -> pd.DataFrame:
@@ -120,11 +111,8 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
     """Mean over the layers after the embeddings and both directions, each seed."""
 
     def row(group: pd.DataFrame) -> dict[str, Any]:
-        found = dict(
-            where(group, part="identity")[["accuracy", "chance"]].mean().set_axis(["language probe", "chance"])
-        )
-        return found | {
-            change: where(group, part="alignment", change=change)["normalised"].mean() for change in _STYLES
-        }
+        means = where(group, part="identity")[["accuracy", "chance"]].mean().set_axis(["language probe", "chance"])
+        way = where(group, part="alignment").groupby("change")["normalised"].mean()
+        return dict(means) | dict(way.reindex(list(_STYLES)))
 
     return summary(table[table["layer"] >= 0], ["regime", "seed"], row)

@@ -60,15 +60,9 @@ def bounds(*columns: str, names: Sequence[str] = (), **look: Any) -> list[Line]:
 
 
 def facet(
-    table: pd.DataFrame,
-    rows: Mapping[str, Sequence[Line]],
-    *,
-    x: str,
-    label: str | None = None,
-    by: str = "regime",
-    titles: Mapping[Any, str] | None = None,
-    shared: bool = True,
-) -> go.Figure:
+    table: pd.DataFrame, rows: Mapping[str, Sequence[Line]], *, x: str, label: str | None = None, by: str = "regime",
+    titles: Mapping[Any, str] | None = None, shared: bool = True,
+) -> go.Figure:  # fmt: skip
     """Panels of lines: a column for each value of the table's column `by`, in its order, and a row for each entry of `rows`.
 
     Args:
@@ -84,9 +78,8 @@ def facet(
     """
     values = list(dict.fromkeys(table[by]))
     head = [(titles or {}).get(value, str(value)) for value in values]
-    figure = panel_grid(
-        [head, *[[""] * len(head)] * (len(rows) - 1)], x=x if label is None else label, y=list(rows), shared=shared
-    )
+    names = [head, *[[""] * len(head)] * (len(rows) - 1)]
+    figure = panel_grid(names, x=x if label is None else label, y=list(rows), shared=shared)
     for column, value in enumerate(values, 1):
         here = table[table[by] == value]
         for row, lines in enumerate(rows.values(), 1):
@@ -115,51 +108,26 @@ def add_lines(
 
 
 def _draw(figure: go.Figure, points: pd.DataFrame, line: Line, x: str, place: dict[str, int]) -> None:
-    """One curve, in the legend if its name is new there."""
+    """One curve, its band before it: along the upper edge, and back along the lower one."""
     named = line.name in {trace.name for trace in figure.data if trace.showlegend}
     if line.band is not None:
-        figure.add_trace(_band(points, line, x), **place)
+        low, high = (points[edge] for edge in line.band)
+        figure.add_scatter(
+            x=[*points[x], *points[x][::-1]], y=[*high, *low[::-1]], mode="lines", fill="toself", hoverinfo="skip",
+            fillcolor=faded(line.colour, 0.18), line={"width": 0}, showlegend=False, legendgroup=line.name, **place,
+        )  # fmt: skip
     lines = "<br>".join(f"{key}: %{{customdata[{index}]}}" for index, key in enumerate(line.hover))
-    curve = go.Scatter(
-        x=points[x],
-        y=points[line.y],
-        name=line.name,
-        legendgroup=line.name,
-        showlegend=not named,
+    figure.add_scatter(
+        x=points[x], y=points[line.y], name=line.name, legendgroup=line.name, showlegend=not named, opacity=line.opacity,
         mode="+".join(["lines"] * (line.width > 0) + ["markers"] * (line.symbol != "")),
         marker={"color": line.colour, "symbol": line.symbol or "circle", "size": 8 if line.width else 10},
         line={"color": line.colour, "dash": line.dash, "width": line.width},
-        opacity=line.opacity,
         customdata=points[list(line.hover)].round(3).to_numpy(),
-        hovertemplate=f"<b>{line.name}</b><br>{x}: %{{x}}<br>{line.y}: %{{y:.3f}}<br>{lines}<extra></extra>",
-    )
-    figure.add_trace(curve, **place)
+        hovertemplate=f"<b>{line.name}</b><br>{x}: %{{x}}<br>{line.y}: %{{y:.3f}}<br>{lines}<extra></extra>", **place,
+    )  # fmt: skip
 
 
-def _band(points: pd.DataFrame, line: Line, x: str) -> go.Scatter:
-    """Along the upper edge, and back along the lower one."""
-    low, high = (points[edge] for edge in line.band or ())
-    return go.Scatter(
-        x=[*points[x], *points[x][::-1]],
-        y=[*high, *low[::-1]],
-        mode="lines",
-        fill="toself",
-        fillcolor=faded(line.colour, 0.18),
-        line={"width": 0},
-        hoverinfo="skip",
-        showlegend=False,
-        legendgroup=line.name,
-    )
-
-
-def panel_grid(
-    titles: Sequence[Sequence[str]],
-    *,
-    x: str,
-    y: str | Sequence[str],
-    shared: bool = True,
-    widths: Sequence[float] | None = None,
-) -> go.Figure:
+def panel_grid(titles: Sequence[Sequence[str]], *, x: str, y: str | Sequence[str], shared: bool = True) -> go.Figure:
     """Empty panels.
 
     Args:
@@ -167,20 +135,15 @@ def panel_grid(
         x: label of the x axes, shown below the last row: once if columns share their axes, else below each.
         y: label of the y axes, one for all rows or one a row.
         shared: whether columns share their x axes, and rows their y axes.
-        widths: of the columns, relative to one another; equal by default.
     """
     rows, columns = len(titles), len(titles[0])
+    spacing = 0.4 if not shared else 0.25 if any(map(any, titles[1:])) else 0.09
     figure = make_subplots(
-        rows=rows,
-        cols=columns,
-        shared_xaxes=shared,
-        shared_yaxes=shared,
-        column_widths=widths,
+        rows=rows, cols=columns, shared_xaxes=shared, shared_yaxes=shared,
         subplot_titles=[_broken(title, _LETTERS // columns) for row in titles for title in row],
         x_title=x if shared and columns > 1 else None,
-        horizontal_spacing=0.03 if shared else 0.06,
-        vertical_spacing=(0.4 if not shared else 0.25 if any(map(any, titles[1:])) else 0.09) / rows if rows > 1 else 0,
-    )
+        horizontal_spacing=0.03 if shared else 0.06, vertical_spacing=spacing / rows if rows > 1 else 0,
+    )  # fmt: skip
     figure.update_annotations(font_size=_TITLE)
     for column in range(1, columns + 1) if not shared or columns == 1 else ():
         figure.update_xaxes(title_text=x, row=rows, col=column)
@@ -202,21 +165,10 @@ def layer_axis(figure: go.Figure, layers: Iterable[int], **place: int) -> go.Fig
 
 
 def add_heatmap(
-    figure: go.Figure,
-    table: pd.DataFrame,
-    *,
-    x: str,
-    y: str,
-    z: str,
-    limits: tuple[float, float],
-    row: int = 1,
-    column: int = 1,
-    title: str = "",
-    text: bool = True,
-    label: str | None = None,
-    diverging: bool = True,
+    figure: go.Figure, table: pd.DataFrame, *, x: str, y: str, z: str, limits: tuple[float, float], row: int = 1,
+    column: int = 1, title: str = "", text: bool = True, label: str | None = None, diverging: bool = True,
     reverse: bool = False,
-) -> None:
+) -> None:  # fmt: skip
     """Draw a heat map on a scale that all panels share, by default one that diverges from 0.
 
     Cells are labelled by their value if `text`, or by what a column `label` holds; `reverse` turns the scale round.
@@ -239,42 +191,20 @@ def add_heatmap(
     for values, update in ((grid.columns, figure.update_xaxes), (grid.index, figure.update_yaxes)):
         if values.dtype.kind in "iu" and len(values) <= _TICKS:  # plotly would put some between the cells
             update(tickvals=values.tolist(), overwrite=False, row=row, col=column)
-    figure.add_trace(
-        go.Heatmap(
-            x=grid.columns,
-            y=grid.index,
-            z=grid.to_numpy(),
-            zmin=limits[0],
-            zmax=limits[1],
-            zmid=0 if diverging else None,
-            colorscale=DIVERGING if diverging else SEQUENTIAL,
-            reversescale=reverse,
-            colorbar={"title": {"text": z}, "thickness": 14},
-            showscale=row == 1 and column == 1,
-            text=table.pivot(index=y, columns=x, values=label).to_numpy() if label else None,
-            texttemplate=("%{text}" if label else "%{z:.2f}") if text else None,
-            textfont={"size": 13},
-            hovertemplate=f"{title}<br>{y}: %{{y}}<br>{x}: %{{x}}<br>{z}: %{{z:.3f}}<extra></extra>",
-        ),
-        row=row,
-        col=column,
-    )
+    figure.add_heatmap(
+        x=grid.columns, y=grid.index, z=grid.to_numpy(), zmin=limits[0], zmax=limits[1], zmid=0 if diverging else None,
+        colorscale=DIVERGING if diverging else SEQUENTIAL, reversescale=reverse, showscale=row == 1 and column == 1,
+        colorbar={"title": {"text": z}, "thickness": 14}, textfont={"size": 13},
+        text=table.pivot(index=y, columns=x, values=label).to_numpy() if label else None,
+        texttemplate=("%{text}" if label else "%{z:.2f}") if text else None,
+        hovertemplate=f"{title}<br>{y}: %{{y}}<br>{x}: %{{x}}<br>{z}: %{{z:.3f}}<extra></extra>", row=row, col=column,
+    )  # fmt: skip
 
 
 def add_categories(
-    figure: go.Figure,
-    table: pd.DataFrame,
-    *,
-    x: str,
-    y: str,
-    category: str,
-    text: str,
-    order: Sequence[int],
-    colours: Mapping[str, str],
-    row: int = 1,
-    column: int = 1,
-    legend: bool = False,
-) -> None:
+    figure: go.Figure, table: pd.DataFrame, *, x: str, y: str, category: str, text: str, order: Sequence[int],
+    colours: Mapping[str, str], row: int = 1, column: int = 1, legend: bool = False,
+) -> None:  # fmt: skip
     """Draw a square matrix whose cells are coloured by category.
 
     Args:
@@ -282,34 +212,21 @@ def add_categories(
         colours: of each category, in the order of the legend.
         legend: whether this panel's categories stand in the legend.
     """
-    names = [str(value) for value in order]
-    place = {name: index for index, name in enumerate(colours)}
-    cells = table.pivot(index=y, columns=x, values=category).reindex(index=list(order), columns=list(order))
-    labels = table.pivot(index=y, columns=x, values=text).reindex(index=list(order), columns=list(order))
-    steps = [(index + end) / len(colours) for index in range(len(colours)) for end in (0, 1)]
-    figure.add_trace(
-        go.Heatmap(
-            x=names,
-            y=names,
-            z=cells.replace(place).astype(float).to_numpy(),
-            zmin=-0.5,
-            zmax=len(colours) - 0.5,
-            colorscale=list(zip(steps, [colour for colour in colours.values() for _ in (0, 1)], strict=True)),
-            showscale=False,
-            text=labels.to_numpy(),
-            customdata=cells.to_numpy(),
-            texttemplate="%{text}",
-            xgap=1,
-            ygap=1,
-            hovertemplate=f"{y} %{{y}}<br>{x} %{{x}}<br>%{{customdata}} %{{text}}<extra></extra>",
-        ),
-        row=row,
-        col=column,
+    names, place = [str(value) for value in order], {name: index for index, name in enumerate(colours)}
+    cells, labels = (
+        table.pivot(index=y, columns=x, values=shown).reindex(index=list(order), columns=list(order))
+        for shown in (category, text)
     )
+    steps = [(index + end) / len(colours) for index in range(len(colours)) for end in (0, 1)]
+    figure.add_heatmap(
+        x=names, y=names, z=cells.replace(place).astype(float).to_numpy(), zmin=-0.5, zmax=len(colours) - 0.5,
+        colorscale=list(zip(steps, [colour for colour in colours.values() for _ in (0, 1)], strict=True)),
+        showscale=False, text=labels.to_numpy(), customdata=cells.to_numpy(), texttemplate="%{text}", xgap=1, ygap=1,
+        hovertemplate=f"{y} %{{y}}<br>{x} %{{x}}<br>%{{customdata}} %{{text}}<extra></extra>", row=row, col=column,
+    )  # fmt: skip
     figure.update_xaxes(type="category", showgrid=False, row=row, col=column)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False, row=row, col=column)
     for name, colour in colours.items() if legend else ():
         marker = {"symbol": "square", "size": 12, "color": colour}
-        label = name.replace("_", " ")
-        entry = go.Scatter(x=[None], y=[None], mode="markers", marker=marker, name=label, showlegend=True)
-        figure.add_trace(entry, row=row, col=column)
+        shown = {"mode": "markers", "marker": marker, "name": name.replace("_", " "), "showlegend": True}
+        figure.add_scatter(x=[None], y=[None], **shown, row=row, col=column)

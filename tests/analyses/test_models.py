@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -105,14 +104,6 @@ def test_nothing_is_measured_twice(house: House) -> None:
     pd.testing.assert_frame_equal(second, first, check_exact=True)
 
 
-def test_some_regimes(house: House) -> None:
-    table = house.over_models(models={"tiny/unified": "unified", "tiny/naive": "naive"})
-    assert house.calls == ["unified", "naive"]
-    assert list(table["regime"].unique()) == ["unified", "naive"]
-    house.over_models()
-    assert house.calls == ["anchors"]
-
-
 def test_other_weights_are_measured_again(house: House) -> None:
     """The changed model alone; and the old weights are still known when they come back."""
     first = house.over_models()
@@ -125,43 +116,6 @@ def test_other_weights_are_measured_again(house: House) -> None:
     house.save("anchors", "atomic", seed=0)
     pd.testing.assert_frame_equal(house.over_models(), first)
     assert house.calls == []
-
-
-def other_anchor(house: House) -> None:
-    """The same weights, read as a model of other languages."""
-    spec = house.model("anchors") / SPEC
-    text = spec.read_text(encoding="utf-8")
-    assert '"b1"' in text
-    spec.write_text(text.replace('"b1"', '"a2"'), encoding="utf-8")
-
-
-CHANGES: dict[str, tuple[Callable[[House], Any], list[str]]] = {
-    "the analysis": (lambda house: house.write("analyses/fake.py", "name = 'better'"), list(WORLD_OF)),
-    "another analysis": (lambda house: house.write("analyses/other.py", "name = 'better'"), []),
-    "provenance": (lambda house: house.save("unified", "unified", seed=0, steps=7), ["unified"]),
-    "the spec": (other_anchor, ["anchors"]),
-}
-
-
-@pytest.mark.parametrize("what", CHANGES)
-def test_what_makes_a_result_old(what: str, house: House) -> None:
-    house.over_models()
-    change, again = CHANGES[what]
-    change(house)
-    house.over_models()
-    assert house.calls == again
-
-
-def test_another_input_makes_a_result_old(house: House) -> None:
-    house.write("games.wtb", "one")
-    inputs = [house.folder / "games.wtb"]
-    house.over_models(inputs=inputs)
-    assert house.calls == list(WORLD_OF)
-    house.over_models(inputs=inputs)
-    assert house.calls == []
-    house.write("games.wtb", "two")
-    house.over_models(inputs=inputs)
-    assert house.calls == list(WORLD_OF)
 
 
 def test_another_analysis_has_results_of_its_own(house: House) -> None:

@@ -67,11 +67,6 @@ def test_a_grid_of_panels(shape: tuple[int, int]) -> None:
     assert len(list(figure.select_xaxes())) == rows * columns
 
 
-def test_each_row_of_panels_may_name_its_axis() -> None:
-    figure = panel_grid([["a"], ["b"], ["c"]], x="x", y=["first", "second", "third"])
-    assert [figure.get_subplot(row, 1).yaxis.title.text for row in (1, 2, 3)] == ["first", "second", "third"]
-
-
 def test_panels_without_a_title() -> None:
     """No annotation, and the titles of the others stay above their own panel."""
     figure = panel_grid([["left", ""], ["", "right"]], x="x", y="y")
@@ -84,12 +79,6 @@ def test_panels_without_a_title() -> None:
     assert len(panel_grid([["", "", ""]], x="", y="y").layout.annotations) == 0
 
 
-def test_axes_of_their_own_have_names_of_their_own() -> None:
-    figure = panel_grid([["a", "b"], ["c", "d"]], x="x", y="y", shared=False)
-    assert titles_of(figure) == ["a", "b", "c", "d"]
-    assert [figure.get_subplot(2, column).xaxis.title.text for column in (1, 2)] == ["x", "x"]
-
-
 def test_a_long_title_is_broken_into_lines_that_fit_its_panel() -> None:
     title = "the share of illegal next moves in five languages<br>seed 0"
     (one,) = titles_of(panel_grid([[title]], x="x", y="y"))
@@ -98,12 +87,6 @@ def test_a_long_title_is_broken_into_lines_that_fit_its_panel() -> None:
     assert " ".join(first) == title.replace("<br>", " ")
     assert first[-1] == "seed 0"
     assert max(map(len, first)) <= 24
-
-
-def test_columns_may_differ_in_width() -> None:
-    figure = panel_grid([["a", "b"]], x="x", y="y", widths=[3, 1])
-    wide, narrow = (np.ptp(figure.get_subplot(1, column).xaxis.domain) for column in (1, 2))
-    assert wide == pytest.approx(3 * narrow)
 
 
 def test_panels_share_their_axes() -> None:
