@@ -30,6 +30,7 @@ Size = Annotated[
 Runs = Annotated[Path | None, typer.Option(help="measure the finished runs in this folder as well, RUNS/PRESET-seedS")]
 Wthor = Annotated[Path | None, typer.Option(help="folder of real games, the .wtb files of the WTHOR database")]
 Device = Annotated[str, typer.Option(help="where models are put, such as cuda")]
+FIGURES = Path("figures")
 
 
 @app.callback(invoke_without_command=True)
@@ -45,14 +46,23 @@ def _list(context: typer.Context) -> None:
 
 @app.command("all")
 def run_all(
-    out: Out = Path("figures"),
-    scale: Size = Scale.MINI,
-    runs: Runs = None,
-    device: Device = "cpu",
-    wthor: Wthor = None,
+    out: Out = FIGURES, scale: Size = Scale.MINI, runs: Runs = None, device: Device = "cpu", wthor: Wthor = None
 ) -> None:
     """Run every analysis and write the report, `index.html`."""
     _run(list(_runner.find()), out, {"wthor": wthor}, scale=scale.value, runs=runs, device=device)
+
+
+@app.command("redraw")
+def redraw(out: Out = FIGURES) -> None:
+    """Draw every figure again from its CSV in the folder, and write the report: no model is loaded."""
+    ready = [analysis for analysis in _runner.find().values() if (out / f"{analysis.name}.csv").exists()]
+    if not ready:
+        raise SystemExit(
+            f"error: {out} holds the CSV of no analysis; run some first: python -m analyses all --out {out}"
+        )
+    for analysis in ready:
+        _runner.draw(analysis, out, Console())
+    _finish(out)
 
 
 @app.command("record")
@@ -62,7 +72,7 @@ def record(
     wthor: Wthor = None,
 ) -> None:
     """Keep an analysis' rows for models that are not bundled, with provenance, in analyses/tables/."""
-    from analyses._models import record as keep
+    from analyses import _record
 
     found = _runner.find()
     if name not in found:
@@ -75,18 +85,16 @@ def record(
         measure = partial(measure, wthor=wthor)
     inside = [folder / "checkpoint" if (folder / "checkpoint").exists() else folder for folder in folders]
     try:
-        typer.echo(keep(name, measure, inside))
+        typer.echo(_record.record(name, measure, inside))
     except ValueError as error:
         raise SystemExit(f"error: {error}") from None
 
 
 def _run(names: list[str], out: Path, inputs: dict[str, Any], **zoo: Any) -> None:
-    from analyses._models import NoInput, NoModels, Zoo
-    from analyses._report import write_report
+    from analyses._models import NoInput, NoModels
     from mothello_interp.othello import IllegalGame
 
     console = Console()
-    found = _runner.find()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -94,7 +102,7 @@ def _run(names: list[str], out: Path, inputs: dict[str, Any], **zoo: Any) -> Non
     for name in names:
         began = time.perf_counter()
         try:
-            _runner.run(found[name], out, console, inputs, **zoo)
+            _runner.run(_runner.find()[name], out, console, inputs, **zoo)
         except (IllegalGame, NoInput) as error:
             raise SystemExit(f"error: {error}") from None
         except NoModels as error:
@@ -103,25 +111,28 @@ def _run(names: list[str], out: Path, inputs: dict[str, Any], **zoo: Any) -> Non
             console.print(f"{name}: left out, for there is no model of it")
             continue
         console.print(f"  {time.perf_counter() - began:.0f} s")
+    _finish(out, **zoo)
+
+
+def _finish(out: Path, **zoo: Any) -> None:
+    """Write the report and say where it is."""
+    from analyses import _models, _report
+
     if not _runner.has_browser():
-        console.print("No Chrome or Chromium found, so no PNG, SVG and PDF: install one, or run `plotly_get_chrome`.")
-    console.print(f"Open {write_report(out, Zoo(**zoo))}")
+        Console().print("No Chrome or Chromium found, so no PNG, SVG and PDF: install one, or run `plotly_get_chrome`.")
+    Console().print(f"Open {_report.write_report(out, _models.Zoo(**zoo))}")
 
 
 def _add(analysis: _runner.Analysis) -> None:
-    def command(
-        out: Out = Path("figures"), scale: Size = Scale.MINI, runs: Runs = None, device: Device = "cpu"
-    ) -> None:
-        _run([analysis.name], out, {}, scale=scale.value, runs=runs, device=device)
+    """Register the command of an analysis, with the option of real games if it takes them."""
 
     def with_games(
-        out: Out = Path("figures"),
-        scale: Size = Scale.MINI,
-        runs: Runs = None,
-        device: Device = "cpu",
-        wthor: Wthor = None,
+        out: Out = FIGURES, scale: Size = Scale.MINI, runs: Runs = None, device: Device = "cpu", wthor: Wthor = None
     ) -> None:
         _run([analysis.name], out, {"wthor": wthor}, scale=scale.value, runs=runs, device=device)
+
+    def command(out: Out = FIGURES, scale: Size = Scale.MINI, runs: Runs = None, device: Device = "cpu") -> None:
+        with_games(out, scale, runs, device)
 
     register = app.command(analysis.name, help=f"{analysis.title}\n\n{analysis.text}")
     register(with_games if "wthor" in analysis.takes else command)

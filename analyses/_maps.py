@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
-from mothello_interp import SYMMETRIES, Checkpoint, Probes, random_games
-from mothello_interp.activations import collect
-from mothello_interp.othello.symmetry import Symmetry
-from mothello_interp.probes import fit_probes_on
-from mothello_interp.symmetries import align_up_to_symmetry
+from analyses._models import Checkpoint, Probes
+from analyses._tables import cross
+from mothello_interp.othello import SYMMETRIES, Symmetry, random_games
 
 MODELS = {
     "mini/two-atomic": "2 naive languages",
@@ -22,37 +21,58 @@ MODELS = {
 }  # whose languages may meet through any symmetry, and their regimes
 LAYER = 0  # named beforehand: where the prototype's languages met
 RAISED = 0.2  # of the way from floor to ceiling, as in `anchors`
-FIT, SCORE = 1000, 800
+FIT, SCORE = 1000, 800  # games
 
 
-def probes_at(checkpoint: Checkpoint, layer: int, languages: Sequence[int] | None = None) -> Probes:
+def probes_at(checkpoint: Checkpoint, layer: int, languages: Sequence[int] | None = None, *, fit: int = FIT) -> Probes:
     """Linear, mine / empty / theirs, of these languages (all by default) at a layer."""
-    fit = random_games(FIT, board=checkpoint.spec.board, seed=61)
-    rows = collect(checkpoint, fit, layers=[layer], languages=languages)
+    from mothello_interp.activations import collect
+    from mothello_interp.probes import fit_probes_on
+
+    rows = collect(
+        checkpoint, random_games(fit, board=checkpoint.spec.board, seed=61), layers=[layer], languages=languages
+    )
     return fit_probes_on(rows, kind="linear", frame="relative", seed=0)
 
 
 def best_maps(
     checkpoint: Checkpoint,
+    probes: Probes,
     *,
     layer: int = LAYER,
-    languages: Sequence[int] | None = None,
     candidates: Mapping[str, Symmetry] = SYMMETRIES,
-    probes: Probes | None = None,
+    score: int = SCORE,
 ) -> pd.DataFrame:
-    """The best of the candidates for every ordered pair, as `align_up_to_symmetry` gives it, with these probes if there are."""
-    games = random_games(SCORE, board=checkpoint.spec.board, seed=62)
-    probes = probes or probes_at(checkpoint, layer, languages)
+    """The best of the candidates for every ordered pair, as `align_up_to_symmetry` gives it."""
+    from mothello_interp.symmetries import align_up_to_symmetry
+
+    games = random_games(score, board=checkpoint.spec.board, seed=62)
     symmetries = tuple(candidates.values())
     return align_up_to_symmetry(probes, checkpoint, games, layer=layer, symmetries=symmetries, resamples=200)
 
 
-def raised(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Which pairs of different languages have a map (raised): both directions name it, there and back, far enough up, and
+def aligned(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Which pairs of different languages have a map (aligned): both directions name it, there and back, far enough up, and
     each reads that image on the squares where it differs from the runner-up's."""
-    pairs = pairs[pairs["source"] != pairs["target"]]
+    pairs = cross(pairs)
     there = pairs.assign(up=(pairs["normalised"] >= RAISED) & (pairs["margin_low"] > 0))
     back = there[["source", "target", "symmetry", "up"]].rename(columns={"source": "target", "target": "source"})
     both = there.merge(back, on=["source", "target"], suffixes=("", "_back"))
     mutual = both["symmetry"].map(lambda name: Symmetry.of(name).inverse.name) == both["symmetry_back"]
-    return both.assign(raised=both["up"] & both["up_back"] & mutual)
+    return both.assign(aligned=both["up"] & both["up_back"] & mutual)
+
+
+def clustered(symmetry: pd.DataFrame) -> list[list[int]]:
+    """Languages in clusters of those that the identity relates, the largest cluster first.
+
+    Args:
+        symmetry: the map of each pair, indexed by source, a column a target; "none" where there is none.
+    """
+    from sklearn.cluster import AgglomerativeClustering
+
+    apart = (symmetry != "identity").to_numpy(float)
+    apart = np.maximum(apart, apart.T) * (1 - np.eye(len(apart)))
+    found = AgglomerativeClustering(None, metric="precomputed", linkage="average", distance_threshold=0.5)
+    label = found.fit_predict(apart)
+    clusters = [[int(language) for language in symmetry.index[label == one]] for one in np.unique(label)]
+    return sorted(clusters, key=lambda cluster: (-len(cluster), cluster))

@@ -6,9 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analyses._models import Zoo
 
 HERE = Path(__file__).parent
 
@@ -24,8 +29,20 @@ class Analysis:
     takes: tuple[str, ...] = ()
 
     def module(self) -> ModuleType:
-        """The module, with `measure`, `compute`, `figure` and `headline`."""
+        """The module, with `measure`, `figure` and `headline`."""
         return importlib.import_module(f"analyses.{self.name}")
+
+    def table(self, zoo: "Zoo", inputs: Mapping[str, Any] = MappingProxyType({})) -> "pd.DataFrame":
+        """The module's `compute(zoo, ...)`, if it has one; else `measure` over its `MODELS` (by default the three regimes),
+        of which those that are not in a folder of runs are stored rows if `STORED` is True."""
+        from analyses._models import MODELS, over_models
+
+        module = self.module()
+        if hasattr(module, "compute"):
+            found: pd.DataFrame = module.compute(zoo, **{name: inputs.get(name) for name in self.takes})
+            return found
+        models, stored = getattr(module, "MODELS", MODELS), getattr(module, "STORED", False)
+        return over_models(self.name, module.measure, models, zoo=zoo, stored=stored)
 
 
 def find() -> dict[str, Analysis]:
@@ -43,18 +60,25 @@ def find() -> dict[str, Analysis]:
 def run(
     analysis: Analysis, out: Path, console: Console, inputs: Mapping[str, Any] = MappingProxyType({}), **settings: Any
 ) -> None:
-    """Compute (or take from the cache) the table, and write it and its figure.
+    """Compute (or take from the cache) the table, write it and its headline, and draw it.
 
     Inputs: by the names in `takes`, None what is not given; settings: of `_models.Zoo`.
     """
     from analyses._models import Zoo
 
-    module = analysis.module()
-    table = module.compute(Zoo(**settings), **{name: inputs.get(name) for name in analysis.takes})
-    figure = module.figure(table)
+    table = analysis.table(Zoo(**settings), inputs)
     out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / f"{analysis.name}.csv", index=False, float_format="%.6g")
-    module.headline(table).to_csv(out / f"{analysis.name}-headline.csv", index=False, float_format="%.4g")
+    headline = analysis.module().headline(table)
+    headline.to_csv(out / f"{analysis.name}-headline.csv", index=False, float_format="%.4g")
+    draw(analysis, out, console)
+
+
+def draw(analysis: Analysis, out: Path, console: Console) -> None:
+    """Draw an analysis from its CSV: its figure as JSON and HTML, and as images where a browser is installed."""
+    import pandas as pd
+
+    figure = analysis.module().figure(pd.read_csv(out / f"{analysis.name}.csv"))
     figure.write_html(out / f"{analysis.name}.html", include_plotlyjs="directory")
     (out / f"{analysis.name}.json").write_text(figure.to_json(), encoding="utf-8")
     written = f"{analysis.name}: csv, html"

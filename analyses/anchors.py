@@ -29,15 +29,11 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import BUNDLED, LABELS, Zoo, over_models
-from mothello_interp import Checkpoint, random_games
-from mothello_interp.activations import Activations, collect, paper_layer
-from mothello_interp.alignment import align, best_layer
-from mothello_interp.plots import COLOURS, add_curve, layer_axis, panel_grid
-from mothello_interp.probes import fit_probes_on
+from analyses._models import LABELS, Activations, Checkpoint, Probes
+from analyses._tables import cross, listed, lowest_seed, summary, where
+from mothello_interp.othello import SYMMETRIES, Games, random_games
+from mothello_interp.plots import COLOURS, Line, add_lines, bounds, layer_axis, panel_grid
 
-_FIT, _CHOOSE, _SCORE = 1000, 200, 500
-_SEEDS = {"fit": 11, "choose": 12, "score": 13}
 _ALIGNED = 0.2  # stated before looking: below this share of the way from floor to ceiling no symmetry is named
 _TABLE_1 = {
     "atomic": {0: 0.53, 1: 0.82, 2: 0.97, 4: 0.97},
@@ -58,46 +54,49 @@ _CELLS: dict[str, tuple[str, int | None, float]] = {
     _regime(kind, n): (kind, n, value) for kind, row in _TABLE_1.items() for n, value in row.items()
 }
 _CELLS |= {_regime(kind, None): (kind, None, value) for kind, value in _UNIFIED.items()}
-_MODELS = {
+MODELS = {
     f"mini/atomic-{kind}-{'unified' if n is None else f'anchors{n}'}": regime for regime, (kind, n, _) in _CELLS.items()
 }
 
 
-def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+def measure(
+    checkpoint: Checkpoint, *, fit: int = 1000, choose: int = 200, score: int = 500, score_seed: int = 13
+) -> pd.DataFrame:
     """Alignment of every pair of languages, for trained and random weights: see `mothello_interp.alignment.align`."""
-    board = checkpoint.spec.board
-    fit, choose, score = (
-        random_games(n, board=board, seed=_SEEDS[use])
-        for n, use in ((_FIT, "fit"), (_CHOOSE, "choose"), (_SCORE, "score"))
+    from mothello_interp.activations import collect
+    from mothello_interp.probes import fit_probes_on
+
+    fitted, chosen, scored = (
+        random_games(n, board=checkpoint.spec.board, seed=seed)
+        for n, seed in ((fit, 11), (choose, 12), (score, score_seed))
     )
     tables = []
     for weights, model in (("trained", checkpoint), ("random", checkpoint.untrained())):
-        rows = collect(model, fit)
-        probes = fit_probes_on(rows, kind="linear", frame="relative", seed=0)
-        own = align(probes, model, choose, resamples=1)
-        chosen = {language: best_layer(own, language) for language in probes.languages}
-        table = align(probes, model, score)
-        table["chosen"] = table["layer"] == table["source"].map(chosen)
-        table["best"] = own.groupby(["layer", "source", "target"])["accuracy"].transform("max") == own["accuracy"]
-        tables.append(table.assign(weights=weights, kind="linear", frame="relative"))
+        rows = collect(model, fitted)
+        probes = [fit_probes_on(rows, kind="linear", frame="relative", seed=0)]
         if weights == "trained":
-            as_in_the_paper = fit_probes_on(_three_quarters_up(rows), kind="mlp", frame="absolute", seed=0)
-            own = align(as_in_the_paper, model, choose, resamples=1)
-            table = align(as_in_the_paper, model, score)
-            table["best"] = own.groupby(["layer", "source", "target"])["accuracy"].transform("max") == own["accuracy"]
-            tables.append(table.assign(chosen=True, weights=weights, kind="mlp", frame="absolute"))
+            probes.append(fit_probes_on(_three_quarters_up(rows), kind="mlp", frame="absolute", seed=0))
+        tables += [_aligned(found, model, chosen, scored, weights) for found in probes]
     return pd.concat(tables, ignore_index=True)
+
+
+def _aligned(probes: Probes, model: Checkpoint, choose: Games, score: Games, weights: str) -> pd.DataFrame:
+    """`align`, and on other games: the layer that the source chooses (chosen), the symmetry of each pair (best)."""
+    from mothello_interp.alignment import align, best_layer
+
+    own, table = align(probes, model, choose, resamples=1), align(probes, model, score)
+    layer = {language: best_layer(own, language) for language in probes.languages}
+    highest = own.groupby(["layer", "source", "target"])["accuracy"].transform("max")
+    table = table.assign(chosen=table["layer"] == table["source"].map(layer), best=highest == own["accuracy"])
+    return table.assign(weights=weights, kind=probes.kind, frame=probes.frame)
 
 
 def _three_quarters_up(rows: Activations) -> Activations:
     """The rows of the layer that the paper reads."""
+    from mothello_interp.activations import paper_layer
+
     place = rows.layers.index(paper_layer(max(rows.layers) + 1))
     return replace(rows, values=rows.values[:, place : place + 1], layers=(rows.layers[place],))
-
-
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The measure over the bundled models, and the stored rows of the other seeds."""
-    return over_models("anchors", measure, _MODELS, zoo=zoo)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
@@ -106,34 +105,14 @@ def figure(table: pd.DataFrame) -> go.Figure:
     kinds = [kind for kind in _TABLE_1 if any(_regime(kind, n) in set(table["regime"]) for n in _TABLE_1[kind])]
     width = max(len(regimes), len(kinds))
     titles = [[LABELS[regime] for regime in regimes], [f"atomic + {kind}" for kind in kinds]]
-    titles = [row + [""] * (width - len(row)) for row in titles]
-    drawing = panel_grid(
-        titles, x="layer", y=["accuracy in the other language", "accuracy, as in Table 1"], shared=False
-    )
-    cross = table[(table["source"] != table["target"]) & (table["kind"] == "linear")]
+    labels = ["accuracy in the other language", "accuracy, as in Table 1"]
+    drawing = panel_grid([row + [""] * (width - len(row)) for row in titles], x="layer", y=labels, shared=False)
     columns = ["accuracy", "low", "high", "floor", "ceiling", "majority", "normalised"]
-    curves = cross.groupby(["regime", "seed", "weights", "symmetry", "layer"], as_index=False)[columns].mean()
+    by = ["regime", "seed", "weights", "symmetry", "layer"]
+    means = cross(where(table, kind="linear")).groupby(by, as_index=False)[columns].mean()
+    means["first"] = means.index.isin(lowest_seed(means).index)
     for column, regime in enumerate(regimes, 1):
-        here = curves[curves["regime"] == regime]
-        shared: dict[str, Any] = {"x": "layer", "column": column, "legend": column == 1}
-        first = here["seed"] == here["seed"].min()
-        trained = here["weights"] == "trained"
-        identity = here["symmetry"] == "identity"
-        main = here[first & trained & identity]
-        add_curve(drawing, main, y="accuracy", name="other language", colour=COLOURS[regime], width=4,
-                  band=("low", "high"), hover=columns[3:], **shared)  # fmt: skip
-        for place, (_, curve) in enumerate(here[~first & trained & identity].groupby("seed")):
-            add_curve(drawing, curve, y="accuracy", name="other seeds", colour=COLOURS[regime], width=1,
-                      **{**shared, "legend": column == 1 and place == 0})  # fmt: skip
-        for line, dash in (("ceiling", "solid"), ("floor", "dot"), ("majority", "dash")):
-            colour = COLOURS["ceiling"] if line == "ceiling" else COLOURS["zero"]
-            add_curve(drawing, main, y=line, name=line, colour=colour, dash=dash, width=1.5, **shared)
-        add_curve(drawing, here[first & ~trained & identity], y="accuracy", name="random weights",
-                  colour=COLOURS["random weights"], **shared)  # fmt: skip
-        for symmetry, curve in here[first & trained & ~identity].groupby("symmetry"):
-            name = f"through the {str(symmetry).replace('_', ' ')}"
-            add_curve(drawing, curve, y="accuracy", name=name, colour=COLOURS[str(symmetry)], dash="dash", width=1.5,
-                      **shared)  # fmt: skip
+        add_lines(drawing, where(means, regime=regime), _by_layer(COLOURS[regime]), x="layer", column=column)
     layer_axis(drawing, table["layer"], row=1).update_xaxes(title="layer", row=1)
     for column, kind in enumerate(kinds, 1):
         _draw_table_1(drawing, table, kind, column)
@@ -141,55 +120,60 @@ def figure(table: pd.DataFrame) -> go.Figure:
     return drawing.update_yaxes(range=[0.3, 1.02])
 
 
+def _by_layer(colour: str) -> list[Line]:
+    """The curves of one regime."""
+    first, plain = {"first": True, "weights": "trained"}, {"symmetry": "identity"}
+    hover = ["floor", "ceiling", "majority", "normalised"]
+    lines = [Line("accuracy", "other language", colour, first | plain, width=4, band=("low", "high"), hover=hover)]
+    lines.append(Line("accuracy", "other seeds", colour, {**first, **plain, "first": False}, each="seed", width=1))
+    lines += bounds("ceiling", "floor", "majority", rows=first | plain)
+    random: dict[str, Any] = {**first, **plain, "weights": "random"}
+    lines.append(Line("accuracy", "random weights", COLOURS["random weights"], random))
+    for name in sorted(set(SYMMETRIES) - {"identity"}):
+        through = f"through the {name.replace('_', ' ')}"
+        lines.append(Line("accuracy", through, COLOURS[name], first | {"symmetry": name}, dash="dash", width=1.5))
+    return lines
+
+
 def _draw_table_1(drawing: go.Figure, table: pd.DataFrame, kind: str, column: int) -> None:
     """One row of the paper's table: our values, their floor, guess and ceiling, and the paper's."""
     number = {_regime(kind, n): n for n in _TABLE_1[kind]}
-    cells = _in_the_papers_measure(table)
+    cells = cross(where(table, symmetry="identity", kind="mlp", weights="trained"))
     cells = cells[cells["regime"].isin(number)]
     cells = cells.assign(anchors=cells["regime"].map(number).astype(int))
     means = cells.groupby("anchors", as_index=False)[["accuracy", "floor", "majority", "ceiling"]].mean()
     paper = pd.DataFrame({"anchors": list(_TABLE_1[kind]), "accuracy": list(_TABLE_1[kind].values())})
-    shared: dict[str, Any] = {"x": "anchors", "row": 2, "column": column, "legend": False}
-    for line, dash in (("ceiling", "solid"), ("floor", "dot"), ("majority", "dash")):
-        colour = COLOURS["ceiling"] if line == "ceiling" else COLOURS["zero"]
-        add_curve(drawing, means, y=line, name=line, colour=colour, dash=dash, width=1.5, **shared)
-    shared["legend"] = column == 1
-    add_curve(drawing, means, y="accuracy", name="ours", colour=COLOURS["anchors"], **shared)
-    add_curve(drawing, cells, y="accuracy", name="each direction and seed", colour=COLOURS["anchors"], markers=True,
-              width=0, hover=("seed", "source", "target"), **shared)  # fmt: skip
-    add_curve(drawing, paper, y="accuracy", name="the paper's", colour=COLOURS["naive"], markers=True, width=0,
-              symbol="diamond-open", **shared)  # fmt: skip
-
-
-def _in_the_papers_measure(table: pd.DataFrame) -> pd.DataFrame:
-    """Both directions, against the board itself, by the paper's probes."""
-    across = (table["source"] != table["target"]) & (table["symmetry"] == "identity")
-    return table[across & (table["kind"] == "mlp") & (table["weights"] == "trained")]
+    dots = Line("accuracy", "each direction and seed", COLOURS["anchors"], symbol="circle", width=0,
+                hover=("seed", "source", "target"))  # fmt: skip
+    lines = [*bounds("ceiling", "floor", "majority"), Line("accuracy", "ours", COLOURS["anchors"])]
+    theirs = Line("accuracy", "the paper's", COLOURS["naive"], symbol="diamond-open", width=0)
+    for points, drawn in ((means, lines), (cells, [dots]), (paper, [theirs])):
+        add_lines(drawing, points, drawn, x="anchors", row=2, column=column)
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """At the layer that the source's own accuracy chooses on other games, beside the paper's value (8x8, MLP, layer 6)."""
-    rows = table[(table["source"] != table["target"]) & table["chosen"].astype(bool) & (table["weights"] == "trained")]
-    result = []
-    for (regime, kind), group in rows.groupby(["regime", "kind"], sort=False):
-        identity = group[group["symmetry"] == "identity"]
-        by_seed = identity.groupby("seed")["normalised"].mean()
-        best = group[group["best"].astype(bool)].sort_values(["seed", "source"])
-        named = [row["symmetry"] if row["normalised"] >= _ALIGNED else "none" for row in best.to_dict("records")]
-        result.append(
-            {
-                "regime": LABELS.get(str(regime), regime),
-                "probe": "linear, relative" if kind == "linear" else "MLP, absolute (the paper's)",
-                "layer": ", ".join(str(layer) for layer in sorted(identity["layer"].unique())),
-                "accuracy": identity["accuracy"].mean(),
-                "floor": identity["floor"].mean(),
-                "ceiling": identity["ceiling"].mean(),
-                "normalised, lowest of any direction and seed": identity["normalised"].min(),
-                "normalised, each seed": ", ".join(f"{value:.2f}" for value in by_seed),
-                "best symmetry, each pair and seed": ", ".join(dict.fromkeys(named)),
-                "normalised under it": best["normalised"].mean(),
-                "paper's accuracy": _CELLS[str(regime)][2],
-                "paper's place": "Table 1" if _CELLS[str(regime)][1] is not None else "transfer figure, one opening",
-            }
-        )
-    return pd.DataFrame(result)
+    rows = cross(where(table, weights="trained"))
+    found = summary(rows[rows["chosen"].astype(bool)], ["regime", "kind"], _at_the_layer)
+    return found.drop(columns="kind")
+
+
+def _at_the_layer(group: pd.DataFrame) -> dict[str, Any]:
+    """All directions and seeds of one regime and kind of probe."""
+    identity, best = (
+        where(group, symmetry="identity"),
+        group[group["best"].astype(bool)].sort_values(["seed", "source"]),
+    )
+    named = best["symmetry"].where(best["normalised"] >= _ALIGNED, "none")
+    _, number, value = _CELLS[group["regime"].iloc[0]]
+    return {
+        "probe": "linear, relative" if group["kind"].iloc[0] == "linear" else "MLP, absolute (the paper's)",
+        "layer": ", ".join(str(layer) for layer in sorted(identity["layer"].unique())),
+        **identity[["accuracy", "floor", "ceiling"]].mean(),
+        "normalised, lowest of any direction and seed": identity["normalised"].min(),
+        "normalised, each seed": listed(identity.groupby("seed")["normalised"].mean()),
+        "best symmetry, each pair and seed": ", ".join(dict.fromkeys(named)),
+        "normalised under it": best["normalised"].mean(),
+        "paper's accuracy": value,
+        "paper's place": "Table 1" if number is not None else "transfer figure, one opening",
+    }

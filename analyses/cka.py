@@ -18,101 +18,81 @@ move alone.
 """
 
 from itertools import product
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import BUNDLED, LABELS, Zoo, over_models
-from mothello_interp import Checkpoint, load, random_games
-from mothello_interp.activations import collect
-from mothello_interp.comparison import compare
-from mothello_interp.plots import COLOURS, add_curve, add_heatmap, layer_axis, layer_name, panel_grid
+from analyses._models import LABELS, Checkpoint
+from analyses._tables import listed, lowest_seed, summary, where
+from mothello_interp.othello import random_games
+from mothello_interp.plots import COLOURS, Line, add_heatmap, facet, layer_axis, layer_name
 
-_GAMES, _PERMUTATIONS = 700, 20
 _PAIRS = {"cka": "CKA", "cosine": "cosine"}  # shown layer by layer
+_STYLES = {"languages": ("solid", 3.5), "random weights": ("dash", 1.5), "another seed": ("dot", 1.8)}
 
 
-def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """`compare` of the first two input languages, layer by layer; of random weights; and of another seed's
+def measure(checkpoint: Checkpoint, *, games: int = 700, permutations: int = 20) -> pd.DataFrame:
+    """`similarity.compare` of the first two input languages, layer by layer; of random weights; and of another seed's
     first language."""
-    games = random_games(_GAMES, board=checkpoint.spec.board, seed=41)
+    from mothello_interp.activations import collect
+    from mothello_interp.comparison import compare
+    from mothello_interp.models import load
+
+    played = random_games(games, board=checkpoint.spec.board, seed=41)
     first, second = checkpoint.mothello.inputs[:2]
-    rows = collect(checkpoint, games, languages=(first, second))
-    untrained = collect(checkpoint.untrained(checkpoint.provenance["seed"]), games, languages=(first, second))
-    tables = [
-        compare(rows, first, rows, second, permutations=_PERMUTATIONS, layer_by_layer=True).assign(
-            comparison="languages"
-        ),
-        compare(untrained, first, untrained, second, permutations=_PERMUTATIONS).assign(comparison="random weights"),
-    ]
-    if checkpoint.provenance["seed"] != 0:
-        bundled = collect(load(checkpoint.provenance["preset"]), games, languages=(first,))
-        tables.append(
-            compare(rows, first, bundled, first, permutations=_PERMUTATIONS).assign(comparison="another seed")
-        )
-    return pd.concat(tables, ignore_index=True)
-
-
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The measure over the bundled models, and the stored rows of the other seeds."""
-    return over_models("cka", measure, zoo=zoo)
+    seed = checkpoint.provenance["seed"]
+    rows = collect(checkpoint, played, languages=(first, second))
+    untrained = collect(checkpoint.untrained(seed), played, languages=(first, second))
+    found = {
+        "languages": compare(rows, first, rows, second, permutations=permutations, layer_by_layer=True),
+        "random weights": compare(untrained, first, untrained, second, permutations=permutations),
+    }
+    if seed != 0:
+        bundled = collect(load(checkpoint.provenance["preset"]), played, languages=(first,))
+        found["another seed"] = compare(rows, first, bundled, first, permutations=permutations)
+    return pd.concat([table.assign(comparison=name) for name, table in found.items()], ignore_index=True)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
     """One column a regime: the three measures by layer, then two of them for all pairs of layers."""
-    regimes = list(dict.fromkeys(table["regime"]))
-    blank = [""] * len(regimes)
-    titles = [[LABELS[regime] for regime in regimes], blank, blank]
-    drawing = panel_grid(
-        titles, x="layer", y=["similarity", *(f"{label}: layer" for label in _PAIRS.values())], shared=False
-    )
-    styles = {"languages": ("solid", 3.5), "random weights": ("dash", 1.5), "another seed": ("dot", 1.8)}
-    for column, regime in enumerate(regimes, 1):
-        here = table[(table["regime"] == regime) & (table["layer"] == table["target_layer"])]
-        for comparison, measure_name in product(styles, ("cka", "retrieval", "cosine")):
-            group = here[(here["comparison"] == comparison) & (here["measure"] == measure_name)]
-            curve = group[group["seed"] == group["seed"].min()]
-            dash, width = styles[comparison]
-            add_curve(
-                drawing,
-                curve,
-                x="layer",
-                y="value",
-                name=measure_name if comparison == "languages" else f"{measure_name}: {comparison}",
-                colour=COLOURS[measure_name],
-                column=column,
-                dash=dash,
-                width=width,
-                band=("low", "high") if comparison == "languages" else None,
-                legend=column == 1,
-                hover=("low", "high", "floor", "floor_high", "p", "games", "moves"),
-            )
+    same = table[table["layer"] == table["target_layer"]]
+    first = same[same["seed"] == same.groupby(["regime", "comparison"])["seed"].transform("min")]
+    rows: dict[str, list[Line]] = {
+        "similarity": [_line(*key) for key in product(_STYLES, ("cka", "retrieval", "cosine"))]
+    }
+    rows |= {f"{label}: layer": [] for label in _PAIRS.values()}
+    drawing = facet(first, rows, x="layer", titles=LABELS, shared=False)
+    for column, (_, cells) in enumerate(lowest_seed(table).groupby("regime", sort=False), 1):
         layer_axis(drawing, table["layer"], row=1, col=column).update_xaxes(title_text="layer", row=1, col=column)
-        drawing.update_yaxes(range=[-0.05, 1.05], row=1, col=column)
-        pairs = table[(table["regime"] == regime) & (table["comparison"] == "languages")]
         for row, name in enumerate(_PAIRS, 2):
-            _layer_by_layer(drawing, pairs[pairs["measure"] == name], row, column)
-    return drawing
+            _layer_by_layer(drawing, where(cells, comparison="languages", measure=name), row, column)
+    return drawing.update_yaxes(range=[-0.05, 1.05], row=1)
 
 
-def _layer_by_layer(drawing: go.Figure, pairs: pd.DataFrame, row: int, column: int) -> None:
-    """All pairs of layers of the lowest seed."""
-    cells = pairs[pairs["seed"] == pairs["seed"].min()]
+def _line(comparison: str, name: str) -> Line:
+    """One measure of one comparison."""
+    dash, width = _STYLES[comparison]
+    languages = comparison == "languages"
+    return Line("value", name if languages else f"{name}: {comparison}", COLOURS[name],
+                {"comparison": comparison, "measure": name}, dash=dash, width=width,
+                band=("low", "high") if languages else None,
+                hover=("low", "high", "floor", "floor_high", "p", "games", "moves"))  # fmt: skip
+
+
+def _layer_by_layer(drawing: go.Figure, cells: pd.DataFrame, row: int, column: int) -> None:
+    """All pairs of layers."""
     add_heatmap(drawing, cells, x="target_layer", y="layer", z="value", limits=(0, 1), row=row, column=column,
                 diverging=False)  # fmt: skip
     layers = sorted(cells["layer"].unique())
-    names = [layer_name(layer) for layer in layers]
-    drawing.update_xaxes(tickvals=layers, ticktext=names, title_text="layer, other language", row=row, col=column)
-    drawing.update_yaxes(tickvals=layers, ticktext=names, autorange="reversed", row=row, col=column)
+    axis: dict[str, Any] = {"tickvals": layers, "ticktext": list(map(layer_name, layers)), "row": row, "col": column}
+    drawing.update_xaxes(title_text="layer, other language", **axis).update_yaxes(autorange="reversed", **axis)
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """Mean over the layers after the embeddings, each seed, with the floor's 95% quantile."""
     inner = table[(table["layer"] >= 0) & (table["layer"] == table["target_layer"])]
-    rows = []
-    for (regime, comparison, name), group in inner.groupby(["regime", "comparison", "measure"], sort=False):
-        by_seed = group.groupby("seed")["value"].mean()
-        row = {"regime": LABELS[str(regime)], "comparison": comparison, "measure": name}
-        row["value, each seed"] = ", ".join(f"{value:.3f}" for value in by_seed)
-        rows.append({**row, "floor, 95%": group["floor_high"].mean()})
-    return pd.DataFrame(rows)
+    return summary(inner, ["regime", "comparison", "measure"], lambda group: {
+        "value, each seed": listed(group.groupby("seed")["value"].mean(), 3),
+        "floor, 95%": group["floor_high"].mean(),
+    })  # fmt: skip

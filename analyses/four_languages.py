@@ -20,36 +20,26 @@ symmetry (the opening breaks all four), a greedy word (mass beside it), words of
 tokens spell a legal one), luck (one seed each).
 """
 
+from typing import Any
+
 import pandas as pd
-import plotly.graph_objects as go
 
-from analyses._models import BUNDLED, Zoo, over_models
-from analyses._transfer import NAMED, draw, ends, fine_tuned, recorded
-from mothello_interp import Checkpoint
+from analyses._tables import summary
+from analyses.transfer import NAMED, ends, figure, fine_tuned, measure
 
+__all__ = ["MODELS", "STORED", "figure", "headline", "measure"]  # two of them as in `transfer`
+
+MODELS = fine_tuned("four")
+STORED = True  # analyses do not train
 # with unified output: the target's accuracy at the start, at its peak and at the end; read off the paper's figure
 _PAPER = {"atomic": "to 0.995", "split": "0.895, 0.944, 0.917", "compositional": "0.85, 0.958, 0.88"}
 
 
-def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """What fine-tuning has recorded along the way."""
-    return recorded(checkpoint)
-
-
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The stored rows: analyses do not train."""
-    return over_models("four_languages", measure, fine_tuned(["four"], zoo.scale), zoo=zoo, compute=False)
-
-
-def figure(table: pd.DataFrame) -> go.Figure:
-    """A column a regime; two rows a target language: accuracy and alignment, and where the target's answers go."""
-    return draw(table)
-
-
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """Start, peak and end of fine-tuning, by regime, target, schedule and seed; the paper's where it can be read off."""
-    rows = []
-    for (kind, regime, schedule, seed), group in table.groupby(["target", "regime", "schedule", "seed"], sort=False):
-        row = {"regime": NAMED[str(regime)], "target": kind, "schedule": schedule, "seed": seed} | ends(group)
-        rows.append({**row, "paper: target, start, peak, end": _PAPER[str(kind)] if regime == "unified" else ""})
-    return pd.DataFrame(rows)
+
+    def row(group: pd.DataFrame) -> dict[str, Any]:
+        kind, regime = group[["target", "regime"]].iloc[0]
+        return ends(group) | {"paper: target, start, peak, end": _PAPER[kind] if regime == "unified" else ""}
+
+    return summary(table, ["regime", "target", "schedule", "seed"], row, NAMED)

@@ -25,85 +25,85 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import BUNDLED, LABELS, Zoo, over_models
-from mothello_interp import Checkpoint, random_games
-from mothello_interp.attention import attention_by_move, attention_overlap
-from mothello_interp.othello import Games
-from mothello_interp.patching import SHARED_AFTER, Pairs, minimal_pairs, recovery
-from mothello_interp.plots import COLOURS, LANGUAGES, add_attention, add_curve, add_heatmap, panel_grid
+from analyses._models import LABELS, Checkpoint
+from analyses._tables import lowest_seed, summary, where
+from mothello_interp.othello import Games, random_games
+from mothello_interp.plots import COLOURS, LANGUAGES, Line, add_attention, add_heatmap, add_lines, panel_grid
 
-_PAIRS, _GAMES, _MOVES = 40, 100, 20
 _HOOKS = {"z": "a head", "attn_out": "attention", "mlp_out": "MLP", "resid_post": "residual stream"}
 _ROWS = ("own language<br>layer", "<b>other language</b><br>layer", "another game<br>layer", "by gradient", "attention shared",
          "first language<br>move", "second language<br>move")  # fmt: skip
 
 
-def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+def measure(checkpoint: Checkpoint, *, pairs: int = 40, games: int = 100, moves: int = 20) -> pd.DataFrame:
     """Recovery, exact and estimated, at every hook ("pairs"); overlap of patterns ("overlap"); one pattern ("pattern")."""
+    from mothello_interp.attention import attention_overlap
+    from mothello_interp.pairs import SHARED_AFTER, minimal_pairs
+    from mothello_interp.patching import recovery
+
     board = checkpoint.spec.board
-    pairs = minimal_pairs(random_games(2000, board=board, seed=51), _PAIRS, seed=0)
+    minimal = minimal_pairs(random_games(2000, board=board, seed=51), pairs, seed=0)
     first, second = checkpoint.mothello.inputs[:2]
     tables = []
-    for base, donor in ((first, first), (second, second), (first, second), (second, first)):
-        tables += [_recovered(checkpoint, pairs, base, donor, hook) for hook in _HOOKS if hook == "z" or base != donor]
+    for target, source in ((first, first), (second, second), (first, second), (second, first)):
+        clean, corrupted = checkpoint.read(minimal.clean, source), checkpoint.read(minimal.corrupted, target)
+        for hook in (hook for hook in _HOOKS if hook == "z" or source != target):
+            exact, estimate = (
+                recovery(clean, corrupted, hook=hook, approximate=approximate, resamples=200)
+                for approximate in (False, True)
+            )
+            tables.append(exact.assign(place=hook, estimate=estimate["recovery"]))
     found = pd.concat(tables, ignore_index=True).assign(part="pairs")
-    overlap = attention_overlap(checkpoint, random_games(_GAMES, board=board, seed=54), first, second)
-    own = found[(found["place"] == "z") & (found["base"] == found["donor"]) & (found["offset"] == SHARED_AFTER)]
-    layer, head = _strongest(own)
-    patterns = [_pattern(checkpoint, language, layer, head) for language in (first, second)]
+    overlap = attention_overlap(*checkpoint.readings(random_games(games, board=board, seed=54), [first, second]))
+    layer, head = _strongest(_own(where(found, place="z", offset=SHARED_AFTER)))
+    patterns = [_pattern(checkpoint, language, layer, head, moves) for language in (first, second)]
     return pd.concat([found, overlap.assign(part="overlap"), *patterns], ignore_index=True)
+
+
+def _own(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Within one language."""
+    return pairs[pairs["source"] == pairs["target"]]
+
+
+def _across(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Between languages."""
+    return pairs[pairs["source"] != pairs["target"]]
 
 
 def _strongest(rows: pd.DataFrame) -> tuple[int, int]:
     """(layer, head) with the highest mean recovery."""
-    means = rows.groupby(["layer", "head"], as_index=False)["recovery"].mean()
-    best = means.loc[means["recovery"].idxmax()]
-    return int(best["layer"]), int(best["head"])
+    means = rows.groupby(["layer", "head"])["recovery"].mean()
+    layer, head = means.index[int(means.argmax())]
+    return int(layer), int(head)
 
 
-def _recovered(checkpoint: Checkpoint, pairs: Pairs, base: int, donor: int, hook: str) -> pd.DataFrame:
-    """`patching.recovery` at a hook, and its estimate beside it."""
-    exact, estimate = (
-        recovery(checkpoint, pairs, base=base, donor=donor, hook=hook, approximate=approximate, resamples=200)
-        for approximate in (False, True)
-    )
-    return exact.assign(place=hook, estimate=estimate["recovery"])
-
-
-def _pattern(checkpoint: Checkpoint, language: int, layer: int, head: int) -> pd.DataFrame:
+def _pattern(checkpoint: Checkpoint, language: int, layer: int, head: int, moves: int) -> pd.DataFrame:
     """The attention of one head along one game."""
+    from mothello_interp.attention import attention_by_move
+
     games = random_games(20, board=checkpoint.spec.board, seed=55)
     longest = Games(games.moves[games.lengths.argmax()][None], games.board)
-    weights = attention_by_move(checkpoint, longest, language)[layer, head, 0, :_MOVES, :_MOVES]
+    weights = attention_by_move(checkpoint.read(longest, language))[layer, head, 0, :moves, :moves]
     found = pd.DataFrame(weights.numpy()).rename_axis("move").reset_index()
     table = found.melt("move", var_name="other_move", value_name="weight").astype({"other_move": int})
     return table.assign(part="pattern", language=language, layer=layer, head=head)
 
 
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The measure over the bundled models."""
-    return over_models("heads", measure, zoo=zoo)
-
-
 def figure(table: pd.DataFrame) -> go.Figure:
     """A column a regime; heads of the own language and of the other, the estimate, the overlap, and one pattern in each."""
-    regimes = list(dict.fromkeys(table["regime"]))
-    titles = [[LABELS[regime] for regime in regimes], *[[""] * len(regimes) for _ in _ROWS[1:]]]
-    chosen = []
-    for column, regime in enumerate(regimes):
-        here = table[(table["regime"] == regime) & (table["seed"] == table["seed"].min())]
-        titles[3][column] = f"r = {_correlation(here):.2f}"
-        layer, head = here[here["part"] == "pattern"][["layer", "head"]].iloc[0]
+    chosen = list(lowest_seed(table).groupby("regime", sort=False))
+    titles = [[LABELS[str(regime)] for regime, _ in chosen], *[[""] * len(chosen) for _ in _ROWS[1:]]]
+    for column, (_, here) in enumerate(chosen):
+        layer, head = where(here, part="pattern")[["layer", "head"]].iloc[0]
+        titles[3][column] = f"r = {_correlation(where(here, part='pairs')):.2f}"
         titles[5][column] = f"layer {layer:.0f}, head {head:.0f}"
-        chosen.append(here)
     drawing = panel_grid(titles, x="move attended to", y=list(_ROWS), shared=False)
-    for column, here in enumerate(chosen, 1):
-        _heads(drawing, here[here["part"] == "pairs"], column)
-        _estimates(drawing, here[here["part"] == "pairs"], column)
-        _overlaps(drawing, here[here["part"] == "overlap"], COLOURS[str(regimes[column - 1])], column)
-        patterns = here[here["part"] == "pattern"]
-        for row, language in enumerate(dict.fromkeys(patterns["language"]), 6):
-            add_attention(drawing, patterns[patterns["language"] == language], row=row, column=column)
+    for column, (regime, here) in enumerate(chosen, 1):
+        _heads(drawing, where(here, part="pairs"), column)
+        _estimates(drawing, _across(where(here, part="pairs")), column)
+        _overlaps(drawing, where(here, part="overlap"), COLOURS[str(regime)], column)
+        for row, (_, pattern) in enumerate(where(here, part="pattern").groupby("language", sort=False), 6):
+            add_attention(drawing, pattern, row=row, column=column)
     drawing.update_traces(showscale=False, selector={"type": "heatmap"})
     for row, title in ((1, "recovery"), (6, "attention")):
         bar = {"title": {"text": title}, "thickness": 14, "len": 0.26, "y": 1 - (row - 1) / 7, "yanchor": "top"}
@@ -114,78 +114,65 @@ def figure(table: pd.DataFrame) -> go.Figure:
 
 def _heads(drawing: go.Figure, pairs: pd.DataFrame, column: int) -> None:
     """Recovery at the last shared move by layer and head, both directions averaged."""
-    ends = pairs[(pairs["place"] == "z") & (pairs["offset"] == pairs["offset"].max())]
-    own = ends["base"] == ends["donor"]
-    for row, (cells, value) in enumerate(((ends[own], "recovery"), (ends[~own], "recovery"), (ends[~own], "zero")), 1):
-        means = cells.groupby(["layer", "head"], as_index=False)[value].mean().rename(columns={value: "recovery"})
+    ends = where(pairs, place="z", offset=pairs["offset"].max())
+    for row, (cells, value) in enumerate(
+        ((_own(ends), "recovery"), (_across(ends), "recovery"), (_across(ends), "zero")), 1
+    ):
+        means = cells.groupby(["layer", "head"])[value].mean().rename("recovery").reset_index()
         add_heatmap(drawing, means, x="head", y="layer", z="recovery", limits=(-0.3, 0.3), row=row, column=column)
         drawing.update_xaxes(title_text="head", dtick=1, showgrid=False, row=row, col=column)
         drawing.update_yaxes(dtick=1, showgrid=False, row=row, col=column)
 
 
-def _estimates(drawing: go.Figure, pairs: pd.DataFrame, column: int) -> None:
+def _estimates(drawing: go.Figure, cells: pd.DataFrame, column: int) -> None:
     """Every cell of every hook, exact and estimated."""
-    across = pairs[pairs["base"] != pairs["donor"]]
-    for colour, (hook, name) in zip(LANGUAGES, _HOOKS.items(), strict=False):
-        add_curve(drawing, across[across["place"] == hook], x="recovery", y="estimate", name=name, colour=colour, width=0,
-                  markers=True, opacity=0.6, row=4, column=column, legend=column == 1, hover=("layer", "head", "offset"))  # fmt: skip
-    ends = across["recovery"].min(), across["recovery"].max()
-    equal = pd.DataFrame({"recovery": ends, "estimate": ends})
-    add_curve(drawing, equal, x="recovery", y="estimate", name="equal", colour=COLOURS["zero"], dash="dot", width=1.5, row=4,
-              column=column, legend=column == 1)  # fmt: skip
+    look: dict[str, Any] = {"width": 0, "symbol": "circle", "opacity": 0.6, "hover": ("layer", "head", "offset")}
+    dots = [
+        Line("estimate", name, colour, {"place": hook}, **look)
+        for colour, (hook, name) in zip(LANGUAGES, _HOOKS.items(), strict=False)
+    ]
+    ends = cells["recovery"].min(), cells["recovery"].max()
+    diagonal = Line("estimate", "equal", COLOURS["floor"], dash="dot", width=1.5)
+    add_lines(drawing, cells, dots, x="recovery", row=4, column=column)
+    add_lines(
+        drawing, pd.DataFrame({"recovery": ends, "estimate": ends}), [diagonal], x="recovery", row=4, column=column
+    )
     drawing.update_traces(marker_size=6, selector={"mode": "markers"}, row=4, col=column)
     drawing.update_xaxes(title_text="recovery, patched", row=4, col=column)
 
 
 def _overlaps(drawing: go.Figure, overlap: pd.DataFrame, colour: str, column: int) -> None:
-    """One place on the axis a head, layers one behind the other."""
-    n_heads = int(overlap["head"].max()) + 1
-    table = overlap.assign(place=overlap["layer"] * n_heads + overlap["head"])
-    shared: dict[str, Any] = {
-        "x": "place",
-        "row": 5,
-        "column": column,
-        "legend": column == 1,
-        "hover": ("layer", "head"),
-    }
-    add_curve(drawing, table, y="overlap", name="same game", colour=colour, width=0, markers=True, **shared)
-    add_curve(
-        drawing,
-        table,
-        y="zero",
-        name="another game",
-        colour=COLOURS["zero"],
-        width=0,
-        markers=True,
-        symbol="x",
-        **shared,
-    )
-    ticks = table[table["head"] == 0]
+    """One place on the axis a head, layers one after the other."""
+    table = overlap.assign(place=overlap["layer"] * (int(overlap["head"].max()) + 1) + overlap["head"])
+    look: dict[str, Any] = {"width": 0, "hover": ("layer", "head")}
+    lines = [Line("overlap", "same game", colour, symbol="circle", **look)]
+    lines.append(Line("zero", "another game", COLOURS["floor"], symbol="x", **look))
+    add_lines(drawing, table, lines, x="place", row=5, column=column)
+    ticks = where(table, head=0)
     drawing.update_xaxes(title_text="head", tickvals=ticks["place"], ticktext=[f"L{layer:.0f}H0" for layer in ticks["layer"]],
                          row=5, col=column)  # fmt: skip
     drawing.update_yaxes(range=[-0.03, 1.05], row=5, col=column)
 
 
-def _correlation(rows: pd.DataFrame) -> float:
+def _correlation(pairs: pd.DataFrame) -> float:
     """Of the estimate with the exact value, over the cells between languages."""
-    across = rows[(rows["part"] == "pairs") & (rows["base"] != rows["donor"])]
-    return float(across["recovery"].corr(across["estimate"]))
+    cells = _across(pairs)
+    return float(cells["recovery"].corr(cells["estimate"]))
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """The head that carries most in its own language, the estimates by hook, and the overlap over all heads."""
-    rows = []
-    for (regime, seed), group in table.groupby(["regime", "seed"], sort=False):
-        pairs = group[group["part"] == "pairs"]
-        ends = pairs[(pairs["place"] == "z") & (pairs["offset"] == pairs["offset"].max())]
-        own, cross = ends[ends["base"] == ends["donor"]], ends[ends["base"] != ends["donor"]]
-        layer, head = _strongest(own)
-        at = [part[(part["layer"] == layer) & (part["head"] == head)] for part in (own, cross)]
-        row: dict[str, Any] = {"regime": LABELS[str(regime)], "seed": seed, "head": f"L{layer:.0f}H{head:.0f}"}
-        row |= {"own language": at[0]["recovery"].mean(), "other language": at[1]["recovery"].mean()}
-        row |= {"low": at[1]["low"].min(), "high": at[1]["high"].max(), "another game": at[1]["zero"].mean()}
-        for hook, name in _HOOKS.items():
-            row[f"r, {name}"] = _correlation(group[(group["part"] != "pairs") | (group["place"] == hook)])
-        overlap = group[group["part"] == "overlap"]
-        rows.append({**row, "attention shared": overlap["overlap"].mean(), "with another game": overlap["zero"].mean()})
-    return pd.DataFrame(rows)
+    return summary(table, ["regime", "seed"], _strongest_head)
+
+
+def _strongest_head(group: pd.DataFrame) -> dict[str, Any]:
+    """Of one model."""
+    pairs, overlap = where(group, part="pairs"), where(group, part="overlap")
+    ends = where(pairs, place="z", offset=pairs["offset"].max())
+    layer, head = _strongest(_own(ends))
+    own, across = (where(part, layer=layer, head=head) for part in (_own(ends), _across(ends)))
+    row: dict[str, Any] = {"head": f"L{layer:.0f}H{head:.0f}", "own language": own["recovery"].mean()}
+    row |= {"other language": across["recovery"].mean(), "low": across["low"].min(), "high": across["high"].max()}
+    row["another game"] = across["zero"].mean()
+    row |= {f"r, {name}": _correlation(where(pairs, place=hook)) for hook, name in _HOOKS.items()}
+    return {**row, "attention shared": overlap["overlap"].mean(), "with another game": overlap["zero"].mean()}

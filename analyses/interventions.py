@@ -24,15 +24,11 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import BUNDLED, LABELS, Zoo, over_models
-from mothello_interp import Checkpoint, random_games
-from mothello_interp.activations import collect
-from mothello_interp.interventions import edit_effect, edited_boards
-from mothello_interp.plots import COLOURS, add_curve, layer_axis, panel_grid
-from mothello_interp.probes import fit_probes_on
+from analyses._models import LABELS, Checkpoint
+from analyses._tables import listed, lowest_seed, summary, where
+from mothello_interp.othello import random_games
+from mothello_interp.plots import COLOURS, Line, bounds, facet, layer_axis
 
-_FIT, _BOARDS = 400, 150
-_SEEDS = {"fit": 71, "boards": 72}
 _SCALE = 2.0
 _EPOCHS = {"linear": 16, "mlp": 8}
 _ROWS = {  # kind of probe and discs turned, and how the figure calls them
@@ -42,88 +38,79 @@ _ROWS = {  # kind of probe and discs turned, and how the figure calls them
 }
 
 
-def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """`interventions.edit_effect` in each of the first two languages, through the probes of both."""
-    board = checkpoint.spec.board
-    languages = checkpoint.mothello.inputs[:2]
-    rows = collect(checkpoint, random_games(_FIT, board=board, seed=_SEEDS["fit"]), languages=languages)
-    games = random_games(8 * _BOARDS, board=board, seed=_SEEDS["boards"])
-    boards = {discs: edited_boards(games, _BOARDS, squares=discs, seed=0) for discs in (1, 3)}
+def measure(checkpoint: Checkpoint, *, fit: int = 400, boards: int = 150) -> pd.DataFrame:
+    """`edit_effect` in each of the first two languages, through the probes of both."""
+    from mothello_interp.activations import collect
+    from mothello_interp.effects import edit_effect, edited_boards
+    from mothello_interp.probes import fit_probes_on
+
+    board, languages = checkpoint.spec.board, checkpoint.mothello.inputs[:2]
+    rows = collect(checkpoint, random_games(fit, board=board, seed=71), languages=languages)
+    games = random_games(8 * boards, board=board, seed=72)
+    edited = {discs: edited_boards(games, boards, squares=discs, seed=0) for discs in (1, 3)}
     probes: dict[str, Any] = {
         kind: fit_probes_on(rows, kind=kind, frame="relative", epochs=epochs, batch=512, seed=0)  # type: ignore[arg-type]
         for kind, epochs in _EPOCHS.items()
     }
-    return pd.concat(
-        [
-            edit_effect(checkpoint, boards[discs], probes[kind], language=language, scale=_SCALE)
-            for kind, discs in _ROWS
-            for language in languages
-        ],
-        ignore_index=True,
-    )
-
-
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The measure over the bundled models, and the stored rows of the other seeds."""
-    return over_models("interventions", measure, zoo=zoo)
+    tables = [
+        edit_effect(checkpoint.read(edited[discs].games, language), edited[discs], probes[kind], scale=_SCALE)
+        for kind, discs in _ROWS
+        for language in languages
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
     """A column a regime, a row a kind of probe and number of discs: errors by the layer at which the edit begins."""
-    regimes = list(dict.fromkeys(table["regime"]))
-    titles = [[LABELS[regime] for regime in regimes], *[[""] * len(regimes)] * (len(_ROWS) - 1)]
-    labels = [f"{label}<br>errors a game" for label in _ROWS.values()]
-    drawing = panel_grid(titles, x="layer at which the edit begins", y=labels)
-    columns = ["errors", "low", "high", "null", "unedited", "mass", "null_mass", "length"]
-    curves = table.groupby(["regime", "seed", "kind", "squares", "edit", "layer"], as_index=False)[columns].mean()
+    columns = ["errors", "low", "high", "floor", "unedited", "mass", "floor_mass", "length"]
+    by = ["regime", "seed", "kind", "squares", "edit", "layer"]
+    means = table.groupby(by, as_index=False, sort=False)[columns].mean()
+    means["first"] = means.index.isin(lowest_seed(means).index)
+    rows = {f"{label}<br>errors a game": _lines(*key) for key, label in _ROWS.items()}
+    drawing = facet(means, rows, x="layer", label="layer at which the edit begins", titles=LABELS)
     for row, (kind, discs) in enumerate(_ROWS, 1):
-        line = curves[(curves["kind"] == kind) & (curves["squares"] == discs)]
-        drawing.update_yaxes(range=[0, 1.03 * line[["errors", "null", "high"]].to_numpy().max()], row=row)
-        for column, regime in enumerate(regimes, 1):
-            _panel(drawing, line[line["regime"] == regime], COLOURS[regime], row, column)
-    layer_axis(drawing, table["layer"])
-    return drawing.update_layout(margin_l=90)
+        highest = where(means, kind=kind, squares=discs)[["errors", "floor", "high"]].to_numpy().max()
+        drawing.update_yaxes(range=[0, 1.03 * highest], row=row)
+    return layer_axis(drawing, table["layer"]).update_layout(margin_l=90)
 
 
-def _panel(drawing: go.Figure, here: pd.DataFrame, colour: str, row: int, column: int) -> None:
-    """The curves of one regime, kind of probe and number of discs."""
-    first = here["seed"] == here["seed"].min()
-    shared: dict[str, Any] = {"x": "layer", "row": row, "column": column}
-    shared["legend"] = row == column == 1
-    hover = ["null", "unedited", "mass", "null_mass", "length"]
-    edits = {edit: here[first & (here["edit"] == edit)] for edit in ("own", "other", "random")}
-    add_curve(drawing, edits["own"], y="null", name="no edit", colour=COLOURS["zero"], dash="dash", width=1.5, **shared)
-    add_curve(drawing, edits["own"], y="unedited", name="no edit, true board", colour=COLOURS["zero"], dash="dot",
-              width=1.5, **shared)  # fmt: skip
-    add_curve(drawing, edits["random"], y="errors", name="random direction", colour=COLOURS["random weights"],
-              hover=hover, **shared)  # fmt: skip
-    add_curve(drawing, edits["other"], y="errors", name="other language's probe", colour=colour, width=4,
-              band=("low", "high"), hover=hover, **shared)  # fmt: skip
-    others = here[~first & (here["edit"] == "other")]
-    for place, (_, curve) in enumerate(others.groupby("seed")):
-        add_curve(drawing, curve, y="errors", name="other seeds", colour=colour, width=1,
-                  **{**shared, "legend": shared["legend"] and place == 0})  # fmt: skip
-    add_curve(drawing, edits["own"], y="errors", name="own probe", colour=COLOURS["ceiling"], hover=hover, **shared)
+def _lines(kind: str, discs: int) -> list[Line]:
+    """The curves of one kind of probe and number of discs."""
+    hover = ["floor", "unedited", "mass", "floor_mass", "length"]
+    own, other, random = (
+        {"kind": kind, "squares": discs, "edit": edit, "first": True} for edit in ("own", "other", "random")
+    )
+    return [
+        *bounds("floor", names=["no edit"], rows=own),
+        *bounds("unedited", names=["no edit, true board"], dash="dot", rows=own),
+        Line("errors", "random direction", COLOURS["random weights"], random, hover=hover),
+        Line("errors", "other language's probe", "", other, width=4, band=("low", "high"), hover=hover),
+        Line("errors", "other seeds", "", other | {"first": False}, each="seed", width=1),
+        Line("errors", "own probe", COLOURS["ceiling"], own, hover=hover),
+    ]
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """At the layer where the language's own probe does best: how much of its effect the other language's has."""
-    rows = []
-    for (regime, kind, discs), group in table.groupby(["regime", "kind", "squares"], sort=False):
-        layer = group[group["edit"] == "own"].groupby("layer")["errors"].mean().idxmin()
-        here = group[group["layer"] == layer]
-        means = {
-            edit: rows_of.groupby("seed")[["errors", "null", "unedited"]].mean()
-            for edit, rows_of in here.groupby("edit")
-        }
-        at: dict[str, Any] = {str(edit): values for edit, values in means.items()}
-        gains = {edit: at[edit]["null"] - at[edit]["errors"] for edit in at}
-        cross = here[here["edit"] == "other"]
-        row = {"regime": LABELS[str(regime)], "probe": kind, "discs turned": discs, "layer": layer}
-        row |= {"no edit": at["own"]["null"].mean(), "own probe": at["own"]["errors"].mean()}
-        row |= {"other language's probe": at["other"]["errors"].mean(), "low": cross["low"].min()}
-        row |= {"high": cross["high"].max(), "random direction": at["random"]["errors"].mean()}
-        row |= {"no edit, true board": at["own"]["unedited"].mean()}
-        share = gains["other"] / gains["own"]
-        rows.append({**row, "share of own, each seed": ", ".join(f"{value:.2f}" for value in share)})
-    return pd.DataFrame(rows)
+    found = summary(table, ["regime", "kind", "squares"], _at_the_best_layer)
+    return found.rename(columns={"kind": "probe", "squares": "discs turned"})
+
+
+def _at_the_best_layer(group: pd.DataFrame) -> dict[str, Any]:
+    """Of one regime, kind of probe and number of discs: means of seeds."""
+    layer = where(group, edit="own").groupby("layer")["errors"].mean().idxmin()
+    here = where(group, layer=layer)
+    means = here.groupby(["edit", "seed"])[["errors", "floor", "unedited"]].mean()
+    own, other, random = (means.loc[edit] for edit in ("own", "other", "random"))
+    across = where(here, edit="other")
+    return {
+        "layer": layer,
+        "no edit": own["floor"].mean(),
+        "own probe": own["errors"].mean(),
+        "other language's probe": other["errors"].mean(),
+        "low": across["low"].min(),
+        "high": across["high"].max(),
+        "random direction": random["errors"].mean(),
+        "no edit, true board": own["unedited"].mean(),
+        "share of own, each seed": listed((other["floor"] - other["errors"]) / (own["floor"] - own["errors"])),
+    }

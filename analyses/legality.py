@@ -8,64 +8,51 @@ What could fool it: easy positions (the guess by move number), memory (held-out 
 language is a curve of its own).
 """
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import BUNDLED, LABELS, Zoo, over_models
-from mothello_interp import Checkpoint, random_games
-from mothello_interp.legality import legal_accuracy
-from mothello_interp.plots import COLOURS, LANGUAGES, add_curve, panel_grid
+from analyses._models import LABELS, Checkpoint
+from analyses._tables import lowest_seed, summary
+from mothello_interp.othello import random_games
+from mothello_interp.plots import LANGUAGES, Line, bounds, facet
 
-_GAMES = 1000
 _FLOOR = 1e-4  # where a curve without a single error is drawn on the logarithmic axis
 
 
-def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+def measure(checkpoint: Checkpoint, *, games: int = 1000) -> pd.DataFrame:
     """`mothello_interp.legality.legal_accuracy` on held-out games."""
-    return legal_accuracy(checkpoint, random_games(_GAMES, board=checkpoint.spec.board, seed=31))
+    from mothello_interp.legality import legal_accuracy
 
-
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The measure over the bundled models, and the stored rows of the other seeds."""
-    return over_models("legality", measure, zoo=zoo)
+    return legal_accuracy(checkpoint.readings(random_games(games, board=checkpoint.spec.board, seed=31)))
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
     """One panel a regime: illegal share by move number, on a logarithmic axis."""
-    regimes = list(dict.fromkeys(table["regime"]))
-    drawing = panel_grid([[LABELS[regime] for regime in regimes]], x="predicted move (from 0)", y="illegal share")
-    table = table.assign(
-        move=table["move"] + 1,
-        illegal=np.maximum(1 - table["top1"], _FLOOR),
-        illegal_mass=np.maximum(1 - table["legal_mass"], _FLOOR),
-        illegal_guess=np.maximum(1 - table["guess"], _FLOOR),
-    )
-    for column, regime in enumerate(regimes, 1):
-        here = table[(table["regime"] == regime) & (table["seed"] == table["seed"].min())]
-        shared: dict[str, Any] = {"column": column, "legend": column == 1, "x": "move"}
-        for index, (_, curve) in enumerate(here.groupby("language")):
-            name, colour = "AB"[index] if index < 2 else str(index), LANGUAGES[index]
-            hover = ("prefixes",)
-            add_curve(drawing, curve, y="illegal", name=f"language {name}", colour=colour, hover=hover, **shared)
-            add_curve(drawing, curve, y="illegal_mass", name=f"language {name}: probability", colour=colour, dash="dash",
-                      width=1.2, **shared)  # fmt: skip
-        add_curve(drawing, curve, y="illegal_guess", name="guess", colour=COLOURS["zero"], dash="dot", **shared)
+    legal = {"illegal": "top1", "illegal_mass": "legal_mass", "illegal_chance": "chance"}
+    shares = {name: np.maximum(1 - table[column], _FLOOR) for name, column in legal.items()}
+    illegal = lowest_seed(table.assign(move=table["move"] + 1, **shares)).reset_index(drop=True)
+    illegal["place"] = illegal.groupby("regime")["language"].rank("dense").astype(int) - 1
+    lines = []
+    for place in range(illegal["place"].max() + 1):
+        name, rows = f"language {'AB'[place] if place < 2 else place}", {"place": place}
+        lines.append(Line("illegal", name, LANGUAGES[place], rows, hover=("prefixes",)))
+        lines.append(Line("illegal_mass", f"{name}: probability", LANGUAGES[place], rows, dash="dash", width=1.2))
+    lines += bounds("illegal_chance", names=["chance"], dash="dot", width=2.5, rows={"place": 0})
+    drawing = facet(illegal, {"illegal share": lines}, x="move", label="predicted move (from 0)", titles=LABELS)
     return drawing.update_yaxes(type="log", range=[-4, 0], tickvals=[1e-4, 1e-3, 1e-2, 0.1, 1],
                                 ticktext=["≤ 0.01%", "0.1%", "1%", "10%", "100%"])  # fmt: skip
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """Top-1 legal accuracy (top1_own: where the prediction is no anchor) and legal mass, by regime, seed and language."""
-    names = ["top1", "top1_own", "legal_mass", "guess"]
+    names = ["top1", "top1_own", "legal_mass", "chance"]
     table = table.assign(
         top1_own=table["top1_own"].fillna(table["top1"])
-    )  # no prediction there was a move of one's own
-    weighted = table.assign(**{name: table[name] * table["prefixes"] for name in names})
-    groups = weighted.groupby(["regime", "seed", "language"], as_index=False, sort=False)
-    total = groups[[*names, "prefixes"]].sum()
-    for name in names:
-        total[name] /= total["prefixes"]
-    return total.assign(regime=total["regime"].map(LABELS))
+    )  # NaN: no prediction there was a move of one's own
+
+    def row(group: pd.DataFrame) -> dict[str, float]:
+        means = {name: np.average(group[name], weights=group["prefixes"]) for name in names}
+        return {**means, "prefixes": group["prefixes"].sum()}
+
+    return summary(table, ["regime", "seed", "language"], row)

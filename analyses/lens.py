@@ -24,130 +24,121 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import BUNDLED, LABELS, Zoo, over_models
-from mothello_interp import Checkpoint, random_games
-from mothello_interp.lens import attribute, fit_translators, logit_lens
-from mothello_interp.plots import COLOURS, LANGUAGES, add_curve, layer_axis, layer_name, panel_grid
+from analyses._models import LABELS, Checkpoint
+from analyses._tables import lowest_seed, summary, where
+from mothello_interp.othello import random_games
+from mothello_interp.plots import COLOURS, LANGUAGES, Line, add_lines, facet, layer_axis, layer_name
 
-_FIT, _SCORE, _ATTRIBUTE, _EPOCHS = 300, 150, 100, 4
-_KINDS = {"identity": ("solid", 3.0), "affine": ("dash", 2.0)}
-_ROWS = ("probability of a language", "legal mass", "nats", "to legal moves, logits",
-         "to the language, logits")  # fmt: skip
+_KINDS = {"identity": ("logit lens", "solid", 3.0), "affine": ("tuned lens", "dash", 2.0)}
+_OWNERS = {"own language": ("its own language", ""), "other languages": ("other languages", LANGUAGES[4]),
+           "anchors": ("anchors", COLOURS["floor"])}  # fmt: skip
 
 
-def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+def measure(
+    checkpoint: Checkpoint, *, fit: int = 300, score: int = 150, attributed: int = 100, epochs: int = 4
+) -> pd.DataFrame:
     """The logit lens, plain and tuned ("lens"), and direct logit attribution ("direct"), in the first two languages."""
-    fit, score = (random_games(n, board=checkpoint.spec.board, seed=seed) for n, seed in ((_FIT, 41), (_SCORE, 42)))
+    from mothello_interp.activations import collect
+    from mothello_interp.attribution import direct_logit_attribution
+    from mothello_interp.lens import fit_tuned_lens, logit_lens
+
+    fitted, scored = (random_games(n, board=checkpoint.spec.board, seed=seed) for n, seed in ((fit, 41), (score, 42)))
     languages = checkpoint.mothello.inputs[:2]
-    tables = [logit_lens(checkpoint, score, languages=languages)]
+    rows, readings = collect(checkpoint, fitted, languages=languages), checkpoint.readings(scored, languages)
+    tables = [logit_lens(readings)]
     for kind in ("affine", "bias"):
-        tuned = fit_translators(checkpoint, fit, kind=kind, languages=languages, epochs=_EPOCHS, seed=0)
-        tables.append(logit_lens(checkpoint, score, languages=languages, translators=tuned))
+        tuned = fit_tuned_lens(rows, checkpoint.model, kind=kind, epochs=epochs, seed=0)
+        tables.append(logit_lens(readings, tuned))
     tables = [table.assign(part="lens") for table in tables]
-    direct = attribute(checkpoint, score[:_ATTRIBUTE], languages=languages)
-    component = direct["component"].map({name: place for place, name in enumerate(dict.fromkeys(direct["component"]))})
-    direct = direct.rename(columns={"part": "part_of"}).assign(part="direct", place=component)
+    direct = direct_logit_attribution(checkpoint.readings(scored[:attributed], languages))
+    place = pd.Series(pd.factorize(direct["component"])[0], direct.index)
+    direct = direct.rename(columns={"part": "part_of"}).assign(part="direct", place=place)
     return pd.concat([*tables, direct], ignore_index=True)
 
 
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The measure over the bundled models."""
-    return over_models("lens", measure, zoo=zoo)
+def _owned(lens: pd.DataFrame) -> pd.DataFrame:
+    """Column owner: whose tokens a row is about, of the language to answer in, the others, or all."""
+    owner = lens["is_output"].astype(bool).map({True: "own language", False: "other languages"})
+    return lens.assign(owner=owner.mask(~lens["is_output"].astype(bool) & (lens["target"] == -1), "anchors"))
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
     """A column a regime: languages, legal mass and divergence by layer, then components."""
-    regimes = list(dict.fromkeys(table["regime"]))
-    titles = [[LABELS[regime] for regime in regimes], *[[""] * len(regimes)] * (len(_ROWS) - 1)]
-    drawing = panel_grid(titles, x="", y=list(_ROWS), shared=False)
-    for column, regime in enumerate(regimes, 1):
-        here = table[(table["regime"] == regime) & (table["seed"] == table["seed"].min())]
-        _lenses(drawing, here[here["part"] == "lens"], COLOURS[str(regime)], column)
+    first = lowest_seed(table)
+    rows = {**_lines(), "to legal moves, logits": [], "to the language, logits": []}
+    drawing = facet(_by_layer(where(first, part="lens")), rows, x="layer", label="", titles=LABELS, shared=False)
+    for column, (_, direct) in enumerate(where(first, part="direct").groupby("regime", sort=False), 1):
         for row, contrast in ((4, "move"), (5, "language")):
-            _components(drawing, here[(here["part"] == "direct") & (here["contrast"] == contrast)], row, column)
+            _components(drawing, where(direct, contrast=contrast), row, column)
     for row in (1, 2, 3):
-        layer_axis(drawing, table[table["part"] == "lens"]["layer"], row=row)
+        layer_axis(drawing, where(table, part="lens")["layer"], row=row)
     drawing.update_xaxes(title_text="layer", row=3)
     for row in (1, 2):
         drawing.update_yaxes(range=[-0.03, 1.03], row=row)
     return drawing.update_layout(height=1500, margin_l=80)
 
 
-def _lenses(drawing: go.Figure, lens: pd.DataFrame, colour: str, column: int) -> None:
-    """Plain and tuned: whose tokens, how legal, how far from the answer."""
-    for kind, (dash, width) in _KINDS.items():
-        of = lens[lens["kind"] == kind]
-        shared: dict[str, Any] = {"x": "layer", "column": column, "dash": dash, "width": width, "legend": column == 1}
-        name = "logit lens" if kind == "identity" else "tuned lens"
-        for label, shade, rows in _owners(of, colour):
-            summed = rows.groupby(["language", "layer"], as_index=False)["mass"].sum()
-            means = summed.groupby("layer", as_index=False)["mass"].mean()
-            add_curve(drawing, means, y="mass", name=f"{label}, {name}", colour=shade, row=1, **shared)
-        legal = of.groupby(["language", "layer"], as_index=False)["legal_mass"].sum()
-        means = legal.groupby("layer", as_index=False)["legal_mass"].mean()
-        add_curve(
-            drawing,
-            means,
-            y="legal_mass",
-            name=f"legal in any words, {name}",
-            colour=COLOURS["ceiling"],
-            row=2,
-            **shared,
-        )
-        spoken = of[of["speaks"].astype(bool)]
-        said = spoken.groupby("layer", as_index=False)[["entropy", "kl", "kl_low", "kl_high"]].mean()
-        sure: dict[str, Any] = {"name": f"entropy, {name}", "colour": COLOURS["antidiagonal"]}
-        add_curve(drawing, said, y="entropy", row=3, **sure, **shared)
-        far: dict[str, Any] = {"name": f"KL from the answer, {name}", "colour": COLOURS["half_turn"]}
-        add_curve(drawing, said, y="kl", row=3, band=("kl_low", "kl_high"), **far, **shared)
+def _by_layer(lens: pd.DataFrame) -> pd.DataFrame:
+    """Sums over answers, means over languages: of the mass of each owner (kept apart by column owner), of the legal mass of all
+    ("all"), and of how sure the prediction is ("own language")."""
+    by, columns = ["regime", "kind", "layer"], ["entropy", "kl", "kl_low", "kl_high"]
+    owned = _owned(lens)
+    mass = owned.groupby([*by, "owner", "source"], sort=False)["mass"].sum()
+    legal = lens.groupby([*by, "source"], sort=False)["legal_mass"].sum()
+    sure = where(owned, owner="own language").groupby(by, sort=False)[columns].mean().reset_index()
+    masses = mass.groupby([*by, "owner"], sort=False).mean().reset_index()
+    masses = masses.merge(sure.assign(owner="own language"), how="left", on=[*by, "owner"])
+    return pd.concat(
+        [masses, legal.groupby(by, sort=False).mean().reset_index().assign(owner="all")], ignore_index=True
+    )
 
 
-def _owners(lens: pd.DataFrame, colour: str) -> list[tuple[str, str, pd.DataFrame]]:
-    """Rows of the language to answer in, of the others, and of the anchors."""
-    speaks, shared = lens["speaks"].astype(bool), lens["answer"] == -1
-    return [
-        ("its own language", colour, lens[speaks]),
-        ("other languages", LANGUAGES[4], lens[~speaks & ~shared]),
-        ("anchors", COLOURS["zero"], lens[shared]),
-    ]
+def _lines() -> dict[str, list[Line]]:
+    """Whose tokens, how legal, and how sure and how far from the answer, by the plain and the tuned lens."""
+    masses, legal, nats = [], [], []
+    for kind, (name, dash, width) in _KINDS.items():
+        look: dict[str, Any] = {"dash": dash, "width": width}
+        of = {owner: {"kind": kind, "owner": owner} for owner in (*_OWNERS, "all")}
+        masses += [Line("mass", f"{label}, {name}", c, of[owner], **look) for owner, (label, c) in _OWNERS.items()]
+        legal.append(Line("legal_mass", f"legal in any words, {name}", COLOURS["ceiling"], of["all"], **look))
+        own: dict[str, Any] = {"rows": of["own language"], **look}
+        nats.append(Line("entropy", f"entropy, {name}", COLOURS["antidiagonal"], **own))
+        nats.append(Line("kl", f"KL from the answer, {name}", COLOURS["half_turn"], band=("kl_low", "kl_high"), **own))
+    return {"probability of a language": masses, "legal mass": legal, "nats": nats}
 
 
 def _components(drawing: go.Figure, direct: pd.DataFrame, row: int, column: int) -> None:
     """What each head and MLP adds, in their order."""
     means = direct.groupby(["place", "component", "part_of", "layer"], as_index=False)[["value", "low", "high"]].mean()
-    shared: dict[str, Any] = {"x": "place", "y": "value", "width": 0, "markers": True, "row": row, "column": column}
-    for place, (part, label, symbol) in enumerate((("head", "heads", "circle-open"), ("mlp", "MLPs", "square"))):
-        rows = means[means["part_of"] == part]
-        add_curve(drawing, rows, name=label, colour=LANGUAGES[place], symbol=symbol, hover=("component", "low", "high"),
-                  legend=row == 4 and column == 1, **shared)  # fmt: skip
-    ticks = means[means["part_of"] == "mlp"]
-    drawing.update_xaxes(
-        tickvals=ticks["place"], ticktext=[f"MLP {layer:.0f}" for layer in ticks["layer"]], row=row, col=column
-    )
+    hover = ("component", "low", "high")
+    lines = [
+        Line("value", label, LANGUAGES[place], {"part_of": part}, width=0, symbol=symbol, hover=hover)
+        for place, (part, label, symbol) in enumerate((("head", "heads", "circle-open"), ("mlp", "MLPs", "square")))
+    ]
+    add_lines(drawing, means, lines, x="place", row=row, column=column)
+    ticks = where(means, part_of="mlp")
+    names = [f"MLP {layer:.0f}" for layer in ticks["layer"]]
+    drawing.update_xaxes(tickvals=ticks["place"], ticktext=names, row=row, col=column)
     drawing.add_hline(y=0, line={"color": "#999999", "width": 1}, row=row, col=column)
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """By layer and lens: whose language, how legal, how sure; and the component that adds most to each contrast."""
-    rows = []
-    lenses = table[table["part"] == "lens"]
-    for (regime, seed, layer, kind), group in lenses.groupby(["regime", "seed", "layer", "kind"], sort=False):
-        masses = [
-            rows.groupby("language")["mass"].sum().mean() if len(rows) else 0.0 for *_, rows in _owners(group, "")
-        ]
-        row: dict[str, Any] = {
-            "regime": LABELS[str(regime)],
-            "seed": seed,
-            "layer": layer_name(int(str(layer))),
-            "lens": kind,
+    direct = where(table, part="direct").groupby(["regime", "seed", "layer", "contrast", "component"])["value"].mean()
+    blocks = direct.groupby(["regime", "seed", "layer", "contrast"]).sum()
+
+    def row(group: pd.DataFrame) -> dict[str, Any]:
+        regime, seed, layer = group[["regime", "seed", "layer"]].iloc[0]
+        mass = _owned(group).groupby(["owner", "source"])["mass"].sum().groupby("owner").mean()
+        legal = group.groupby("source")["legal_mass"].sum().mean()
+        return {
+            "layer": layer_name(int(layer)),
+            **{owner: mass.get(owner, 0.0) for owner in _OWNERS},
+            "legal mass": legal,
+            "entropy": group["entropy"].mean(),
+            "KL": group["kl"].mean(),
+            "to moves, this block": blocks.get((regime, seed, layer, "move"), 0.0),
+            "to the language, this block": blocks.get((regime, seed, layer, "language"), 0.0),
         }
-        row |= dict(zip(("own language", "other languages", "anchors"), masses, strict=True))
-        row |= {"legal mass": group.groupby("language")["legal_mass"].sum().mean(), "entropy": group["entropy"].mean()}
-        row |= {"KL": group["kl"].mean()}
-        direct = table[(table["part"] == "direct") & (table["regime"] == regime) & (table["seed"] == seed)]
-        at = direct[direct["layer"] == layer]
-        for contrast, called in (("move", "to moves"), ("language", "to the language")):
-            values = at[at["contrast"] == contrast].groupby("component")["value"].mean()
-            row[f"{called}, this block"] = values.sum()
-        rows.append(row)
-    return pd.DataFrame(rows)
+
+    return summary(where(table, part="lens"), ["regime", "seed", "layer", "kind"], row).rename(columns={"kind": "lens"})

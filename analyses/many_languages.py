@@ -25,23 +25,16 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._matrix import clustered, draw_matrix, measure_matrix
-from analyses._models import BUNDLED, Zoo, over_models
-from mothello_interp import SYMMETRIES, Checkpoint
+from analyses._maps import clustered
+from analyses._tables import cross, where
+from analyses.seeds import draw_matrix, measure
+from mothello_interp.othello import SYMMETRIES
 from mothello_interp.plots import panel_grid
 
-_MODELS = {"mini/twenty-atomic": "20 naive languages", "mini/hundred-atomic": "100 naive languages"}
+__all__ = ["MODELS", "figure", "headline", "measure"]  # `measure` as in `seeds`
+
+MODELS = {"mini/twenty-atomic": "20 naive languages", "mini/hundred-atomic": "100 naive languages"}
 _PAPER = {"identity": 0.965, "diagonal": 0.61, "antidiagonal": 0.61, "half_turn": 0.53}
-
-
-def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """Accuracy of all pairs under the four symmetries."""
-    return measure_matrix(checkpoint)
-
-
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The stored rows: models of so many languages are not bundled."""
-    return over_models("many_languages", measure, _MODELS, zoo=zoo)
 
 
 def _best(table: pd.DataFrame) -> pd.DataFrame:
@@ -57,37 +50,40 @@ def _clusters(table: pd.DataFrame) -> list[list[int]]:
 
 def figure(table: pd.DataFrame) -> go.Figure:
     """A row a model: against the board, and against its best image; lines between clusters."""
-    models = [group for _, group in table.groupby(["regime", "seed"], sort=False)]
-    titles = [["against the board, as in the paper", "against its best image"]] + [["", ""]] * (len(models) - 1)
-    labels = [f"{model['regime'].iloc[0]}, seed {model['seed'].iloc[0]}" for model in models]
-    drawing = panel_grid(titles, x="language it reads", y=labels)
-    for row, model in enumerate(models, 1):
+    models = {
+        f"{regime}, seed {seed}": model for (regime, seed), model in table.groupby(["regime", "seed"], sort=False)
+    }
+    titles = [["against the board, as in the paper", "against its best image"], *[["", ""]] * (len(models) - 1)]
+    drawing = panel_grid(titles, x="language it reads", y=list(models))
+    for row, model in enumerate(models.values(), 1):
         clusters = _clusters(model)
         order = [language for cluster in clusters for language in cluster]
-        for column, values in enumerate((model[model["symmetry"] == "identity"], _best(model)), 1):
+        for column, values in enumerate((where(model, symmetry="identity"), _best(model)), 1):
             draw_matrix(drawing, values, order, row=row, column=column, text=False)
+            line: dict[str, Any] = {"line": {"color": "black", "width": 2}, "row": row, "col": column}
             for end in np.cumsum([len(cluster) for cluster in clusters])[:-1].tolist():
-                line: dict[str, Any] = {"line": {"color": "black", "width": 2}, "row": row, "col": column}
-                drawing.add_vline(x=end - 0.5, **line)
-                drawing.add_hline(y=end - 0.5, **line)
+                drawing.add_vline(x=end - 0.5, **line).add_hline(y=end - 0.5, **line)
     return drawing.update_layout(height=90 + 480 * len(models))
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """Accuracy against the board by the map that relates a pair, beside what that map predicts and the paper's value."""
+    return pd.DataFrame([row for _, model in table.groupby(["regime", "seed"], sort=False) for row in _by_map(model)])
+
+
+def _by_map(model: pd.DataFrame) -> list[dict[str, Any]]:
+    """A row for each map that relates a pair of one model."""
+    sizes = ", ".join(str(len(cluster)) for cluster in _clusters(model))
+    best = _best(model).rename(columns={"symmetry": "map", "accuracy": "through it"})
+    pairs = cross(model.merge(best, on=["source", "target"]))
     rows = []
-    for (regime, seed), model in table.groupby(["regime", "seed"], sort=False):
-        sizes = ", ".join(str(len(cluster)) for cluster in _clusters(model))
-        best = _best(model).rename(columns={"symmetry": "map", "accuracy": "through it"})
-        across = model.merge(best, on=["source", "target"])
-        across = across[across["source"] != across["target"]]
-        for name in SYMMETRIES:
-            here = across[across["map"] == name]
-            if len(here):
-                plain = here[here["symmetry"] == "identity"]["accuracy"]
-                row = {"regime": regime, "seed": seed, "clusters": sizes, "related by": name.replace("_", " ")}
-                row |= {"pairs": len(plain), "against the board": plain.mean(), "sd": plain.std()}
-                row["expected"] = here[here["symmetry"] == name]["predicted"].mean()
-                row |= {"paper": _PAPER[name], "through the map": here[here["symmetry"] == name]["accuracy"].mean()}
-                rows.append({**row, **here[["majority", "floor", "ceiling"]].mean()})
-    return pd.DataFrame(rows)
+    for name in (name for name in SYMMETRIES if name in set(pairs["map"])):
+        here = where(pairs, map=name)
+        plain, through = where(here, symmetry="identity")["accuracy"], where(here, symmetry=name)
+        row = {**model[["regime", "seed"]].iloc[0], "clusters": sizes, "related by": name.replace("_", " ")}
+        row |= {"pairs": len(plain), "against the board": plain.mean(), "sd": plain.std()}
+        row |= {"expected": through["predicted"].mean(), "paper": _PAPER[name]}
+        rows.append(
+            {**row, "through the map": through["accuracy"].mean(), **here[["majority", "floor", "ceiling"]].mean()}
+        )
+    return rows

@@ -27,58 +27,48 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._maps import RAISED
-from analyses._models import BUNDLED, Zoo, over_models
-from mothello_interp import SYMMETRIES, Checkpoint, random_games
-from mothello_interp.activations import collect
-from mothello_interp.othello import CONTROLS, Symmetry
+from analyses._maps import LAYER, RAISED
+from analyses._models import Checkpoint
+from mothello_interp.othello import CONTROLS, SYMMETRIES, Symmetry, random_games
 from mothello_interp.plots import add_heatmap, panel_grid
-from mothello_interp.probes import fit_probes_on
-from mothello_interp.symmetries import align_up_to_symmetry, compare_symmetries
 
-_MODELS = {
+MODELS = {
     "mini/four-atomic": "4 naive languages",
     "mini/four-atomic-long": "4 naive languages, longer",
     "mini/five-atomic": "5 naive languages",
 }
-_LAYER = 0  # as in `symmetry`
-_FIT, _CHOOSE, _SCORE, _RESAMPLES = 1000, 400, 800, 200
 _SHOWN = 8
 _DEALS = 9999
 _PIECES = 0.2  # in pieces: this share of the orbits or more leans to either map
 
 
-def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+def measure(
+    checkpoint: Checkpoint, *, fit: int = 1000, choose: int = 400, score: int = 800, resamples: int = 200
+) -> pd.DataFrame:
     """`compare_symmetries` of the best two maps of every pair, chosen on other games."""
-    fit, choose, score = (
-        random_games(n, board=checkpoint.spec.board, seed=seed)
-        for n, seed in ((_FIT, 121), (_CHOOSE, 122), (_SCORE, 123))
+    from mothello_interp.activations import collect
+    from mothello_interp.probes import fit_probes_on
+    from mothello_interp.symmetries import align_up_to_symmetry, compare_symmetries
+
+    fitted, chosen, scored = (
+        random_games(n, board=checkpoint.spec.board, seed=seed) for n, seed in ((fit, 121), (choose, 122), (score, 123))
     )
-    probes = fit_probes_on(collect(checkpoint, fit, layers=[_LAYER]), seed=0)
-    maps = align_up_to_symmetry(probes, checkpoint, choose, layer=_LAYER, resamples=2)
+    probes = fit_probes_on(collect(checkpoint, fitted, layers=[LAYER]), seed=0)
+    maps = align_up_to_symmetry(probes, checkpoint, chosen, layer=LAYER, resamples=2)
     tables = []
     for row in maps[maps["source"] < maps["target"]].to_dict("records"):
-        names = row["symmetry"], row["runner_up"]
-        place: dict[str, Any] = {"layer": _LAYER, "source": row["source"], "target": row["target"]}
-        first, second = (SYMMETRIES[name] for name in names)
-        table = compare_symmetries(probes, checkpoint, score, **place, first=first, second=second, resamples=_RESAMPLES)
-        tables.append(
-            table.assign(best=names[0], runner_up=names[1], margin=row["margin"], normalised=row["normalised"])
-        )
+        asked: dict[str, Any] = {"layer": LAYER, "source": row["source"], "target": row["target"]}
+        asked |= {"first": SYMMETRIES[row["symmetry"]], "second": SYMMETRIES[row["runner_up"]]}
+        facts = {"best": row["symmetry"]} | {name: row[name] for name in ("runner_up", "margin", "normalised")}
+        tables.append(compare_symmetries(probes, checkpoint, scored, **asked, resamples=resamples).assign(**facts))
     return pd.concat(tables, ignore_index=True)
-
-
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The stored rows: models of more than two naive languages are not bundled."""
-    return over_models("mixtures", measure, _MODELS, zoo=zoo)
 
 
 def _pairs(table: pd.DataFrame) -> list[pd.DataFrame]:
     """The squares of each pair that has a map (of all where none has), the pairs between two first."""
-    keys = ["regime", "seed", "source", "target"]
     up = table["normalised"] >= RAISED
-    pairs = [group for _, group in (table[up] if up.any() else table).groupby(keys, sort=False)]
-    return sorted(pairs, key=lambda pair: float(pair["margin"].iloc[0]))
+    groups = (table[up] if up.any() else table).groupby(["regime", "seed", "source", "target"], sort=False)
+    return sorted((pair for _, pair in groups), key=lambda pair: float(pair["margin"].iloc[0]))
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
@@ -103,40 +93,40 @@ def _title(pair: pd.DataFrame) -> str:
 def _board(drawing: go.Figure, pair: pd.DataFrame, row: int, column: int) -> None:
     """One pair's squares, as on a board."""
     side = round(len(pair) ** 0.5)
-    letters, numbers = [chr(97 + place) for place in range(side)], list(range(1, side + 1))
-    more = pair["first"] - pair["second"]
     unsure = (pair["low"] <= 0) & (pair["high"] >= 0)
     signs = np.where(pair["fixed"].astype(bool), "x", np.where(unsure, "·", ""))
-    cells = pair.assign(file=np.arange(len(pair)) % side, rank=np.arange(len(pair)) // side, share=more, sign=signs)
+    rank, file = np.divmod(np.arange(len(pair)), side)
+    cells = pair.assign(file=file, rank=rank, share=_more(pair), sign=signs)
     add_heatmap(drawing, cells, x="file", y="rank", z="share", limits=(-0.7, 0.7), row=row, column=column, label="sign",
                 reverse=True)  # fmt: skip
-    where = {"row": row, "col": column}
-    drawing.update_xaxes(tickvals=list(range(side)), ticktext=letters, showgrid=False, **where)
-    drawing.update_yaxes(
-        tickvals=list(range(side)), ticktext=[str(n) for n in numbers], autorange="reversed", showgrid=False, **where
-    )
+    axis: dict[str, Any] = {"tickvals": list(range(side)), "showgrid": False, "row": row, "col": column}
+    drawing.update_xaxes(ticktext=[chr(97 + place) for place in range(side)], **axis)
+    drawing.update_yaxes(ticktext=[str(place + 1) for place in range(side)], autorange="reversed", **axis)
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """A row a pair: how many orbits surely follow either map; whether neighbouring ones are alike, as they are and less what
     is readability; the shares beside their nulls."""
-    rows, pairs = [], _pairs(table)
+    pairs = _pairs(table)
     clear = [pair for pair in pairs if _kind(pair) == "one map"]
-    for pair in pairs:
-        one, orbits, lean = pair.iloc[0], _orbits(pair), _lean(pair)
-        row = {"regime": one["regime"], "seed": one["seed"], "pair": f"{one['source']} to {one['target']}"}
-        row |= {"best map": one["best"].replace("_", " "), "runner-up": one["runner_up"].replace("_", " ")}
-        row |= {"margin": one["margin"], "kind": _kind(pair), "orbits": len(orbits)}
-        row["surely best"] = int((pair["low"].to_numpy()[orbits] > 0).all(axis=1).sum())
-        row["surely runner-up"] = int((pair["high"].to_numpy()[orbits] < 0).all(axis=1).sum())
-        row["copies"] = np.corrcoef(_more(pair)[orbits].T)[0, 1]
-        others = [other for other in clear if not (other[["regime", "seed"]].iloc[0] == one[["regime", "seed"]]).all()]
-        row["neighbours"], row["p"] = _alike(lean, pair)
-        row["less readability"], row["its p"] = _alike(np.sign(lean - _expected(pair, others)), pair)
-        row |= {"best": pair["first"].mean(), "runner-up's": pair["second"].mean(), "floor": pair["first_floor"].mean()}
-        row |= {"where both agree": pair["agreed"].mean(), "its floor": pair["agreed_floor"].mean()}
-        rows.append(row)
-    return pd.DataFrame(rows)
+    return pd.DataFrame([_described(pair, clear) for pair in pairs])
+
+
+def _described(pair: pd.DataFrame, clear: list[pd.DataFrame]) -> dict[str, Any]:
+    """One pair, beside those of other models that follow one map."""
+    one, orbits, lean = pair.iloc[0], _orbits(pair), _lean(pair)
+    model = ["regime", "seed"]
+    row = {"regime": one["regime"], "seed": one["seed"], "pair": f"{one['source']} to {one['target']}"}
+    row |= {"best map": one["best"].replace("_", " "), "runner-up": one["runner_up"].replace("_", " ")}
+    row |= {"margin": one["margin"], "kind": _kind(pair), "orbits": len(orbits)}
+    row["surely best"] = int((pair["low"].to_numpy()[orbits] > 0).all(axis=1).sum())
+    row["surely runner-up"] = int((pair["high"].to_numpy()[orbits] < 0).all(axis=1).sum())
+    row["copies"] = np.corrcoef(_more(pair)[orbits].T)[0, 1]
+    others = [other for other in clear if not (other[model].iloc[0] == one[model]).all()]
+    row["neighbours"], row["p"] = _alike(lean, pair)
+    row["less readability"], row["its p"] = _alike(np.sign(lean - _expected(pair, others)), pair)
+    row |= {"best": pair["first"].mean(), "runner-up's": pair["second"].mean(), "floor": pair["first_floor"].mean()}
+    return row | {"where both agree": pair["agreed"].mean(), "its floor": pair["agreed_floor"].mean()}
 
 
 def _more(pair: pd.DataFrame) -> np.ndarray:

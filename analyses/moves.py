@@ -9,53 +9,41 @@ What could fool it: early boards look like their own images, so only the later m
 same predictions against other games' boards at that move) and the guess are drawn for each move.
 """
 
-from typing import Any
-
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import BUNDLED, LABELS, Zoo, over_models
-from mothello_interp import SYMMETRIES, Checkpoint, random_games
-from mothello_interp.alignment import align, align_by_move, best_layer
-from mothello_interp.plots import COLOURS, add_curve, panel_grid
-from mothello_interp.probes import fit_probes
-
-_FIT, _CHOOSE, _SCORE = 1000, 200, 500
+from analyses._models import LABELS, Checkpoint
+from analyses._tables import lowest_seed
+from mothello_interp.othello import SYMMETRIES, random_games
+from mothello_interp.plots import COLOURS, Line, bounds, facet
 
 
-def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+def measure(checkpoint: Checkpoint, *, fit: int = 1000, choose: int = 200, score: int = 500) -> pd.DataFrame:
     """`align_by_move` between the first two input languages, at the layer that the source chooses on other games."""
+    from mothello_interp.alignment import align, align_by_move, best_layer
+    from mothello_interp.probes import fit_probes
+
     board = checkpoint.spec.board
-    probes = fit_probes(checkpoint, random_games(_FIT, board=board, seed=21), seed=0)
-    own = align(probes, checkpoint, random_games(_CHOOSE, board=board, seed=22), resamples=1)
+    probes = fit_probes(checkpoint, random_games(fit, board=board, seed=21), seed=0)
+    own = align(probes, checkpoint, random_games(choose, board=board, seed=22), resamples=1)
     source, target = probes.languages[:2]
     layer = best_layer(own, source)
-    table = align_by_move(probes, checkpoint, random_games(_SCORE, board=board, seed=23), layer=layer)
+    table = align_by_move(probes, checkpoint, random_games(score, board=board, seed=23), layer=layer)
     return table[(table["source"] == source) & (table["target"] == target)].assign(layer=layer)
-
-
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The measure over the bundled models."""
-    return over_models("moves", measure, zoo=zoo)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
     """One panel a regime: accuracy by move number, a curve a symmetry."""
-    regimes = list(dict.fromkeys(table["regime"]))
-    titles = [f"{LABELS[regime]}, layer {table[table['regime'] == regime]['layer'].iloc[0]}" for regime in regimes]
-    drawing = panel_grid([titles], x="move (from 0)", y="accuracy in the other language")
-    for column, regime in enumerate(regimes, 1):
-        here = table[(table["regime"] == regime) & (table["seed"] == table["seed"].min())]
-        shared: dict[str, Any] = {"column": column, "legend": column == 1, "x": "move"}
-        for name in SYMMETRIES:
-            curve = here[here["symmetry"] == name]
-            add_curve(drawing, curve, y="accuracy", name=name.replace("_", " "), colour=COLOURS[name], **shared)
-            add_curve(drawing, curve, y="predicted", name="expected if aligned", colour=COLOURS[name], dash="dot",
-                      width=1, **{**shared, "legend": column == 1 and name == "identity"})  # fmt: skip
-        identity = here[here["symmetry"] == "identity"]
-        for line, dash in (("ceiling", "solid"), ("floor", "dot"), ("majority", "dash")):
-            colour = COLOURS["ceiling"] if line == "ceiling" else COLOURS["zero"]
-            add_curve(drawing, identity, y=line, name=line, colour=colour, dash=dash, width=1.5, **shared)
+    lines = []
+    for name in SYMMETRIES:
+        rows = {"symmetry": name}
+        lines.append(Line("accuracy", name.replace("_", " "), COLOURS[name], rows))
+        lines.append(Line("predicted", "expected if aligned", COLOURS[name], rows, dash="dot", width=1))
+    lines += bounds("ceiling", "floor", "majority", rows={"symmetry": "identity"})
+    layers = dict(zip(table["regime"], table["layer"], strict=True))
+    titles = {regime: f"{LABELS[regime]}, layer {layer}" for regime, layer in layers.items()}
+    rows_of = {"accuracy in the other language": lines}
+    drawing = facet(lowest_seed(table), rows_of, x="move", label="move (from 0)", titles=titles)
     return drawing.update_yaxes(range=[0, 1.02])
 
 

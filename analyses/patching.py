@@ -29,132 +29,125 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import BUNDLED, LABELS, Zoo, over_models
-from mothello_interp import Checkpoint, random_games
-from mothello_interp.activations import collect
-from mothello_interp.maps import Maps, fit_maps
-from mothello_interp.patching import cut, interchange, minimal_pairs, recovery, transplant
-from mothello_interp.plots import COLOURS, LANGUAGES, add_curve, add_heatmap, layer_name, panel_grid
+from analyses._models import LABELS, Checkpoint
+from analyses._tables import lowest_seed, summary, where
+from mothello_interp.othello import random_games
+from mothello_interp.plots import COLOURS, LANGUAGES, Line, add_heatmap, facet, layer_name
 
-_PAIRS, _GAMES, _FIT = 80, 120, 300
-_GRIDS = {"own": "own language", "cross": "<b>other language</b>", "zero": "another game"}
-_STATES = {  # of the donor's state: dash, width
-    "as it is": ("solid", 4),
-    "shifted": ("dot", 2),
-    "turned": ("dash", 2.5),
-    "turned, re-paired": ("dash", 1.5),
+_GRIDS = {"own": "own language", "cross": "<b>other language</b>", "floor": "another game"}
+_MASSES = {"interchange": "legal_mass", "transplant": "mass"}
+_STATES: dict[str, dict[str, Any]] = {  # of the donor's state
+    "as it is": {"width": 4, "band": ("low", "high")},
+    "mean-shifted": {"dash": "dot", "width": 2},
+    "rotated": {"dash": "dash"},
+    "rotated, mismatched": {"dash": "dash", "width": 1.5, "colour": COLOURS["floor"]},
 }
 
 
-def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+def measure(checkpoint: Checkpoint, *, pairs: int = 80, games: int = 120, fit: int = 300) -> pd.DataFrame:
     """`patching.recovery`, `interchange` and `transplant` (column part) between the first two languages, both ways."""
+    from mothello_interp.pairs import minimal_pairs, truncate_games
+    from mothello_interp.patching import interchange, recovery, transplant
+
     board = checkpoint.spec.board
-    pairs = minimal_pairs(random_games(2000, board=board, seed=51), _PAIRS, seed=0)
-    games = cut(random_games(4 * _GAMES, board=board, seed=52), _GAMES, seed=0)
+    minimal = minimal_pairs(random_games(2000, board=board, seed=51), pairs, seed=0)
+    played = truncate_games(random_games(4 * games, board=board, seed=52), games, seed=0)
     first, second = checkpoint.mothello.inputs[:2]
     tables = []
-    for base, donor in ((first, first), (second, second), (first, second), (second, first)):
-        tables.append(recovery(checkpoint, pairs, base=base, donor=donor).assign(part="pairs", state="as it is"))
-        if base == donor:
-            own = transplant(checkpoint, games, base=base, donor=base)
-            tables.append(own.assign(part="transplant", state="own"))
+    for target, source in ((first, first), (second, second), (first, second), (second, first)):
+        clean, corrupted = checkpoint.read(minimal.clean, source), checkpoint.read(minimal.corrupted, target)
+        tables.append(recovery(clean, corrupted).assign(part="pairs", state="as it is"))
+        given, run = checkpoint.read(played, source), checkpoint.read(played, target)
+        if source == target:
+            tables.append(transplant(given, run).assign(part="transplant", state="own"))
             continue
-        for state, maps in _maps(checkpoint, base, donor):
-            same = interchange(checkpoint, games, base=base, donor=donor, through=maps)
-            other = transplant(checkpoint, games, base=base, donor=donor, through=maps)
+        for state, maps in _maps(checkpoint, source, target, fit):
+            same, other = interchange(given, run, through=maps), transplant(given, run, through=maps)
             tables += [same.assign(part="interchange", state=state), other.assign(part="transplant", state=state)]
     return pd.concat(tables, ignore_index=True)
 
 
-def _maps(checkpoint: Checkpoint, base: int, donor: int) -> Iterator[tuple[str, Maps | None]]:
-    """What the donor's states go through, by state."""
-    games = random_games(_FIT, board=checkpoint.spec.board, seed=53)
-    given, wanted = (collect(checkpoint, games, languages=[language]) for language in (donor, base))
+def _maps(checkpoint: Checkpoint, source: int, target: int, fit: int) -> Iterator[tuple[str, Any]]:
+    """What the source's states go through, by state."""
+    from mothello_interp.activations import collect
+    from mothello_interp.maps import fit_maps
+
+    games = random_games(fit, board=checkpoint.spec.board, seed=53)
+    given, wanted = (collect(checkpoint, games, languages=[language]) for language in (source, target))
     yield "as it is", None
-    yield "shifted", fit_maps(given, wanted, kind="mean_shift")
-    yield "turned", fit_maps(given, wanted)
-    yield "turned, re-paired", fit_maps(given, wanted, mismatched=True)
-
-
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The measure over the bundled models, and the stored rows of the other seeds."""
-    return over_models("patching", measure, zoo=zoo)
+    yield "mean-shifted", fit_maps(given, wanted, kind="mean_shift")
+    yield "rotated", fit_maps(given, wanted)
+    yield "rotated, mismatched", fit_maps(given, wanted, mismatched=True)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
     """A column a regime; three grids of minimal pairs, then curves of interchange and of transplant, all by layer."""
-    regimes = list(dict.fromkeys(table["regime"]))
-    titles = [[LABELS[regime] for regime in regimes], *[[""] * len(regimes)] * (len(_GRIDS) + 1)]
-    labels = [f"{label}<br>move" for label in _GRIDS.values()]
-    labels += ["interchange<br>legal mass", "transplant<br>mass on donor's moves"]
-    drawing = panel_grid(titles, x="layer", y=labels)
-    for column, regime in enumerate(regimes, 1):
-        here = table[(table["regime"] == regime) & (table["seed"] == table["seed"].min())]
-        _grids(drawing, here[here["part"] == "pairs"], column)
-        for row, (part, mass) in enumerate((("interchange", "legal_mass"), ("transplant", "mass")), len(_GRIDS) + 1):
-            _curves(drawing, here[here["part"] == part], mass, COLOURS[str(regime)], row, column)
-    layers = sorted(table["layer"].unique())
-    drawing.update_xaxes(
-        tickvals=layers, ticktext=[layer_name(layer) for layer in layers], range=[-1.5, layers[-1] + 0.5]
-    )
-    for row in range(1, len(_GRIDS) + 1):
-        drawing.update_xaxes(showgrid=False, row=row)
-        drawing.update_yaxes(showgrid=False, tickvals=[-1, 0, 1, 2], range=[-1.5, 2.5], row=row)
-    for row in (len(_GRIDS) + 1, len(_GRIDS) + 2):
-        drawing.update_yaxes(range=[-0.03, 1.03], row=row)
+    first, layers = lowest_seed(table), sorted(table["layer"].unique())
+    rows: dict[str, list[Line]] = {f"{label}<br>move": [] for label in _GRIDS.values()}
+    rows |= {
+        "interchange<br>legal mass": _lines("interchange"),
+        "transplant<br>mass on source's moves": _lines("transplant"),
+    }
+    masses = ["legal_mass", "mass", "low", "high", "floor", "ceiling", "source_tokens"]
+    means = first.groupby(["regime", "part", "state", "layer"], as_index=False, sort=False)[masses].mean()
+    drawing = facet(means, rows, x="layer", titles=LABELS)
+    for column, (_, pairs) in enumerate(where(first, part="pairs").groupby("regime", sort=False), 1):
+        _grids(drawing, pairs, column)
+    names = [layer_name(layer) for layer in layers]
+    drawing.update_xaxes(tickvals=layers, ticktext=names, range=[-1.5, layers[-1] + 0.5])
+    for row in range(1, len(rows) + 1):
+        if row <= len(_GRIDS):
+            drawing.update_xaxes(showgrid=False, row=row)
+            drawing.update_yaxes(showgrid=False, tickvals=[-1, 0, 1, 2], range=[-1.5, 2.5], row=row)
+        else:
+            drawing.update_yaxes(range=[-0.03, 1.03], row=row)
     return drawing.update_layout(height=1300, margin_l=90, legend={"y": 0.36, "yanchor": "top"})
 
 
 def _grids(drawing: go.Figure, pairs: pd.DataFrame, column: int) -> None:
-    """Recovery by layer and move: ceiling, other language, zero."""
+    """Recovery by layer and move: ceiling, other language, floor."""
     for row, kind in enumerate(_GRIDS, 1):
-        cells = pairs[(pairs["base"] == pairs["donor"]) == (kind == "own")]
-        means = cells.groupby(["layer", "offset"], as_index=False)[["recovery", "zero"]].mean()
-        means["recovery"] = means["zero"] if kind == "zero" else means["recovery"]
+        cells = pairs[(pairs["source"] == pairs["target"]) == (kind == "own")]
+        shown = cells.assign(recovery=cells["floor" if kind == "floor" else "recovery"])
+        means = shown.groupby(["layer", "offset"])["recovery"].mean().reset_index()
         add_heatmap(drawing, means, x="layer", y="offset", z="recovery", limits=(-1, 1), row=row, column=column)
     bar = {"y": 1, "yanchor": "top", "len": 0.55}
     drawing.update_traces(colorbar=bar, selector={"type": "heatmap", "showscale": True})
 
 
-def _curves(drawing: go.Figure, rows: pd.DataFrame, mass: str, colour: str, row: int, column: int) -> None:
+def _lines(part: str) -> list[Line]:
     """What happens to a mass, by state, both directions averaged."""
-    shared: dict[str, Any] = {"x": "layer", "row": row, "column": column}
-    part = rows["part"].iloc[0]
-    names = [name for name in (mass, "low", "high", "zero", "ceiling", "donor_words") if name in rows]
-    curves = rows.groupby(["state", "layer"], as_index=False)[names].mean()
-    own = curves[curves["state"] == "own"].assign(ceiling=lambda found: found[mass])
-    plain = curves[curves["state"] == "as it is"]
-    add_curve(drawing, own if part == "transplant" else plain, y="ceiling", name="own state", colour=COLOURS["ceiling"],
-              legend=row > 4 and column == 1, **shared)  # fmt: skip
-    for state, (dash, width) in _STATES.items():
-        curve = curves[curves["state"] == state]
-        null = state == "turned, re-paired"
-        add_curve(drawing, curve, y=mass, name=f"other language, {state}", colour=COLOURS["zero"] if null else colour, dash=dash,
-                  width=width, legend=row > 4 and column == 1, band=None if width < 4 else ("low", "high"), **shared)  # fmt: skip
-    add_curve(drawing, plain, y="zero", name="another game's state", colour=COLOURS["zero"], dash="dot", width=1.5,
-              legend=row > 4 and column == 1, **shared)  # fmt: skip
+    mass, plain = _MASSES[part], {"part": part, "state": "as it is"}
+    ceiling = ("ceiling", plain) if part == "interchange" else (mass, {"part": part, "state": "own"})
+    lines = [Line(ceiling[0], "own state", COLOURS["ceiling"], ceiling[1])]
+    for state, look in _STATES.items():
+        lines.append(
+            Line(mass, f"other language, {state}", rows={"part": part, "state": state}, **{"colour": "", **look})
+        )
+    lines.append(Line("floor", "another game's state", COLOURS["floor"], plain, dash="dot", width=1.5))
     if part == "transplant":
-        add_curve(drawing, plain, y="donor_words", name="as it is, in the donor's words", colour=LANGUAGES[3], width=1.5,
-                  legend=column == 1, **shared)  # fmt: skip
+        lines.append(Line("source_tokens", "as it is, in the source's tokens", LANGUAGES[3], plain, width=1.5))
+    return lines
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """At each layer behind the embeddings: pairs at the last shared move, legal mass, and the donor's moves."""
-    rows = []
-    for (regime, seed, layer), group in table[table["layer"] >= 0].groupby(["regime", "seed", "layer"], sort=False):
-        row: dict[str, Any] = {"regime": LABELS[str(regime)], "seed": seed, "layer": layer}
-        pairs = group[(group["part"] == "pairs") & (group["offset"] == group["offset"].max())]
-        own, cross = pairs[pairs["base"] == pairs["donor"]], pairs[pairs["base"] != pairs["donor"]]
-        if len(pairs):
-            row |= {"recovery": cross["recovery"].mean(), "low": cross["low"].min(), "high": cross["high"].max()}
-            row |= {"own language": own["recovery"].mean(), "another game": cross["zero"].mean()}
-            row["share"] = (row["recovery"] - row["another game"]) / (row["own language"] - row["another game"])
-        for part, mass in (("interchange", "legal_mass"), ("transplant", "mass")):
-            asked = group[group["part"] == part]
-            plain = asked[asked["state"] == "as it is"]
-            ceiling = plain["ceiling"] if part == "interchange" else asked[asked["state"] == "own"][mass]
-            row |= {part: plain[mass].mean(), f"{part}: own": ceiling.mean(), f"{part}: zero": plain["zero"].mean()}
-            row[f"{part}: turned"] = asked[asked["state"] == "turned"][mass].mean()
-        row["in the donor's words"] = plain["donor_words"].mean()
-        rows.append(row)
-    return pd.DataFrame(rows)
+    """At each layer after the embeddings: pairs at the last shared move, legal mass, and the source's moves."""
+    return summary(table[table["layer"] >= 0], ["regime", "seed", "layer"], _at_layer)
+
+
+def _at_layer(group: pd.DataFrame) -> dict[str, Any]:
+    """Of one model and layer, both directions averaged."""
+    row: dict[str, Any] = {}
+    pairs = where(group, part="pairs")
+    pairs = where(pairs, offset=pairs["offset"].max())
+    own, across = pairs[pairs["source"] == pairs["target"]], pairs[pairs["source"] != pairs["target"]]
+    if len(pairs):
+        row |= {"recovery": across["recovery"].mean(), "low": across["low"].min(), "high": across["high"].max()}
+        row |= {"own language": own["recovery"].mean(), "another game": across["floor"].mean()}
+        row["share"] = (row["recovery"] - row["another game"]) / (row["own language"] - row["another game"])
+    for part, mass in _MASSES.items():
+        plain = where(group, part=part, state="as it is")
+        ceiling = plain["ceiling"] if part == "interchange" else where(group, part=part, state="own")[mass]
+        row |= {part: plain[mass].mean(), f"{part}: own": ceiling.mean(), f"{part}: floor": plain["floor"].mean()}
+        row[f"{part}: rotated"] = where(group, part=part, state="rotated")[mass].mean()
+    return {**row, "in the source's tokens": plain["source_tokens"].mean()}

@@ -38,99 +38,97 @@ import pandas as pd
 import plotly.graph_objects as go
 from scipy.stats import t as student
 
-from analyses._maps import MODELS, best_maps, raised
-from analyses._models import BUNDLED, LABELS, Zoo, over_models
-from mothello_interp import SYMMETRIES, Checkpoint, Games, random_games
-from mothello_interp.legality import answer_masses
+from analyses import _maps
+from analyses._maps import aligned, best_maps, probes_at
+from analyses._models import LABELS, Checkpoint
+from analyses._tables import cross, grid, summary, where
+from mothello_interp.othello import SYMMETRIES, Games, random_games
 from mothello_interp.plots import COLOURS, panel_grid
-from mothello_interp.preferences import carried_over, choices, teach
 
-_MODELS = MODELS | {"mini/atomic-atomic-anchors4": "anchors", "mini/atomic-atomic-anchors0": "naive"}
+MODELS = _maps.MODELS | {"mini/atomic-atomic-anchors4": "anchors", "mini/atomic-atomic-anchors0": "naive"}
+STORED = True  # a model takes minutes
 _LANGUAGES = 5  # at most, of many
-_DRAWS, _GAMES = 6, 200
-_TEACHING: dict[str, dict[str, Any]] = {"full": {}, "light": {"games": 1280, "lr": 1e-4}}  # how `teach` is asked to
+_TEACHING: dict[str, dict[str, Any]] = {"full": {}, "light": {"games": 1280, "lr": 1e-4}}  # of `fine_tune_preference`
+_KINDS = {"first": "named best", "second": "named second", "last": "named last"}
+_WIDTH = 4  # panels in a row
 
 
-def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """`carried_over` of every draw from every language to every one of the first few, by how hard it is taught, beside the
-    probes' maps; words_before, words_after: the probability of going on in words of the language taught."""
+def measure(
+    checkpoint: Checkpoint, *, draws: int = 6, games: int = 200, fit: int = _maps.FIT, score: int = _maps.SCORE
+) -> pd.DataFrame:
+    """`transferred_preference` of every draw from every language to every one of the first few, by how hard it is taught, beside the
+    probes' maps (of so many games to fit and to score); taught_tokens_before, taught_tokens_after: the probability of tokens of
+    the language taught."""
+    from mothello_interp.preferences import fine_tune_preference, move_preferences, transferred_preference
+
     board, languages = checkpoint.spec.board, checkpoint.mothello.inputs[:_LANGUAGES]
-    score = random_games(_GAMES, board=board, seed=67)
-    before, words = choices(checkpoint, score, languages=languages), _words(checkpoint, score, languages)
+    played = random_games(games, board=board, seed=67)
+    before = move_preferences(checkpoint, played, languages=languages)
+    tokens = _output_languages(checkpoint, played, languages)
     tables = []
-    for teaching, source, draw in product(_TEACHING, languages, range(_DRAWS)):
+    for teaching, source, draw in product(_TEACHING, languages, range(draws)):
         preference = np.random.default_rng((draw, source)).normal(size=board**2)
-        taught = teach(checkpoint, preference, language=source, seed=draw, **_TEACHING[teaching])
-        table = carried_over(before, choices(taught, score, languages=languages), preference, resamples=2)
+        taught = fine_tune_preference(checkpoint, preference, language=source, seed=draw, **_TEACHING[teaching])
+        after = move_preferences(taught, played, languages=languages)
+        table = transferred_preference(before, after, preference, resamples=2)
         table = table.rename(columns={"language": "target"}).drop(columns=["low", "high"])
-        there, after = checkpoint.mothello.output_of(source), _words(taught, score, languages)
-        table["words_before"] = table["target"].map({target: words[target][there] for target in languages})
-        table["words_after"] = table["target"].map({target: after[target][there] for target in languages})
+        there, later = checkpoint.mothello.output_of(source), _output_languages(taught, played, languages)
+        table["taught_tokens_before"] = table["target"].map({target: tokens[target][there] for target in languages})
+        table["taught_tokens_after"] = table["target"].map({target: later[target][there] for target in languages})
         tables.append(table.assign(source=source, draw=draw, teaching=teaching))
-    maps = best_maps(checkpoint, languages=languages)
-    maps = maps.merge(raised(maps)[["source", "target", "raised"]], how="left", on=["source", "target"])
+    maps = best_maps(checkpoint, probes_at(checkpoint, _maps.LAYER, languages, fit=fit), score=score)
+    maps = maps.merge(aligned(maps)[["source", "target", "aligned"]], how="left", on=["source", "target"])
     maps = maps.rename(columns={"symmetry": "first", "runner_up": "second"})
-    columns = ["source", "target", "first", "second", "normalised", "raised"]
+    columns = ["source", "target", "first", "second", "normalised", "aligned"]
     return pd.concat(tables, ignore_index=True).merge(maps[columns], on=["source", "target"])
 
 
-def _words(checkpoint: Checkpoint, games: Games, languages: Sequence[int]) -> dict[int, np.ndarray]:
-    """By language the probability of going on in each language's words, mean over positions; anchors are no language's."""
-    goes_on = np.pad(games.moves[:, 1:] >= 0, ((0, 0), (0, 1)))
-    return {language: answer_masses(checkpoint, games, language)[goes_on].mean(axis=0) for language in languages}
-
-
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The stored rows: a model takes minutes."""
-    return over_models("preferences", measure, _MODELS, zoo=zoo, compute=False)
-
-
-_KINDS = {"first": "named best", "second": "named second", "last": "named last"}
+def _output_languages(checkpoint: Checkpoint, games: Games, languages: Sequence[int]) -> dict[int, np.ndarray]:
+    """By language the probability of each output language, mean over positions; anchors belong to none."""
+    followed = np.pad(games.moves[:, 1:] >= 0, ((0, 0), (0, 1)))
+    readings = checkpoint.readings(games, languages)
+    return {reading.language: reading.output_language_mass()[followed].mean(axis=0) for reading in readings}
 
 
 def _pairs(table: pd.DataFrame) -> pd.DataFrame:
     """Mean over draws with its 95% interval, by model, teaching, pair of different languages and image; kind: a key of `_KINDS`."""
-    table = table[table["source"] != table["target"]]
-    keys = ["regime", "seed", "teaching", "source", "target", "first", "second", "normalised", "raised", "symmetry"]
-    pairs = table.groupby(keys, sort=False)["coefficient"].agg(["mean", "sem", "count"]).reset_index()
+    keys = ["regime", "seed", "teaching", "source", "target", "first", "second", "normalised", "aligned", "symmetry"]
+    pairs = cross(table).groupby(keys, sort=False)["coefficient"].agg(["mean", "sem", "count"]).reset_index()
     half = student.ppf(0.975, np.maximum(pairs["count"] - 1, 1)) * pairs["sem"]
-    kind = np.where(pairs["symmetry"] == pairs["first"], "first", "last")
-    kind = np.where(pairs["symmetry"] == pairs["second"], "second", kind)
+    named = [pairs["symmetry"] == pairs["first"], pairs["symmetry"] == pairs["second"]]
+    kind = np.select(named, ["first", "second"], "last")
     return pairs.rename(columns={"mean": "coefficient"}).assign(half=half, kind=kind)
-
-
-_WIDTH = 4  # panels in a row
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
     """A panel a regime: what carried over, by how far up the pair is aligned."""
-    everything = _pairs(table)
-    pairs, light = (everything[everything["teaching"] == teaching] for teaching in ("full", "light"))
-    regimes = [regime for regime in _MODELS.values() if regime in set(everything["regime"])]
-    rows = -(-len(regimes) // _WIDTH)
-    titles = [LABELS.get(regime, regime) for regime in regimes] + [""] * (rows * _WIDTH - len(regimes))
-    grid = [titles[start : start + _WIDTH] for start in range(0, len(titles), _WIDTH)]
-    drawing = panel_grid(grid, x="alignment of the pair, read by probes, floor (0) to ceiling (1)", y="carried over")
+    pairs = _pairs(table)
+    regimes = [regime for regime in MODELS.values() if regime in set(pairs["regime"])]
+    titles = grid([LABELS.get(regime, regime) for regime in regimes], _WIDTH)
+    drawing = panel_grid(titles, x="alignment of the pair, read by probes, floor (0) to ceiling (1)", y="carried over")
     for place, regime in enumerate(regimes):
-        here = pairs[pairs["regime"] == regime]
-        where: dict[str, Any] = {"row": place // _WIDTH + 1, "col": place % _WIDTH + 1}
-        _dots(drawing, here[here["kind"] == "last"], _KINDS["last"], {"size": 4, "color": "#BBBBBB"}, **where)
-        ring = {"size": 7, "color": COLOURS["zero"], "symbol": "circle-open"}
-        _dots(drawing, here[here["kind"] == "second"], _KINDS["second"], ring, **where)
-        best = here[here["kind"] == "first"]
-        for name in SYMMETRIES:
-            label, marker = f"{_KINDS['first']}: {name.replace('_', ' ')}", {"size": 9, "color": COLOURS[name]}
-            _dots(drawing, best[best["symmetry"] == name], label, marker, bars=True, **where)
-        more = light[(light["regime"] == regime) & (light["kind"] == "first")]
-        edged = {"size": 8, "symbol": "diamond", "line": {"width": 1}, "color": more["symmetry"].map(COLOURS).tolist()}
-        _dots(drawing, more, f"{_KINDS['first']}, taught lightly", edged, **where)
+        at: dict[str, Any] = {"row": place // _WIDTH + 1, "col": place % _WIDTH + 1}
+        _panel(drawing, where(pairs, regime=regime), at)
     drawing.update_xaxes(range=[-0.05, 1.05]).update_yaxes(range=[-0.15, 1.05])
-    return drawing.add_hline(y=0, line={"color": COLOURS["zero"], "width": 1})
+    return drawing.add_hline(y=0, line={"color": COLOURS["floor"], "width": 1})
+
+
+def _panel(drawing: go.Figure, pairs: pd.DataFrame, at: dict[str, Any]) -> None:
+    """The pairs of one regime."""
+    full, ring = where(pairs, teaching="full"), {"size": 7, "color": COLOURS["floor"], "symbol": "circle-open"}
+    _dots(drawing, where(full, kind="last"), _KINDS["last"], {"size": 4, "color": "#BBBBBB"}, at)
+    _dots(drawing, where(full, kind="second"), _KINDS["second"], ring, at)
+    for name in SYMMETRIES:
+        label, marker = f"{_KINDS['first']}: {name.replace('_', ' ')}", {"size": 9, "color": COLOURS[name]}
+        _dots(drawing, where(full, kind="first", symmetry=name), label, marker, at, bars=True)
+    more = where(pairs, teaching="light", kind="first")
+    edged = {"size": 8, "symbol": "diamond", "line": {"width": 1}, "color": more["symmetry"].map(COLOURS).tolist()}
+    _dots(drawing, more, f"{_KINDS['first']}, taught lightly", edged, at)
 
 
 def _dots(
-    drawing: go.Figure, pairs: pd.DataFrame, name: str, marker: dict[str, Any], *, bars: bool = False, **where: Any
-) -> None:
+    drawing: go.Figure, pairs: pd.DataFrame, name: str, marker: dict[str, Any], at: dict[str, Any], bars: bool = False
+) -> None:  # fmt: skip
     """A dot a pair; in the legend from the first panel that has one."""
     if pairs.empty:
         return
@@ -140,7 +138,7 @@ def _dots(
         error_y={"array": pairs["half"], "thickness": 1, "width": 0} if bars else None, marker=marker,
         customdata=pairs[["seed", "source", "target", "symmetry"]],
         hovertemplate="seed %{customdata[0]}: taught %{customdata[1]}, asked %{customdata[2]}<br>%{customdata[3]}"
-        "<br>carried over %{y:.2f}, alignment %{x:.2f}<extra></extra>", **where,
+        "<br>carried over %{y:.2f}, alignment %{x:.2f}<extra></extra>", **at,
     )  # fmt: skip
 
 
@@ -149,31 +147,31 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
     that carried over most, and in how many of the others the second; means over all directions; rank correlation of
     alignment and what carried over; of the languages that were not taught, the probability of legal moves before and after,
     in which all this is read, and of going on in the taught language's words."""
-    rows = []
-    for (regime, seed, teaching), model in table.groupby(["regime", "seed", "teaching"], sort=False):
-        pairs, own = _pairs(model), model[(model["source"] == model["target"]) & (model["symmetry"] == "identity")]
-        means = pairs.groupby("kind")["coefficient"].mean()
-        most = pairs.loc[pairs.groupby(["source", "target"])["coefficient"].idxmax()]
-        most = most[most["raised"].astype(bool)]
-        first, untaught = pairs[pairs["kind"] == "first"], model[model["source"] != model["target"]]
-        rows.append({
-            "regime": LABELS.get(str(regime), regime),
-            "seed": seed,
-            "teaching": teaching,
-            "directions with a map": f"{len(most)} of {len(first)}",
-            "best first": f"{(most['kind'] == 'first').sum()} of {len(most)}",
-            "second first": int((most["kind"] == "second").sum()),
-            "carried over, best": means["first"],
-            "least": first["coefficient"].min(),
-            "most": first["coefficient"].max(),
-            "second": means["second"],
-            "last": means["last"],
-            "taught language": own["coefficient"].mean(),
-            "rank correlation": first["normalised"].corr(first["coefficient"], "spearman") if len(first) > 2 else None,
-            "untaught legal before": untaught["legal_before"].mean(),
-            "untaught legal after": untaught["legal_after"].mean(),
-            "in the taught words before": untaught["words_before"].mean(),
-            "in the taught words after": untaught["words_after"].mean(),
-            "draws": model["draw"].nunique(),
-        })  # fmt: skip
-    return pd.DataFrame(rows)
+    return summary(table, ["regime", "seed", "teaching"], _carried)
+
+
+def _carried(model: pd.DataFrame) -> dict[str, Any]:
+    """Of one model and teaching."""
+    pairs, untaught = _pairs(model), cross(model)
+    own = where(model[model["source"] == model["target"]], symmetry="identity")
+    means = pairs.groupby("kind")["coefficient"].mean()
+    most = pairs.loc[pairs.groupby(["source", "target"])["coefficient"].idxmax()]
+    most = most[most["aligned"].astype(bool)]
+    first = where(pairs, kind="first")
+    return {
+        "directions with a map": f"{len(most)} of {len(first)}",
+        "best first": f"{(most['kind'] == 'first').sum()} of {len(most)}",
+        "second first": int((most["kind"] == "second").sum()),
+        "carried over, best": means["first"],
+        "least": first["coefficient"].min(),
+        "most": first["coefficient"].max(),
+        "second": means["second"],
+        "last": means["last"],
+        "taught language": own["coefficient"].mean(),
+        "rank correlation": first["normalised"].corr(first["coefficient"], "spearman") if len(first) > 2 else None,
+        "untaught legal before": untaught["legal_before"].mean(),
+        "untaught legal after": untaught["legal_after"].mean(),
+        "in the taught words before": untaught["taught_tokens_before"].mean(),
+        "in the taught words after": untaught["taught_tokens_after"].mean(),
+        "draws": model["draw"].nunique(),
+    }

@@ -22,116 +22,57 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import BUNDLED, LABELS, NoInput, Zoo, over_models
-from mothello_interp import Checkpoint, random_games
-from mothello_interp.alignment import align, align_by_move, best_layer
-from mothello_interp.legality import legal_accuracy
-from mothello_interp.othello import Games, read_wthor
-from mothello_interp.plots import add_curve, panel_grid
-from mothello_interp.probes import fit_probes
+from analyses._models import BUNDLED, LABELS, Checkpoint, NoInput, Zoo, over_models
+from analyses._tables import cross, lowest_seed, summary, where
+from mothello_interp.othello import Games, random_games, read_wthor
+from mothello_interp.plots import Line, add_lines, panel_grid
 from mothello_interp.stats import normalised
 
-_GAMES = 1200  # of each kind to score on, and as many to fit on
-_CHOOSE = 200
-_COLUMNS = [
-    "play",
-    "fitted",
-    "source",
-    "target",
-    "move",
-    "top1",
-    "legal_mass",
-    "guess",
-    "prefixes",
-    "layer",
-    "accuracy",
-]
-_COLUMNS += ["floor", "ceiling", "games"]
+_COLUMNS = ["play", "fitted", "source", "target", "move", "top1", "legal_mass", "chance", "prefixes", "layer", "accuracy",
+            "floor", "ceiling", "games"]  # fmt: skip
 _PLAY = {"championship": "#D55E00", "random": "#0072B2"}
+_TITLES = "share of illegal next moves", "{}: probe accuracy", "alignment (0 floor, 1 ceiling)"
 
 
-def measure(checkpoint: Checkpoint, wthor: Path | None = None) -> pd.DataFrame:
-    """Legality, probe accuracy and alignment by move number on both kinds of games, each fitted on both kinds.
+def measure(checkpoint: Checkpoint, wthor: Path | None = None, *, games: int = 1200, choose: int = 200) -> pd.DataFrame:
+    """Legality, probe accuracy and alignment by move number on both kinds of games, each fitted on both kinds; of each kind so
+    many games to score on, and as many to fit on.
 
     Raises:
         NoInput: without a folder, or for one without `.wtb` files.
         ValueError: for a model of another board than 8x8.
         IllegalGame: as `mothello_interp.othello.read_wthor`.
     """
+    from mothello_interp.alignment import align, align_by_move, best_layer
+    from mothello_interp.legality import legal_accuracy
+    from mothello_interp.probes import fit_probes
+
     if wthor is None:
         raise NoInput("realgames measures real games: name the folder of their .wtb files with --wthor")
     if checkpoint.spec.board != 8:
         raise ValueError(f"the model plays {checkpoint.spec.board}x{checkpoint.spec.board}; real games need 8x8")
-    real = _real_games(wthor)
-    real = real[np.random.default_rng(121).permutation(len(real))]
-    n = min(_GAMES, len(real) // 2)
-    fit = {"championship": real[:n], "random": random_games(n, board=8, seed=122)}
-    score = {"championship": real[n : 2 * n], "random": random_games(n, board=8, seed=123)}
+    fit, score = _games(wthor, games)
     languages = checkpoint.mothello.inputs[:2]
-    probes = {play: fit_probes(checkpoint, games, languages=languages, seed=0) for play, games in fit.items()}
-    own = align(probes["random"], checkpoint, random_games(_CHOOSE, board=8, seed=124), resamples=1)
+    probes = {play: fit_probes(checkpoint, played, languages=languages, seed=0) for play, played in fit.items()}
+    own = align(probes["random"], checkpoint, random_games(choose, board=8, seed=124), resamples=1)
     layer = best_layer(own, languages[0])
     tables = []
-    for play, games in score.items():
-        legality = legal_accuracy(checkpoint, games, languages=languages)
+    for play, played in score.items():
+        legality = legal_accuracy(checkpoint.readings(played, languages))
         tables.append(legality.assign(play=play, source=legality["language"], target=legality["language"]))
         for fitted, found in probes.items():
-            table = align_by_move(found, checkpoint, games, layer=layer)
-            table = table[table["symmetry"] == "identity"]
+            table = where(align_by_move(found, checkpoint, played, layer=layer), symmetry="identity")
             tables.append(table.assign(play=play, fitted=fitted, layer=layer))
     return pd.concat(tables, ignore_index=True)[_COLUMNS]
 
 
-def compute(zoo: Zoo = BUNDLED, wthor: Path | None = None) -> pd.DataFrame:
-    """The 8x8 models on the games in this folder; without one, the stored rows."""
-    zoo = replace(zoo, scale="midi") if zoo.scale == "mini" else zoo  # the smallest that play on 8x8
-    if wthor is None:
-        return over_models("realgames", measure, zoo=replace(zoo, runs=None), compute=False)
-    return over_models("realgames", partial(measure, wthor=wthor), zoo=zoo, inputs=_files(wthor))
-
-
-def figure(table: pd.DataFrame) -> go.Figure:
-    """A row of three panels a regime: illegal moves; probe accuracy at home and abroad; share of the way to the ceiling."""
-    regimes = list(dict.fromkeys(table["regime"]))
-    titles = [
-        ["share of illegal next moves", f"{LABELS[regime]}: probe accuracy", "alignment (0 floor, 1 ceiling)"]
-        for regime in regimes
-    ]
-    drawing = panel_grid(titles, x="move (from 0)", y="", shared=False)
-    for row, regime in enumerate(regimes, 1):
-        here = table[(table["regime"] == regime) & (table["seed"] == table["seed"].min())]
-        for play, colour in _PLAY.items():
-            curve: dict[str, Any] = {"x": "move", "colour": colour, "row": row}
-            kind = here[here["play"] == play]
-            legality = _means(kind[kind["fitted"].isna()], ["top1", "guess", "prefixes"])
-            legality = legality.assign(illegal=1 - legality["top1"])
-            add_curve(drawing, legality, y="illegal", name=play, legend=row == 1, hover=["prefixes"], **curve)
-            read = _means(_abroad(kind[kind["fitted"] == "random"]), ["accuracy", "floor", "ceiling", "games"])
-            for y, dash in (("ceiling", "solid"), ("accuracy", "dash"), ("floor", "dot")):
-                add_curve(
-                    drawing, read, y=y, name=play, dash=dash, width=2, column=2, legend=False, hover=["games"], **curve
-                )
-            for fitted, dash in (("random", "solid"), ("championship", "dash")):
-                way = _means(_abroad(kind[kind["fitted"] == fitted]), ["accuracy", "floor", "ceiling", "games"])
-                way = way.assign(normalised=normalised(*way[["accuracy", "floor", "ceiling"]].to_numpy().T))
-                add_curve(drawing, way, y="normalised", name=f"{play}, fitted on {fitted}", dash=dash, width=2, column=3,
-                          legend=row == 1, hover=["games"], **curve)  # fmt: skip
-        drawing.update_yaxes(range=[-0.05, 1.1], row=row, col=3)
-    return drawing
-
-
-def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """Over all moves, by what is played and what the probes are fitted on: legal top-1, probe accuracy, alignment."""
-    rows = []
-    for keys, kind in table.groupby(["regime", "seed", "play"], sort=False):
-        regime, seed, play = map(str, keys)
-        legality = kind[kind["fitted"].isna()]
-        top1 = np.average(legality["top1"], weights=legality["prefixes"])
-        for fitted, read in _abroad(kind).groupby("fitted", sort=False):
-            total = {y: np.average(read[y], weights=read["games"]) for y in ("ceiling", "accuracy", "floor")}
-            rows.append({"regime": LABELS[regime], "seed": seed, "play": play, "fitted": fitted, "top1": top1, **total})
-    found = pd.DataFrame(rows)
-    return found.assign(normalised=normalised(*found[["accuracy", "floor", "ceiling"]].to_numpy().T))
+def _games(wthor: Path, n: int) -> tuple[dict[str, Games], dict[str, Games]]:
+    """Of each kind, games to fit on and as many others to score on."""
+    real = _real_games(wthor)
+    real = real[np.random.default_rng(121).permutation(len(real))]
+    n = min(n, len(real) // 2)
+    fit = {"championship": real[:n], "random": random_games(n, board=8, seed=122)}
+    return fit, {"championship": real[n : 2 * n], "random": random_games(n, board=8, seed=123)}
 
 
 def _real_games(wthor: Path) -> Games:
@@ -149,11 +90,65 @@ def _files(wthor: Path) -> list[Path]:
     return files
 
 
-def _abroad(table: pd.DataFrame) -> pd.DataFrame:
-    """What a probe reads in the other language."""
-    return table[table["fitted"].notna() & (table["source"] != table["target"])]
+def compute(zoo: Zoo = BUNDLED, wthor: Path | None = None) -> pd.DataFrame:
+    """The 8x8 models on the games in this folder; without one, the stored rows."""
+    zoo = replace(zoo, scale="midi") if zoo.scale == "mini" else zoo  # the smallest that play on 8x8
+    if wthor is None:
+        return over_models("realgames", measure, zoo=replace(zoo, runs=None), stored=True)
+    return over_models("realgames", partial(measure, wthor=wthor), zoo=zoo, inputs=_files(wthor))
 
 
-def _means(table: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+def figure(table: pd.DataFrame) -> go.Figure:
+    """A row of three panels a regime: illegal moves; probe accuracy at home and abroad; share of the way to the ceiling."""
+    regimes = list(dict.fromkeys(table["regime"]))
+    titles = [[title.format(LABELS[regime]) for title in _TITLES] for regime in regimes]
+    drawing = panel_grid(titles, x="move (from 0)", y="", shared=False)
+    for row, (_, here) in enumerate(lowest_seed(table).groupby("regime", sort=False), 1):
+        legality = _means(here[here["fitted"].isna()], ["play"], ["top1", "prefixes"])
+        read = _means(
+            cross(here.dropna(subset="fitted")), ["play", "fitted"], ["accuracy", "floor", "ceiling", "games"]
+        )
+        read["normalised"] = normalised(read["accuracy"], read["floor"], read["ceiling"])
+        panels = legality.assign(illegal=1 - legality["top1"]), read, read
+        for column, (points, lines) in enumerate(zip(panels, _lines(), strict=True), 1):
+            add_lines(drawing, points, lines, x="move", row=row, column=column)
+        drawing.update_yaxes(range=[-0.05, 1.1], row=row, col=3)
+    return drawing
+
+
+def _means(table: pd.DataFrame, by: list[str], columns: list[str]) -> pd.DataFrame:
     """By move, over languages or directions."""
-    return table.groupby("move", as_index=False)[columns].mean()
+    return table.groupby([*by, "move"], as_index=False)[columns].mean()
+
+
+def _lines() -> list[list[Line]]:
+    """Of the three panels of a regime."""
+    hover: dict[str, Any] = {"width": 2, "hover": ["games"]}
+    illegal = [Line("illegal", play, colour, {"play": play}, hover=["prefixes"]) for play, colour in _PLAY.items()]
+    read = [
+        Line(y, play, colour, {"play": play, "fitted": "random"}, dash=dash, **hover)
+        for play, colour in _PLAY.items()
+        for y, dash in (("ceiling", "solid"), ("accuracy", "dash"), ("floor", "dot"))
+    ]
+    way = [
+        Line("normalised", f"{play}, fitted on {fitted}", colour, {"play": play, "fitted": fitted}, dash=dash, **hover)
+        for play, colour in _PLAY.items()
+        for fitted, dash in (("random", "solid"), ("championship", "dash"))
+    ]
+    return [illegal, read, way]
+
+
+def headline(table: pd.DataFrame) -> pd.DataFrame:
+    """Over all moves, by what is played and what the probes are fitted on: legal top-1, probe accuracy, alignment."""
+    models = ["regime", "seed", "play"]
+
+    def weighted(group: pd.DataFrame, columns: list[str], weights: str) -> dict[str, Any]:
+        return {name: np.average(group[name], weights=group[weights]) for name in columns}
+
+    legality = table[table["fitted"].isna()]
+    legal = summary(legality, models, lambda group: weighted(group, ["top1"], "prefixes"))
+    read = cross(table.dropna(subset="fitted"))
+    names = ["ceiling", "accuracy", "floor"]
+    found = legal.merge(summary(read, [*models, "fitted"], lambda group: weighted(group, names, "games")), on=models)
+    found = found[[*models, "fitted", "top1", *names]]
+    return found.assign(normalised=normalised(found["accuracy"], found["floor"], found["ceiling"]))

@@ -11,61 +11,77 @@ of four is a choice, made here on the games that are shown (`symmetry` makes it 
 fit together).
 """
 
+from collections.abc import Sequence
+
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._matrix import draw_matrix, measure_matrix
-from analyses._models import BUNDLED, Zoo, over_models
-from mothello_interp import Checkpoint
-from mothello_interp.plots import panel_grid
+from analyses._models import Checkpoint
+from analyses._tables import cross, grid, summary, where
+from mothello_interp.othello import random_games
+from mothello_interp.plots import add_heatmap, panel_grid
 
-_MODELS = {"mini/five-atomic": "5 naive languages"}
+MODELS = {"mini/five-atomic": "5 naive languages"}
 _PAPER = {"diagonal": "0.95 to 0.97", "off": "0.53 to 0.62, some pairs 0.77 to 0.96"}
-
-
-def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """Accuracy of all pairs under the four symmetries."""
-    return measure_matrix(checkpoint)
-
-
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The stored rows: models of five languages are not bundled."""
-    return over_models("seeds", measure, _MODELS, zoo=zoo)
-
-
 _WIDTH = 3  # seeds side by side
+_COLUMNS = ["layer", "source", "target", "symmetry", "accuracy", "low", "high", "majority", "predicted", "floor", "ceiling",
+            "normalised", "games"]  # fmt: skip
+
+
+def measure(checkpoint: Checkpoint, *, fit: int = 1000, score: int = 200) -> pd.DataFrame:
+    """`align_on` of all pairs under the four symmetries, as the paper has it: MLP probes on white / empty / black, three
+    quarters up."""
+    from mothello_interp.activations import collect, paper_layer
+    from mothello_interp.alignment import align_on
+    from mothello_interp.probes import fit_probes_on
+
+    layer, board = paper_layer(checkpoint.spec.model.n_layers), checkpoint.spec.board
+    fitted = collect(checkpoint, random_games(fit, board=board, seed=71), layers=[layer])
+    probes = fit_probes_on(fitted, kind="mlp", frame="absolute", seed=0)
+    rows = collect(checkpoint, random_games(score, board=board, seed=72), layers=[layer])
+    return align_on(probes, rows, resamples=200)[_COLUMNS]
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
     """A column a seed: against the board, and below against its best image; then the next seeds."""
     seeds = sorted(table["seed"].unique())
-    width = min(_WIDTH, len(seeds))
-    blocks = -(-len(seeds) // width)
-    names = [f"seed {seed}" for seed in seeds] + [""] * (blocks * width - len(seeds))
-    titles = [row for block in range(blocks) for row in (names[block * width : (block + 1) * width], [""] * width)]
-    drawing = panel_grid(titles, x="language it reads", y=["against the board", "against its best image"] * blocks)
+    blocks = grid([f"seed {seed}" for seed in seeds], min(_WIDTH, len(seeds)))
+    titles = [row for names in blocks for row in (names, [""] * len(names))]
+    labels = ["against the board", "against its best image"] * len(blocks)
+    drawing = panel_grid(titles, x="language it reads", y=labels)
     for place, seed in enumerate(seeds):
-        here = table[table["seed"] == seed]
-        order = sorted(here["source"].unique())
-        row, column = 2 * (place // width) + 1, place % width + 1
-        draw_matrix(drawing, here[here["symmetry"] == "identity"], order, row=row, column=column, text=True)
-        best = here.groupby(["source", "target"], as_index=False)["accuracy"].max()
-        draw_matrix(drawing, best, order, row=row + 1, column=column, text=True)
+        here = where(table, seed=seed)
+        best = here.groupby(["source", "target"])["accuracy"].max().reset_index()
+        for row, cells in enumerate((where(here, symmetry="identity"), best), 2 * (place // _WIDTH) + 1):
+            draw_matrix(drawing, cells, sorted(here["source"].unique()), row=row, column=place % _WIDTH + 1, text=True)
     return drawing
+
+
+def draw_matrix(
+    figure: go.Figure, values: pd.DataFrame, order: Sequence[int], *, row: int, column: int, text: bool
+) -> None:
+    """One panel of accuracies, languages in the given order; the scale is that of the paper's values."""
+    place = {language: index for index, language in enumerate(order)}
+    cells = values.assign(source=values["source"].map(place), target=values["target"].map(place))
+    add_heatmap(figure, cells, x="target", y="source", z="accuracy", limits=(0.4, 1.0), row=row, column=column,
+                text=text, title="row: language of the probe", diverging=False)  # fmt: skip
+    axis = {"tickvals": list(place.values()), "ticktext": list(map(str, order)), "showgrid": False}
+    figure.update_xaxes(**axis, row=row, col=column).update_yaxes(autorange="reversed", **axis, row=row, col=column)
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """Range over pairs, each seed, beside the paper's."""
-    rows = []
-    for (regime, seed), group in table.groupby(["regime", "seed"]):
-        plain = group[group["symmetry"] == "identity"]
-        own, across = plain[plain["source"] == plain["target"]], plain[plain["source"] != plain["target"]]
-        best = group[group["source"] != group["target"]].groupby(["source", "target"])["accuracy"].max()
-        row = {"regime": regime, "seed": seed, "own language": _range(own["accuracy"]), "paper's": _PAPER["diagonal"]}
-        row |= {"other language": _range(across["accuracy"]), "paper's ": _PAPER["off"]}
-        row |= {"under the best symmetry": _range(best), "majority": plain["majority"].mean()}
-        rows.append({**row, "floor": across["floor"].mean()})
-    return pd.DataFrame(rows)
+
+    def row(group: pd.DataFrame) -> dict[str, object]:
+        plain = where(group, symmetry="identity")
+        own, across = plain[plain["source"] == plain["target"]], cross(plain)
+        best = cross(group).groupby(["source", "target"])["accuracy"].max()
+        found = {"own language": _range(own["accuracy"]), "paper's": _PAPER["diagonal"]}
+        found |= {"other language": _range(across["accuracy"]), "paper's ": _PAPER["off"]}
+        found |= {"under the best symmetry": _range(best)}
+        return {**found, "majority": plain["majority"].mean(), "floor": across["floor"].mean()}
+
+    return summary(table, ["regime", "seed"], row)
 
 
 def _range(values: pd.Series) -> str:

@@ -31,13 +31,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import BUNDLED, Zoo, over_models
-from analyses._steps import alignment, legality, over_steps
-from mothello_interp import Checkpoint
+from analyses._models import Checkpoint
+from analyses._tables import summary
+from analyses.emergence import alignment, legality, over_steps
 from mothello_interp.plots import LANGUAGES, panel_grid
 
 _LEGAL = 0.9  # where models are compared
-_NEAR = 0.8  # below this no alignment is measured
 _INITS, _ANCHORS = ("0.002", "0.02", "0.07"), (0, 1, 4)
 _BASE = ("0.02", 4)  # what is changed one by one
 _ALONE = {
@@ -53,29 +52,25 @@ _ALONE = {
     "disjoint": "51,200 games, disjoint",
 }
 _MAP = {(init, n): f"init {init}, {n} anchor{'s' * (n != 1)}" for init in _INITS for n in _ANCHORS}
-_MODELS = {f"sharing/init-{init}-anchors{n}": label for (init, n), label in _MAP.items()} | {
+MODELS = {f"sharing/init-{init}-anchors{n}": label for (init, n), label in _MAP.items()} | {
     f"sharing/{name}": label for name, label in _ALONE.items()
 }
+STORED = True  # these models are not bundled
 
 
-def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """Legal accuracy and alignment at each kept checkpoint of a run that is near the level or beyond it.
+def measure(checkpoint: Checkpoint, *, fit: int = 600, score: int = 300, near: float = 0.8) -> pd.DataFrame:
+    """Legal accuracy and alignment at each kept checkpoint of a run whose legal accuracy is near the level or beyond it.
 
     Raises:
         ValueError: for a checkpoint without a folder `steps` beside it.
     """
 
     def at(step: Checkpoint) -> dict[str, Any]:
-        legal = legality(step)
-        return {"legal": legal, **(alignment(step) if legal >= _NEAR else {})}
+        legal = legality(step, score)
+        return {"legal": legal, **(alignment(step, fit, score) if legal >= near else {})}
 
     table = over_steps(checkpoint, at)
-    return table[table["legal"] >= _NEAR] if (table["legal"] >= _NEAR).any() else table.tail(1)
-
-
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The stored rows: these models are not bundled."""
-    return over_models("sharing", measure, _MODELS, zoo=zoo, compute=False)
+    return table[table["legal"] >= near] if (table["legal"] >= near).any() else table.tail(1)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
@@ -95,17 +90,9 @@ def figure(table: pd.DataFrame) -> go.Figure:
     drawing.update_xaxes(type="log", tickvals=[float(init) for init in _INITS], ticktext=list(_INITS),
                          title="standard deviation of the initial weights", row=1, col=1)  # fmt: skip
     level = {"title": f"alignment at {_LEGAL:g} legal (ceiling 1)", "range": [-0.05, found["best"].max() + 0.1]}
-    drawing.update_yaxes(**level, row=1, col=1)
-    drawing.update_xaxes(**level, row=1, col=2)
-    drawing.update_yaxes(
-        categoryorder="array",
-        categoryarray=rows[::-1],
-        showticklabels=True,
-        side="right",
-        automargin=True,
-        row=1,
-        col=2,
-    )
+    drawing.update_yaxes(**level, row=1, col=1).update_xaxes(**level, row=1, col=2)
+    drawing.update_yaxes(categoryorder="array", categoryarray=rows[::-1], showticklabels=True, side="right",
+                         automargin=True, row=1, col=2)  # fmt: skip
     return drawing.update_layout(legend={"x": 0.3, "y": 0.98, "yanchor": "top"})
 
 
@@ -122,22 +109,19 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
 
 def _at_level(table: pd.DataFrame) -> pd.DataFrame:
     """One row a run: all columns where its legal accuracy first passes the level, between two steps; NaN if it never does."""
-    rows = []
-    for (regime, seed), run in table.groupby(["regime", "seed"], sort=False):
+    columns = ["games", "best", "normalised", "not_identity"]
+
+    def crossing(run: pd.DataFrame) -> dict[str, float]:
         run = run.sort_values("games")
-        columns = ["games", "best", "normalised", "not_identity"]
         beyond = np.flatnonzero(run["legal"] >= _LEGAL)
-        row = dict.fromkeys(columns, np.nan)
-        if len(beyond):
-            after, before = run.iloc[beyond[0]], run.iloc[max(beyond[0] - 1, 0)]
-            way = (
-                (_LEGAL - before["legal"]) / (after["legal"] - before["legal"])
-                if after["legal"] > before["legal"]
-                else 1
-            )
-            row = {name: before[name] + min(max(way, 0), 1) * (after[name] - before[name]) for name in columns}
-        rows.append({"regime": regime, "seed": seed, **row})
-    return pd.DataFrame(rows)
+        if not len(beyond):
+            return dict.fromkeys(columns, np.nan)
+        before, after = run.iloc[max(beyond[0] - 1, 0)], run.iloc[beyond[0]]
+        rise = after["legal"] - before["legal"]
+        way = min(max((_LEGAL - before["legal"]) / rise, 0), 1) if rise > 0 else 1
+        return {name: before[name] + way * (after[name] - before[name]) for name in columns}
+
+    return summary(table, ["regime", "seed"], crossing)
 
 
 def _add_dots(figure: go.Figure, table: pd.DataFrame, *, x: str, y: str, name: str, colour: str, column: int) -> None:

@@ -23,125 +23,97 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import BUNDLED, LABELS, Zoo, over_models
-from mothello_interp import Checkpoint, random_games
-from mothello_interp.activations import Activations, collect
-from mothello_interp.alignment import align_on
-from mothello_interp.maps import fit_maps
-from mothello_interp.plots import COLOURS, add_curve, layer_axis, panel_grid
-from mothello_interp.probes import fit_probes_on, language_identity
+from analyses._models import LABELS, Activations, Checkpoint
+from analyses._tables import cross, lowest_seed, summary, where
+from mothello_interp.othello import random_games
+from mothello_interp.plots import COLOURS, Line, bounds, facet, layer_axis
 
-_FIT, _SCORE = 600, 200
-_STYLES = {
-    "as it is": ("solid", ""),
-    "less the means": ("dash", ""),
-    "without the language subspace": ("dot", ""),
-    "turned": ("solid", "ceiling"),
-    "turned, re-paired": ("solid", "zero"),
-    "turned, random weights": ("dash", "random weights"),
+_STYLES: dict[str, dict[str, Any]] = {
+    "as it is": {},
+    "less the means": {"dash": "dash"},
+    "without the language subspace": {"dash": "dot"},
+    "rotated": {"colour": COLOURS["ceiling"]},
+    "rotated, mismatched": {"colour": COLOURS["floor"], "width": 1.5},
+    "rotated, random weights": {"colour": COLOURS["random weights"], "dash": "dash"},
 }
+_COLUMNS = ["layer", "source", "target", "accuracy", "floor", "ceiling", "normalised", "normalised_low",
+            "normalised_high"]  # fmt: skip
 
 
-def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+def measure(checkpoint: Checkpoint, *, fit: int = 600, score: int = 200) -> pd.DataFrame:
     """The language probe ("identity") and alignment ("alignment") of the first two input languages, by layer and change."""
-    fit, score = _rows(checkpoint)
-    tables = [language_identity(fit, score).assign(part="identity", change="as it is")]
-    changes: dict[str, Any] = {"as it is": lambda rows: rows, "less the means": fit_maps(fit, kind="mean_shift")}
-    changes["without the language subspace"] = fit_maps(fit, kind="projection")
-    for name, change in changes.items():
-        tables.append(_aligned(change(fit), change(score), name))
-    tables += [_turned(fit, score, "turned"), _turned(fit, score, "turned, re-paired", mismatched=True)]
-    tables.append(_turned(*_rows(checkpoint.untrained()), "turned, random weights"))
+    from mothello_interp.maps import fit_maps
+    from mothello_interp.probes import language_identity
+
+    fitted, scored = _rows(checkpoint, fit, score)
+    tables = [language_identity(fitted, scored).assign(part="identity", change="as it is")]
+    tables.append(_aligned(fitted, scored, "as it is"))
+    changes: dict[str, Any] = {"less the means": fit_maps(fitted, kind="mean_shift")}
+    changes["without the language subspace"] = fit_maps(fitted, kind="projection")
+    tables += [_aligned(change(fitted), change(scored), name) for name, change in changes.items()]
+    tables += [_rotated(fitted, scored, "rotated"), _rotated(fitted, scored, "rotated, mismatched", mismatched=True)]
+    tables.append(_rotated(*_rows(checkpoint.untrained(), fit, score), "rotated, random weights"))
     return pd.concat(tables, ignore_index=True)
 
 
-def _rows(checkpoint: Checkpoint) -> tuple[Activations, Activations]:
+def _rows(checkpoint: Checkpoint, fit: int, score: int) -> tuple[Activations, Activations]:
     """Of games to fit on and of games to score on, in two languages."""
-    fit, score = (random_games(n, board=checkpoint.spec.board, seed=seed) for n, seed in ((_FIT, 91), (_SCORE, 92)))
-    languages = checkpoint.mothello.inputs[:2]
-    return collect(checkpoint, fit, languages=languages), collect(checkpoint, score, languages=languages)
+    from mothello_interp.activations import collect
+
+    board, languages = checkpoint.spec.board, checkpoint.mothello.inputs[:2]
+    fitted, scored = random_games(fit, board=board, seed=91), random_games(score, board=board, seed=92)
+    return collect(checkpoint, fitted, languages=languages), collect(checkpoint, scored, languages=languages)
 
 
-def _turned(fit: Activations, score: Activations, name: str, *, mismatched: bool = False) -> pd.DataFrame:
-    """Each language turned into the other, and read by the other's probe."""
+def _rotated(fit: Activations, score: Activations, name: str, *, mismatched: bool = False) -> pd.DataFrame:
+    """Each language rotated into the other, and decoded by the other's probe."""
+    from mothello_interp.maps import fit_maps
+
     tables = []
     for reference in fit.languages:
         change = fit_maps(fit, reference, mismatched=mismatched)
-        table = _aligned(change(fit), change(score), name)
-        tables.append(table[table["source"] == reference])
+        tables.append(where(_aligned(change(fit), change(score), name), source=reference))
     return pd.concat(tables, ignore_index=True)
 
 
 def _aligned(fit: Activations, score: Activations, name: str) -> pd.DataFrame:
     """Alignment of the two through the identity, by layer."""
-    table = align_on(fit_probes_on(fit, seed=0), score, resamples=200)
-    across = table[(table["source"] != table["target"]) & (table["symmetry"] == "identity")]
-    columns = [
-        "layer",
-        "source",
-        "target",
-        "accuracy",
-        "floor",
-        "ceiling",
-        "normalised",
-        "normalised_low",
-        "normalised_high",
-    ]
-    return across[columns].assign(part="alignment", change=name)
+    from mothello_interp.alignment import align_on
+    from mothello_interp.probes import fit_probes_on
 
-
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The measure over the bundled models."""
-    return over_models("structure", measure, zoo=zoo)
+    table = where(cross(align_on(fit_probes_on(fit, seed=0), score, resamples=200)), symmetry="identity")
+    return table[_COLUMNS].assign(part="alignment", change=name)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
     """A column a regime: the language probe above, alignment below."""
-    regimes = list(dict.fromkeys(table["regime"]))
-    titles = [[LABELS[regime] for regime in regimes], [""] * len(regimes)]
-    drawing = panel_grid(titles, x="layer", y=["language read", "alignment, floor to ceiling"])
-    for column, regime in enumerate(regimes, 1):
-        every = table[table["regime"] == regime]
-        here = every[every["seed"] == table["seed"].min()]
-        shared: dict[str, Any] = {"x": "layer", "column": column, "legend": column == 1}
-        identity = here[here["part"] == "identity"]
-        add_curve(
-            drawing,
-            identity,
-            y="accuracy",
-            name="language probe",
-            colour=COLOURS[regime],
-            band=("low", "high"),
-            **shared,
-        )
-        add_curve(drawing, identity, y="chance", name="chance", colour=COLOURS["zero"], dash="dot", width=1.5, **shared)
-        means = here[here["part"] == "alignment"].groupby(["change", "layer"], as_index=False)["normalised"].mean()
-        for change, (dash, colour) in _STYLES.items():
-            curve = means[means["change"] == change]
-            width = 2.5 if colour != "zero" else 1.5
-            add_curve(drawing, curve, y="normalised", name=change, colour=COLOURS[colour or regime], dash=dash, width=width,
-                      row=2, **shared)  # fmt: skip
-        others = every[(every["part"] == "alignment") & (every["seed"] != table["seed"].min())]
-        others = others.groupby(["seed", "change", "layer"], as_index=False)["normalised"].mean()
-        for place, ((_, change), curve) in enumerate(others.groupby(["seed", "change"])):
-            dash, colour = _STYLES[str(change)]
-            add_curve(drawing, curve, y="normalised", name="other seeds", colour=COLOURS[colour or regime], dash=dash,
-                      width=0.8, row=2, **{**shared, "legend": column == 1 and place == 0})  # fmt: skip
-    layers = sorted(table["layer"].unique())
-    layer_axis(drawing, layers)
-    drawing.update_yaxes(range=[0.4, 1.02], row=1)
-    return drawing.update_yaxes(range=[-0.1, 1.05], row=2)
+    by, columns = ["regime", "seed", "part", "change", "layer"], ["accuracy", "low", "high", "chance", "normalised"]
+    means = table.groupby(by, as_index=False, sort=False)[columns].mean()
+    means["first"] = means.index.isin(lowest_seed(means).index)
+    identity = {"part": "identity", "first": True}
+    rows = {"language read": [Line("accuracy", "language probe", "", identity, band=("low", "high"))]}
+    rows["language read"] += bounds("chance", dash="dot", rows=identity)
+    rows["alignment, floor to ceiling"] = [
+        Line("normalised", change, rows=_of(change, True), **{"colour": "", **look}) for change, look in _STYLES.items()
+    ] + [
+        Line("normalised", "other seeds", rows=_of(change, False), each="seed", **{"colour": "", **look, "width": 0.8})
+        for change, look in _STYLES.items()
+    ]
+    drawing = layer_axis(facet(means, rows, x="layer", titles=LABELS), table["layer"])
+    return drawing.update_yaxes(range=[0.4, 1.02], row=1).update_yaxes(range=[-0.1, 1.05], row=2)
+
+
+def _of(change: str, first: bool) -> dict[str, Any]:
+    """Alignment after a change, of the lowest seed or of the others."""
+    return {"part": "alignment", "change": change, "first": first}
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """Mean over the layers after the embeddings and both directions, each seed."""
-    inner = table[table["layer"] >= 0]
-    rows = []
-    for (regime, seed), group in inner.groupby(["regime", "seed"], sort=False):
-        row: dict[str, Any] = {"regime": LABELS[str(regime)], "seed": seed}
-        identity = group[group["part"] == "identity"]
-        row |= {"language probe": identity["accuracy"].mean(), "chance": identity["chance"].mean()}
-        aligned = group[group["part"] == "alignment"]
-        row |= {change: aligned[aligned["change"] == change]["normalised"].mean() for change in _STYLES}
-        rows.append(row)
-    return pd.DataFrame(rows)
+
+    def row(group: pd.DataFrame) -> dict[str, Any]:
+        means = where(group, part="identity")[["accuracy", "chance"]].mean().set_axis(["language probe", "chance"])
+        way = where(group, part="alignment").groupby("change")["normalised"].mean()
+        return dict(means) | dict(way.reindex(list(_STYLES)))
+
+    return summary(table[table["layer"] >= 0], ["regime", "seed"], row)

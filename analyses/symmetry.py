@@ -51,92 +51,90 @@ it does; where it does not, one language keeps to a reflection.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._maps import LAYER, MODELS, SCORE, best_maps, probes_at, raised
-from analyses._matrix import clustered
-from analyses._models import BUNDLED, Zoo, over_models
-from mothello_interp import SYMMETRIES, Checkpoint, Probes, random_games
-from mothello_interp.activations import all_layers
-from mothello_interp.alignment import align_by_move
-from mothello_interp.othello.symmetry import ALL, CONTROLS, Symmetry
-from mothello_interp.patching import SHARED_AFTER, minimal_pairs, recovery
-from mothello_interp.plots import COLOURS, add_categories, add_curve, panel_grid
-from mothello_interp.symmetries import cycle_consistency_test
+from analyses import _maps
+from analyses._maps import LAYER, aligned, best_maps, clustered, probes_at
+from analyses._models import Checkpoint, Probes
+from analyses._tables import cross, grid, where
+from mothello_interp.othello import CONTROLS, SYMMETRIES, Symmetry, random_games
+from mothello_interp.othello.symmetry import ALL
+from mothello_interp.plots import COLOURS, Line, add_categories, add_lines, panel_grid
 
-_MODELS = MODELS | {"mini/atomic-atomic-anchors4": "2, four anchors"}
-_PAIRS = 150
-_DONORS = 4  # languages whose states are patched into the first one's
+MODELS = _maps.MODELS | {"mini/atomic-atomic-anchors4": "2, four anchors"}
+_SOURCES = 4  # languages whose states are patched into the first one's
+_WIDTH = 4  # panels in a row
+_TURNED = "flip or quarter turn"
+_CURVES = ("4 naive languages, longer", "5 naive languages", "20 naive languages")  # of their lowest seed, by move
+_MOVED = ["differing", "differing_as_board", "differing_ceiling"]
+
+Maps = dict[
+    tuple[int, int], Symmetry
+]  # by source and target: the map through which the source's probe reads the target
 
 
-def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+def measure(
+    checkpoint: Checkpoint, *, fit: int = _maps.FIT, score: int = _maps.SCORE, pairs: int = 150
+) -> pd.DataFrame:
     """Maps of all pairs by layer ("pairs"), the pairs together by move ("moves"; raised ones, of eight candidates, through
     one of the four: "raised", through one of the others: "turned"), and what the maps do ("patching")."""
-    languages = checkpoint.mothello.inputs
-    layers = all_layers(checkpoint) if len(languages) <= 5 else (LAYER,)
-    at_layer = {layer: probes_at(checkpoint, layer) for layer in layers}
-    tables = [
-        best_maps(checkpoint, layer=layer, probes=probes).assign(weights="trained", candidates=len(SYMMETRIES))
-        for layer, probes in at_layer.items()
-    ]
-    named = tables[layers.index(LAYER)]
-    eight = best_maps(checkpoint, candidates=ALL, probes=at_layer[LAYER])
-    tables.append(eight.assign(weights="trained", candidates=len(ALL)))
+    from mothello_interp.activations import all_layers
+
+    layers = all_layers(checkpoint) if len(checkpoint.mothello.inputs) <= 5 else (LAYER,)
     random = checkpoint.untrained(seed=checkpoint.provenance["seed"])
-    probes = probes_at(random, LAYER)
-    for candidates in (SYMMETRIES, ALL):
-        found = best_maps(random, candidates=candidates, probes=probes)
-        tables.append(found.assign(weights="random", candidates=len(candidates)))
-    tables = [table.assign(part="pairs") for table in tables]
-    tables.append(_by_move(checkpoint, at_layer[LAYER], _maps(named), raised(eight)).assign(layer=LAYER))
-    tables.append(_patching(checkpoint, _maps(named)).assign(part="patching"))
+    probes = {layer: probes_at(checkpoint, layer, fit=fit) for layer in layers}
+    asked: list[tuple[str, int, Mapping[str, Symmetry]]] = [("trained", layer, SYMMETRIES) for layer in layers]
+    asked += [("trained", LAYER, ALL), ("random", LAYER, SYMMETRIES), ("random", LAYER, ALL)]
+    untrained, tables = probes_at(random, LAYER, fit=fit), []
+    for weights, layer, candidates in asked:
+        model, found = (checkpoint, probes[layer]) if weights == "trained" else (random, untrained)
+        table = best_maps(model, found, layer=layer, candidates=candidates, score=score)
+        tables.append(table.assign(weights=weights, candidates=len(candidates), part="pairs"))
+    maps, eight = _by_pair(tables[layers.index(LAYER)]), tables[len(layers)]
+    curves = _curves_of_pairs(checkpoint, probes[LAYER], score)
+    tables.append(_by_move(curves, maps, aligned(eight)).assign(layer=LAYER))
+    tables.append(_patching(checkpoint, maps, pairs).assign(part="patching"))
     return pd.concat(tables, ignore_index=True)
 
 
-def _maps(pairs: pd.DataFrame) -> dict[tuple[int, int], Any]:
-    """g_ab by (a, b), of different languages."""
-    rows = pairs[pairs["source"] != pairs["target"]]
-    return {(row["source"], row["target"]): ALL[row["symmetry"]] for row in rows.to_dict("records")}
+def _by_pair(pairs: pd.DataFrame) -> Maps:
+    """The map of each pair of different languages."""
+    rows = cross(pairs)[["source", "target", "symmetry"]].itertuples(index=False, name=None)
+    return {(source, target): ALL[name] for source, target, name in rows}
 
 
-_MOVED = ["differing", "differing_as_board", "differing_ceiling"]
-_KEY = ["source", "target", "symmetry"]
-
-
-def _by_move(
-    checkpoint: Checkpoint, probes: Probes, maps: dict[tuple[int, int], Any], eight: pd.DataFrame
-) -> pd.DataFrame:
+def _by_move(curves: pd.DataFrame, maps: Maps, eight: pd.DataFrame) -> pd.DataFrame:
     """The parts that are by move: all pairs through their maps, and those raised, of `eight`, through one of either kind."""
-    curves = _curves_of_pairs(checkpoint, probes)
     tables = [_moves(curves, maps).assign(part="moves")]
-    up = _maps(eight[eight["raised"]])
-    for part, group in (("raised", SYMMETRIES), ("turned", CONTROLS)):
+    up = _by_pair(eight[eight["aligned"]])
+    for part, group in (("aligned", SYMMETRIES), ("turned", CONTROLS)):
         own = {pair: found for pair, found in up.items() if found.name in group}
         tables.append(_through_own(curves, own).assign(part=part))
     return pd.concat(tables, ignore_index=True)
 
 
-def _curves_of_pairs(checkpoint: Checkpoint, probes: Probes) -> pd.DataFrame:
+def _curves_of_pairs(checkpoint: Checkpoint, probes: Probes, games: int = _maps.SCORE) -> pd.DataFrame:
     """`align_by_move` under all eight symmetries; differing_ceiling: what a language reads at home on as many squares, of the
     board where it differs from the image that is as far from it."""
-    games, symmetries = random_games(SCORE, board=checkpoint.spec.board, seed=63), tuple(ALL.values())
-    table = align_by_move(probes, checkpoint, games, layer=LAYER, symmetries=symmetries)
+    from mothello_interp.alignment import align_by_move
+
+    played = random_games(games, board=checkpoint.spec.board, seed=63)
+    table = align_by_move(probes, checkpoint, played, layer=LAYER, symmetries=tuple(ALL.values()))
     home = table[table["source"] == table["target"]].set_index(["source", "symmetry", "move"])["differing_as_board"]
     inverse = table["symmetry"].map(lambda name: ALL[name].inverse.name)
     keys = pd.MultiIndex.from_arrays([table["source"], inverse, table["move"]])
     return table.assign(differing_ceiling=home.loc[keys].to_numpy())
 
 
-def _moves(curves: pd.DataFrame, maps: dict[tuple[int, int], Any]) -> pd.DataFrame:
+def _moves(curves: pd.DataFrame, maps: Maps) -> pd.DataFrame:
     """Mean over pairs by move, each read through a further map after its own; and what languages score at home."""
     parts = []
     for (source, target), best in maps.items():
-        group = curves[(curves["source"] == source) & (curves["target"] == target)]
+        group = where(curves, source=source, target=target)
         group = group[group["symmetry"].isin(list(SYMMETRIES))]
         further = {symmetry.name: (symmetry @ best.inverse).name for symmetry in SYMMETRIES.values()}
         at_home = group.set_index(["symmetry", "move"])["predicted"]
@@ -147,99 +145,85 @@ def _moves(curves: pd.DataFrame, maps: dict[tuple[int, int], Any]) -> pd.DataFra
     return pd.concat(parts).groupby(["symmetry", "move"], as_index=False, sort=False)[columns].mean()
 
 
-def _through_own(curves: pd.DataFrame, maps: dict[tuple[int, int], Any]) -> pd.DataFrame:
+def _through_own(curves: pd.DataFrame, maps: Maps) -> pd.DataFrame:
     """Mean by move over these pairs, each read through its map; no row without pairs."""
     own = {(*pair, found.name) for pair, found in maps.items()}
-    rows = curves[[key in own for key in zip(*(curves[name] for name in _KEY), strict=True)]]
+    keys = curves[["source", "target", "symmetry"]].itertuples(index=False, name=None)
+    rows = curves[[key in own for key in keys]]
     columns = ["accuracy", "floor", "ceiling", *_MOVED]
     return rows.groupby("move", as_index=False)[columns].mean().assign(pairs=len(maps))
 
 
-def _patching(checkpoint: Checkpoint, maps: dict[tuple[int, int], Any]) -> pd.DataFrame:
-    """`recovery` into the first language, of itself and of others through each map, at the last shared move."""
-    pairs = minimal_pairs(random_games(2000, board=checkpoint.spec.board, seed=64), _PAIRS, seed=0)
-    base, *others = checkpoint.mothello.inputs[: _DONORS + 1]
-    tables = [recovery(checkpoint, pairs, base=base, donor=base, resamples=200).assign(best=True)]
-    for donor in others:
+def _patching(checkpoint: Checkpoint, maps: Maps, pairs: int) -> pd.DataFrame:
+    """`recovery` in the first language (target), of its own states and of others' (source) through each map, at the last shared
+    move; best: the map through which the target's probe reads the source."""
+    from mothello_interp.activations import all_layers
+    from mothello_interp.pairs import SHARED_AFTER, minimal_pairs
+    from mothello_interp.patching import recovery
+
+    minimal = minimal_pairs(random_games(2000, board=checkpoint.spec.board, seed=64), pairs, seed=0)
+    target, *others = checkpoint.mothello.inputs[: _SOURCES + 1]
+    corrupted = checkpoint.read(minimal.corrupted, target)
+    tables = [recovery(checkpoint.read(minimal.clean, target), corrupted, resamples=200).assign(best=True)]
+    for source in others:
+        clean = checkpoint.read(minimal.clean, source)
         for symmetry in SYMMETRIES.values():
-            table = recovery(checkpoint, pairs, base=base, donor=donor, symmetry=symmetry, resamples=200)
-            tables.append(table.assign(best=maps[base, donor] == symmetry))
-    table = pd.concat(tables, ignore_index=True)
-    table = table[(table["offset"] == SHARED_AFTER) & table["layer"].between(0, max(all_layers(checkpoint)) - 1)]
-    return table.rename(columns={"base": "target", "donor": "source"})
-
-
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The measure over the bundled models, and the stored rows of the others."""
-    return over_models("symmetry", measure, _MODELS, zoo=zoo)
+            table = recovery(clean, corrupted, symmetry=symmetry, resamples=200)
+            tables.append(table.assign(best=maps[target, source] == symmetry))
+    table = where(pd.concat(tables, ignore_index=True), offset=SHARED_AFTER)
+    return table[table["layer"].between(0, max(all_layers(checkpoint)) - 1)]
 
 
 def _models_of(table: pd.DataFrame) -> list[tuple[str, int]]:
     """Regimes and seeds in the order in which they are shown."""
-    pairs = table.drop_duplicates(["regime", "seed"])
-    order = list(_MODELS.values())
-    return sorted(zip(pairs["regime"], pairs["seed"], strict=True), key=lambda model: (order.index(model[0]), model[1]))
+    pairs = table[["regime", "seed"]].drop_duplicates().itertuples(index=False, name=None)
+    order = list(MODELS.values())
+    return sorted(pairs, key=lambda model: (order.index(model[0]), model[1]))
 
 
-def _named(table: pd.DataFrame, candidates: Mapping[str, Symmetry] = SYMMETRIES, **key: Any) -> pd.DataFrame:
+def _named(table: pd.DataFrame, candidates: Mapping[str, Symmetry] = SYMMETRIES, **model: Any) -> pd.DataFrame:
     """The pairs at the named layer, by the four symmetries or all eight, of one model."""
-    rows = table[(table["part"] == "pairs") & (table["layer"] == LAYER) & (table["candidates"] == len(candidates))]
-    for name, value in key.items():
-        rows = rows[rows[name] == value]
-    return rows
-
-
-_WIDTH = 4  # panels in a row
-_TURNED = "flip or quarter turn"
-_CURVES = ("4 naive languages, longer", "5 naive languages", "20 naive languages")  # of their lowest seed, by move
+    return where(table, part="pairs", layer=LAYER, candidates=len(candidates), **model)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
     """A matrix a model, then curves by move of some of them."""
     models = _models_of(table)
     curves = [next(model for model in models if model[0] == regime) for regime in _CURVES if regime in dict(models)]
-    curves = curves or models[:1]
-    rows = -(-len(models) // _WIDTH)
-    titles = [f"{regime}<br>seed {seed}" for regime, seed in models] + [""] * (rows * _WIDTH - len(models))
-    most = _most_turned(table)
-    titles += [f"{regime}<br>seed {seed}" for regime, seed in curves] + [""] * (_WIDTH - len(curves) - len(most))
-    titles += [f"{_TURNED}<br>{regime}<br>seed {seed}" for regime, seed in most]
-    grid = [titles[start : start + _WIDTH] for start in range(0, len(titles), _WIDTH)] + [[""] * _WIDTH]
-    labels = ["language of the probe"] * rows + ["accuracy", "where board and image differ"]
-    drawing = panel_grid(grid, x="", y=labels, shared=False)
+    curves, most = curves or models[:1], _most_turned(table)
+    names = {model: f"{model[0]}<br>seed {model[1]}" for model in models}
+    matrices = grid(list(names.values()), _WIDTH)
+    by_move = [names[model] for model in curves] + [""] * (_WIDTH - len(curves) - len(most))
+    by_move += [f"{_TURNED}<br>{names[model]}" for model in most]
+    labels = ["language of the probe"] * len(matrices) + ["accuracy", "where board and image differ"]
+    drawing = panel_grid([*matrices, by_move, [""] * _WIDTH], x="", y=labels, shared=False)
     for place, (regime, seed) in enumerate(models):
         row, column = place // _WIDTH + 1, place % _WIDTH + 1
         _matrix(drawing, _named(table, ALL, regime=regime, seed=seed, weights="trained"), row, column)
-    for column, (regime, seed) in enumerate(curves, 1):
-        here = table[(table["part"] == "moves") & (table["regime"] == regime) & (table["seed"] == seed)]
-        _curves(drawing, here, rows + 1, column)
-        _differing_curves(drawing, here[here["symmetry"] == "identity"], rows + 2, column)
-    for regime, seed in most:
-        here = table[(table["part"] == "turned") & (table["regime"] == regime) & (table["seed"] == seed)]
-        _turned_curves(drawing, here, rows + 1, _WIDTH)
-        _differing_curves(drawing, here, rows + 2, _WIDTH)
+    places = [*zip(curves, range(1, _WIDTH + 1), ["moves"] * len(curves), strict=False)]
+    for (regime, seed), column, part in [*places, *((model, _WIDTH, "turned") for model in most)]:
+        here = where(table, part=part, regime=regime, seed=seed)
+        _curves(drawing, here, _LINES[part], len(matrices) + 1, column, 0.2)
+        plain = where(here, symmetry="identity") if part == "moves" else here
+        _curves(drawing, plain, _DIFFERING, len(matrices) + 2, column, -0.02)
     return drawing
 
 
 def _most_turned(table: pd.DataFrame) -> list[tuple[str, int]]:
     """The model with most pairs raised through a flip or quarter turn, if there is one."""
-    turned = table[table["part"] == "turned"]
-    if turned.empty:
-        return []
-    models = list(zip(turned["pairs"], turned["regime"], turned["seed"], strict=True))
-    return [max(models, key=lambda model: model[0])[1:]]
+    turned = where(table, part="turned").sort_values("pairs", ascending=False, kind="stable")
+    return [*turned[["regime", "seed"]].head(1).itertuples(index=False, name=None)]
 
 
 def _matrix(drawing: go.Figure, pairs: pd.DataFrame, row: int, column: int) -> None:
     """One model's maps."""
-    both = raised(pairs).set_index(["source", "target"])["raised"]
-    cells = pairs.assign(
-        category=[
-            (symmetry if symmetry in SYMMETRIES else _TURNED) if source == target or both[source, target] else "none"
-            for source, target, symmetry in zip(pairs["source"], pairs["target"], pairs["symmetry"], strict=True)
-        ],
-        text=pairs["normalised"].map("{:.2f}".format) if pairs["source"].nunique() <= 5 else "",
-    )
+    both = aligned(pairs).set_index(["source", "target"])["aligned"]
+    category = [
+        (symmetry if symmetry in SYMMETRIES else _TURNED) if source == target or both[source, target] else "none"
+        for source, target, symmetry in pairs[["source", "target", "symmetry"]].itertuples(index=False, name=None)
+    ]
+    text = pairs["normalised"].map("{:.2f}".format) if pairs["source"].nunique() <= 5 else ""
+    cells = pairs.assign(category=category, text=text)
     clusters = clustered(cells.pivot(index="source", columns="target", values="category"))
     order = [language for cluster in clusters for language in cluster]
     colours = {**{name: COLOURS[name] for name in SYMMETRIES}, _TURNED: COLOURS["turned"], "none": COLOURS["none"]}
@@ -251,44 +235,36 @@ def _matrix(drawing: go.Figure, pairs: pd.DataFrame, row: int, column: int) -> N
         drawing.update_yaxes(dtick=1, tickfont_size=9, row=row, col=column)
 
 
-def _curves(drawing: go.Figure, here: pd.DataFrame, row: int, column: int) -> None:
-    """One model's pairs by move."""
-    shared: dict[str, Any] = {"x": "move", "row": row, "column": column}
-    for name in SYMMETRIES:
-        curve = here[here["symmetry"] == name]
-        label = "through its map" if name == "identity" else f"and the {name.replace('_', ' ')}"
-        add_curve(drawing, curve, y="accuracy", name=label, colour=COLOURS[name], legend=column == 1, **shared)
-        add_curve(drawing, curve, y="predicted", name="a language and its own images", colour=COLOURS[name], dash="dot",
-                  width=1.2, legend=column == 1 and name == "identity", **shared)  # fmt: skip
-    floor = here[here["symmetry"] == "identity"]
-    add_curve(drawing, floor, y="floor", name="floor", colour=COLOURS["zero"], dash="dash", width=1.5,
-              legend=column == 1, **shared)  # fmt: skip
-    _move_axes(drawing, row, column)
-
-
-def _turned_curves(drawing: go.Figure, here: pd.DataFrame, row: int, column: int) -> None:
-    """One model's pairs raised through a flip or quarter turn, by move."""
-    shared: dict[str, Any] = {"x": "move", "row": row, "column": column, "legend": False}
-    add_curve(drawing, here, y="accuracy", name=f"through their {_TURNED}", colour=COLOURS["turned"], **shared)
-    add_curve(drawing, here, y="ceiling", name="at home", colour=COLOURS["turned"], dash="dot", width=1.2, **shared)
-    add_curve(drawing, here, y="floor", name="floor", colour=COLOURS["zero"], dash="dash", width=1.5, **shared)
-    _move_axes(drawing, row, column)
-
-
-def _differing_curves(drawing: go.Figure, here: pd.DataFrame, row: int, column: int) -> None:
-    """On the squares where the board differs from its image: read as the image, and as the board."""
-    shared: dict[str, Any] = {"x": "move", "row": row, "column": column, "legend": column == 1}
-    add_curve(drawing, here, y="differing", name="read as the image", colour=COLOURS["ceiling"], **shared)
-    add_curve(drawing, here, y="differing_as_board", name="read as the board", colour=COLOURS["naive"], **shared)
-    add_curve(drawing, here, y="differing_ceiling", name="a language and its own board, there", colour=COLOURS["ceiling"],
-              dash="dot", width=1.2, **shared)  # fmt: skip
-    _move_axes(drawing, row, column, lowest=-0.02)
-
-
-def _move_axes(drawing: go.Figure, row: int, column: int, lowest: float = 0.2) -> None:
-    """One scale for the panels of a row, and what the numbers of moves mean."""
+def _curves(drawing: go.Figure, here: pd.DataFrame, lines: list[Line], row: int, column: int, lowest: float) -> None:
+    """One model's pairs by move, on one scale for the panels of a row."""
+    add_lines(drawing, here, lines, x="move", row=row, column=column)
     drawing.update_yaxes(range=[lowest, 1.02], row=row, col=column)
     drawing.update_xaxes(title_text="move (0: after the first)", row=row, col=column)
+
+
+def _through(name: str) -> list[Line]:
+    """Pairs read through their map and this one after it."""
+    label, rows = f"and the {name.replace('_', ' ')}", {"symmetry": name}
+    return [
+        Line("accuracy", "through its map" if name == "identity" else label, COLOURS[name], rows),
+        Line("predicted", "a language and its own images", COLOURS[name], rows, dash="dot", width=1.2),
+    ]
+
+
+_LINES = {
+    "moves": [line for name in SYMMETRIES for line in _through(name)]
+    + [Line("floor", "floor", COLOURS["floor"], {"symmetry": "identity"}, dash="dash", width=1.5)],
+    "turned": [
+        Line("accuracy", f"through their {_TURNED}", COLOURS["turned"]),
+        Line("ceiling", "at home", COLOURS["turned"], dash="dot", width=1.2),
+        Line("floor", "floor", COLOURS["floor"], dash="dash", width=1.5),
+    ],
+}
+_DIFFERING = [  # on the squares where the board differs from its image
+    Line("differing", "read as the image", COLOURS["ceiling"]),
+    Line("differing_as_board", "read as the board", COLOURS["naive"]),
+    Line("differing_ceiling", "a language and its own board, there", COLOURS["ceiling"], dash="dot", width=1.2),
+]
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
@@ -296,85 +272,83 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for regime, seed in _models_of(table):
         for weights in ("trained", "random"):
-            pairs = _named(table, regime=regime, seed=seed, weights=weights)
-            both = raised(pairs)
-            once = both[both["source"] < both["target"]]
-            row: dict[str, Any] = {"regime": regime, "seed": seed, "weights": weights}
-            row |= {"raised pairs": f"{once['raised'].sum()} of {len(once)}"}
-            counts = once[once["raised"]]["symmetry"].value_counts()
-            row["maps"] = ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in SYMMETRIES if name in counts)
-            row |= {
-                "accuracy": both["accuracy"].mean(),
-                "floor": both["floor"].mean(),
-                "ceiling": both["ceiling"].mean(),
-            }
-            row |= {"normalised": both["normalised"].mean(), "margin": both["margin"].mean()}
-            row["margin of a language and itself"] = both["margin_ceiling"].mean()
-            row |= _composition(pairs)
-            row |= _of_eight(_named(table, ALL, regime=regime, seed=seed, weights=weights))
+            model: dict[str, Any] = {"regime": regime, "seed": seed, "weights": weights}
+            pairs = _named(table, **model)
+            row = {**model, **_raised_pairs(pairs), **_composition(pairs), **_of_eight(_named(table, ALL, **model))}
             if weights == "trained":
-                here = table[(table["regime"] == regime) & (table["seed"] == seed)]
-                row |= _differing(here) | _later(here) | _effects(here, both)
+                here = where(table, regime=regime, seed=seed)
+                row |= _differing(here) | _later(here) | _effects(here, aligned(pairs))
             rows.append(row)
     return pd.DataFrame(rows)
 
 
+def _raised_pairs(pairs: pd.DataFrame) -> dict[str, Any]:
+    """How many pairs have a map, which, and how far up all are."""
+    both = aligned(pairs)
+    once = both[both["source"] < both["target"]]
+    counts = once[once["aligned"]]["symmetry"].value_counts()
+    return {
+        "raised pairs": f"{once['raised'].sum()} of {len(once)}",
+        "maps": ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in SYMMETRIES if name in counts),
+        **both[["accuracy", "floor", "ceiling", "normalised", "margin"]].mean(),
+        "margin of a language and itself": both["margin_ceiling"].mean(),
+    }
+
+
 def _composition(pairs: pd.DataFrame) -> dict[str, Any]:
     """The group test, of three languages or more."""
+    from mothello_interp.symmetries import cycle_consistency_test
+
     if pairs["source"].nunique() < 3:
         return {}
-    found = asdict(cycle_consistency_test(_maps(pairs)))
+    test = cycle_consistency_test(_by_pair(pairs))
     return {
-        "triples that compose": f"{found['consistent']} of {found['triangles']}",
-        "chance that all do": 4.0 ** -found["checks"],
-        "p, random maps": found["p_random"],
-        "p, shuffled": found["p_shuffled"],
+        "triples that compose": f"{test.consistent} of {test.triangles}",
+        "chance that all do": 4.0**-test.checks,
+        "p, random maps": test.p_random,
+        "p, shuffled": test.p_shuffled,
     }
 
 
 def _of_eight(pairs: pd.DataFrame) -> dict[str, Any]:
     """The same with flips and quarter turns among the candidates: how often one is chosen, and whether all eight compose."""
-    both = raised(pairs)
-    turned = both["symmetry"].isin(list(CONTROLS))
+    from mothello_interp.symmetries import cycle_consistency_test
+
+    both = aligned(pairs)
+    turned, once = both["symmetry"].isin(list(CONTROLS)), both["source"] < both["target"]
     found: dict[str, Any] = {"flip or quarter turn": f"{turned.sum()} of {len(both)}"}
-    once = both[both["source"] < both["target"]]
-    found["raised, of eight"] = f"{once['raised'].sum()} of {len(once)}"
-    found["of these flips or turns"] = int(once[once["raised"]]["symmetry"].isin(list(CONTROLS)).sum())
+    found["raised, of eight"] = f"{both[once]['raised'].sum()} of {once.sum()}"
+    found["of these flips or turns"] = int((both["aligned"] & turned & once).sum())
     if pairs["source"].nunique() < 3:
         return found
-    test = cycle_consistency_test(_maps(pairs), symmetries=tuple(ALL.values()))
+    test = cycle_consistency_test(_by_pair(pairs), symmetries=tuple(ALL.values()))
     found["triples, of eight"] = f"{test.consistent} of {test.triangles}"
     return found | {"p of eight, random maps": test.p_random, "p of eight, shuffled": test.p_shuffled}
 
 
 def _differing(here: pd.DataFrame) -> dict[str, Any]:
     """Of the pairs whose map is not the identity, on the squares where the board differs from its image: mean over moves."""
-    rows = here[(here["part"] == "moves") & (here["symmetry"] == "identity")].dropna(subset="differing")
-    names = {
-        "differing": "as the image",
-        "differing_as_board": "as the board",
-        "differing_ceiling": "own language there",
-    }
-    found = {name: rows[column].mean() for column, name in names.items()}
+    rows = where(here, part="moves", symmetry="identity").dropna(subset="differing")
+    found = dict(rows[_MOVED].mean().set_axis(["as the image", "as the board", "own language there"]))
     return found | {"moves, image first": f"{(rows['differing'] > rows['differing_as_board']).sum()} of {len(rows)}"}
 
 
 def _later(here: pd.DataFrame) -> dict[str, Any]:
     """How far up raised pairs are after the first move and from the second on, through the four maps and through the others."""
     found = {}
-    for part in ("raised", "turned"):
+    for part in ("aligned", "turned"):
         for name, chosen in (("after move 1", here["move"] == 0), ("from move 2", here["move"] > 0)):
-            rows = here[(here["part"] == part) & chosen]
+            rows = where(here[chosen], part=part)
             room = (rows["ceiling"] - rows["floor"]).sum()
             found[f"{part}, {name}"] = (rows["accuracy"] - rows["floor"]).sum() / room if len(rows) else np.nan
     return found
 
 
 def _effects(here: pd.DataFrame, both: pd.DataFrame) -> dict[str, Any]:
-    """Recovery at the named layer, mean over donors that have a map: through it, through the other maps, of another game's
-    state, of a language's own; and in how many donors the map does more than each of the others, or its interval does."""
-    rows = here[(here["part"] == "patching") & (here["layer"] == LAYER)]
-    mapped = both[both["raised"] & both["source"].isin(rows["target"])]["target"]
+    """Recovery at the named layer, mean over sources that have a map: through it, through the other maps, of another game's
+    state, of a language's own; and in how many sources the map does more than each of the others, or its interval does."""
+    rows = where(here, part="patching", layer=LAYER)
+    mapped = both[both["aligned"] & both["target"].isin(rows["target"])]["source"]
     own, across = rows[rows["source"] == rows["target"]], rows[rows["source"].isin(mapped)]
     named = across["best"].astype(bool)
     best, others = across[named].set_index("source"), across[~named]
@@ -383,7 +357,7 @@ def _effects(here: pd.DataFrame, both: pd.DataFrame) -> dict[str, Any]:
         "recovery, best map": best["recovery"].mean(),
         "other maps": others["recovery"].mean(),
         "highest of the others": highest.mean(),
-        "another game": across["zero"].mean(),
+        "another game": across["floor"].mean(),
         "own language": own["recovery"].mean(),
         "best map first": f"{(best['recovery'] > highest).sum()} of {len(best)}",
         "beyond the interval": f"{(best['low'] > highest).sum()} of {len(best)}",

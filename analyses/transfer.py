@@ -21,13 +21,20 @@ schedule, for the atomic target alone, full ones a usual warm-up and decay), a s
 table has each of them), a greedy word (mass beside it), luck (one seed each).
 """
 
+from pathlib import Path
+from typing import Any
+
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import BUNDLED, Zoo, over_models
-from analyses._transfer import NAMED, TARGETS, draw, ends, fine_tuned, recorded
-from mothello_interp import Checkpoint
+from analyses._models import LABELS, Checkpoint
+from analyses._tables import summary, where
+from mothello_interp.plots import COLOURS, Line, add_lines, panel_grid
 
+NAMED = LABELS | {"anchors": "8 anchor tokens"}
+TARGETS = ("atomic", "split", "compositional")
+_SCHEDULES = ("mini", "mini-rising", "paper")
+_PRETRAINED = {"naive": ("naive", 0), "anchors8": ("anchors", 0), "unified": ("unified", 1)}  # regime, source language
 # at the start and the end of fine-tuning: target accuracy, alignment; read off the paper's figure
 _PAPER = {
     ("atomic", "naive"): (0.91, 0.895, 0.45, 0.48),
@@ -40,32 +47,105 @@ _PAPER = {
     ("compositional", "anchors"): (0.80, 0.64, 0.87, 0.71),
     ("compositional", "unified"): (0.83, 0.87, 0.88, 0.87),
 }
+_READ = ("paper: target, start", "paper: target, end", "paper: alignment, start", "paper: alignment, end")
+
+
+def fine_tuned(*starts: str) -> dict[str, str]:
+    """Names of the models that fine-tuning makes of `mini/START-{naive,anchors8,unified}`, and their regimes."""
+    return {
+        f"mini/{start}-{name}-{schedule}-language{source}": regime
+        for start in starts
+        for name, (regime, source) in _PRETRAINED.items()
+        for schedule in _SCHEDULES
+    }
+
+
+MODELS = fine_tuned(*(f"transfer-{target}" for target in TARGETS))
+STORED = True  # analyses do not train
 
 
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """What fine-tuning has recorded along the way."""
-    return recorded(checkpoint)
+    """What `python -m train finetune` has recorded along the way, beside the checkpoint it ended with.
 
+    Returns:
+        The rows of the source (role "source") and of one other language (role "target"), for each type of the others
+        (column target).
 
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The stored rows: analyses do not train."""
-    models = fine_tuned([f"transfer-{target}" for target in TARGETS], zoo.scale)
-    return over_models("transfer", measure, models, zoo=zoo, compute=False)
+    Raises:
+        ValueError: for a checkpoint that is not in the folder of such a run.
+    """
+    file = Path(checkpoint.name).parent / "transfer.csv"
+    if not file.is_file() or "recipe" not in checkpoint.provenance:
+        raise ValueError(f"{checkpoint.name}: no {file}; give the folder of a run of `python -m train finetune`")
+    table = pd.read_csv(file).assign(schedule=checkpoint.provenance["recipe"])
+    source = checkpoint.provenance["language"]
+    tables = []
+    for target in checkpoint.mothello.inputs:
+        if target != source:
+            role = table["language"].map({source: "source", target: "target"})
+            kind = type(checkpoint.mothello.languages[target]).__name__.lower()
+            tables.append(table[role.notna()].assign(role=role, target=kind))
+    return pd.concat(tables, ignore_index=True)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
-    """A column a regime; two rows a target language: accuracy and alignment, and where the target's answers go."""
-    return draw(table)
+    """A column a regime; two rows a target language: accuracy and alignment, and where the target's answers go. Of the lowest
+    seed, the first schedule full and the others faint."""
+    regimes = list(dict.fromkeys(table["regime"]))
+    targets = [target for target in TARGETS if target in set(table["target"])]
+    titles = [[NAMED[regime] for regime in regimes], *[[""] * len(regimes)] * (2 * len(targets) - 1)]
+    labels = [f"{target}: {what}" for target in targets for what in ("accuracy", "its answers")]
+    drawing = panel_grid(titles, x="epoch of fine-tuning", y=labels)
+    for place, target in enumerate(targets):
+        for column, regime in enumerate(regimes, 1):
+            here = where(table, regime=regime, target=target)
+            runs = where(here, seed=here["seed"].min()).groupby("schedule")
+            for faint, (_, rows) in enumerate(runs):
+                for row, lines in enumerate(_lines(bool(faint)), 2 * place + 1):
+                    add_lines(drawing, rows, lines, x="epoch", row=row, column=column)
+    return drawing.update_yaxes(range=[0, 1.02])
+
+
+def _lines(faint: bool) -> tuple[list[Line], list[Line]]:
+    """Of the two panels of one regime and target; one colour for the target in all regimes, as the legend has it."""
+    target, grey, blue = {"role": "target"}, COLOURS["floor"], COLOURS["anchors"]
+    look: dict[str, Any] = {"opacity": 0.35 if faint else 1.0}
+    legal = Line("top1", "target, legal", blue, target, **look)
+    upper = [
+        Line("top1", "source, legal", COLOURS["ceiling"], {"role": "source"}, **look),
+        legal,
+        Line("alignment", "alignment", grey, target, band=None if faint else ("low", "high"), **look),
+        Line("floor", "floor of alignment", grey, target, dash="dot", **look),
+    ]
+    lower = [
+        Line("top1_any", "target, legal in any words", COLOURS["diagonal"], target, **look),
+        legal,
+        Line("mass_own", "mass on its own words", blue, target, dash="dash", width=1.5, **look),
+        Line("mass_source", "mass on the source's words", blue, target, dash="dot", width=1.5, **look),
+    ]
+    return upper, lower
+
+
+def ends(group: pd.DataFrame) -> dict[str, Any]:
+    """Start, peak and end of one model's fine-tuning."""
+    source, target = (where(group, role=role).sort_values("games") for role in ("source", "target"))
+    row: dict[str, Any] = {}
+    for name, part, column in (
+        ("source", source, "top1"),
+        ("target", target, "top1"),
+        ("any words", target, "top1_any"),
+        ("alignment", target, "alignment"),
+    ):
+        row |= {f"{name}, start": part[column].iloc[0], f"{name}, end": part[column].iloc[-1]}
+    row["target, peak"] = target["top1"].max()
+    return row | {"floor, end": target["floor"].iloc[-1], "ceiling, end": target["ceiling"].iloc[-1]}
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """Start, peak and end of fine-tuning beside the paper's, by target language, regime, schedule and seed."""
-    rows = []
-    for (kind, regime, schedule, seed), group in table.groupby(["target", "regime", "schedule", "seed"], sort=False):
-        row = {"regime": NAMED[str(regime)], "target": kind, "schedule": schedule, "seed": seed} | ends(group)
-        paper = ("paper: target, start", "target, end", "alignment, start", "alignment, end")
-        row |= dict(
-            zip([paper[0], *(f"paper: {name}" for name in paper[1:])], _PAPER[str(kind), str(regime)], strict=True)
-        )
-        rows.append(row)
-    return pd.DataFrame(rows)
+
+    def row(group: pd.DataFrame) -> dict[str, Any]:
+        kind, regime = group[["target", "regime"]].iloc[0]
+        return ends(group) | dict(zip(_READ, _PAPER[kind, regime], strict=True))
+
+    return summary(table, ["regime", "target", "schedule", "seed"], row, NAMED)

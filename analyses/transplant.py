@@ -25,120 +25,114 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._maps import LAYER, RAISED, best_maps
-from analyses._models import BUNDLED, LABELS, Zoo, over_models
-from mothello_interp import SYMMETRIES, Checkpoint, random_games
-from mothello_interp.patching import cut, transplant
-from mothello_interp.plots import COLOURS, LANGUAGES, add_curve, layer_axis, panel_grid
+from analyses import _maps
+from analyses._maps import LAYER, RAISED, best_maps, probes_at
+from analyses._models import LABELS, Checkpoint
+from analyses._tables import grid, where
+from mothello_interp.othello import SYMMETRIES, random_games
+from mothello_interp.plots import COLOURS, LANGUAGES, Line, add_lines, layer_axis, panel_grid
 
-_MODELS = {
+MODELS = {
     "mini/four-atomic-long": "4 naive languages, longer",
     "mini/five-atomic": "5 naive languages",
     "mini/atomic-atomic-anchors4": "anchors",
     "mini/atomic-atomic-anchors0": "naive",
 }
-_GAMES = 240
-_DONORS = 4  # languages whose states are put into the first one's runs
-
-
-def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """`patching.transplant` into the first language from itself and from others, counted through all four symmetries."""
-    board, languages = checkpoint.spec.board, checkpoint.mothello.inputs[: _DONORS + 1]
-    maps = best_maps(checkpoint, languages=languages)[["source", "target", "symmetry", "normalised"]]
-    maps = maps.rename(columns={"source": "base", "target": "donor", "symmetry": "named"})
-    games = cut(random_games(4 * _GAMES, board=board, seed=66), _GAMES, seed=0, earliest=board, latest=3 * board)
-    base, tables = languages[0], []
-    for donor in languages:
-        symmetries = tuple(SYMMETRIES.values()) if donor != base else (SYMMETRIES["identity"],)
-        table = transplant(checkpoint, games, base=base, donor=donor, symmetries=symmetries, resamples=200)
-        tables.append(table.merge(maps[maps["donor"] == donor], how="left", on=["base", "donor"]))
-    return pd.concat(tables, ignore_index=True)
-
-
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The measure over the bundled models, and the stored rows of five naive languages."""
-    return over_models("transplant", measure, _MODELS, zoo=zoo)
-
-
-def _title(regime: str) -> str:
-    """What the figure calls a regime."""
-    return LABELS.get(regime, regime)
-
-
-def _pairs(table: pd.DataFrame) -> list[tuple[str, int, int]]:
-    """(regime, seed, donor) of the pairs of different languages: all donors of stored models, one seed of the others."""
-    across = table[table["base"] != table["donor"]].drop_duplicates(["regime", "seed", "donor"])
-    order = list(_MODELS.values())
-    several = across["regime"].map(across.groupby("regime")["donor"].nunique()) > 1
-    first = across["seed"] == across.groupby("regime")["seed"].transform("min")
-    kept = across[several | first]
-    keys = zip(kept["regime"], kept["seed"], kept["donor"], strict=True)
-    return sorted(
-        ((str(regime), int(seed), int(donor)) for regime, seed, donor in keys),
-        key=lambda key: (order.index(key[0]), *key[1:]),
-    )
-
-
+_SOURCES = 4  # languages whose states are put into the first one's runs
 _WIDTH = 4  # panels in a row
 
 
+def measure(
+    checkpoint: Checkpoint, *, games: int = 240, fit: int = _maps.FIT, score: int = _maps.SCORE
+) -> pd.DataFrame:
+    """`patching.transplant` into the first language from itself and from others, counted through all four symmetries; and the
+    probes' maps, of so many games to fit and to score."""
+    from mothello_interp.pairs import truncate_games
+    from mothello_interp.patching import transplant
+
+    board, languages = checkpoint.spec.board, checkpoint.mothello.inputs[: _SOURCES + 1]
+    maps = best_maps(checkpoint, probes_at(checkpoint, LAYER, languages, fit=fit), score=score)
+    maps = maps[["source", "target", "symmetry", "normalised"]]
+    maps = maps.rename(
+        columns={"source": "target", "target": "source", "symmetry": "named"}
+    )  # the target's probe on the source
+    random = random_games(4 * games, board=board, seed=66)
+    played = truncate_games(random, games, seed=0, earliest=board, latest=3 * board)
+    target, tables = checkpoint.read(played, languages[0]), []
+    for source in checkpoint.readings(played, languages):
+        symmetries = tuple(SYMMETRIES.values()) if source.language != target.language else (SYMMETRIES["identity"],)
+        table = transplant(source, target, symmetries=symmetries, resamples=200)
+        tables.append(table.merge(maps[maps["source"] == source.language], how="left", on=["source", "target"]))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _pairs(table: pd.DataFrame) -> list[tuple[str, int, int]]:
+    """(regime, seed, source) of the pairs of different languages: all sources of stored models, one seed of the others."""
+    across = table[table["target"] != table["source"]].drop_duplicates(["regime", "seed", "source"])
+    regimes = across.groupby("regime")
+    kept = across[(regimes["source"].transform("nunique") > 1) | (across["seed"] == regimes["seed"].transform("min"))]
+    keys = kept[["regime", "seed", "source"]].itertuples(index=False, name=None)
+    order = list(MODELS.values())
+    return sorted(keys, key=lambda key: (order.index(key[0]), *key[1:]))
+
+
 def figure(table: pd.DataFrame) -> go.Figure:
-    """A panel a pair of languages: mass on the moves of the four images of the donor's board, by layer."""
+    """A panel a pair of languages: mass on the moves of the four images of the source's board, by layer."""
     pairs = _pairs(table)
-    rows = -(-len(pairs) // _WIDTH)
-    titles = [f"{_title(regime)}<br>seed {seed}, {donor} into 0" for regime, seed, donor in pairs]
-    titles += [""] * (rows * _WIDTH - len(pairs))
-    grid = [titles[start : start + _WIDTH] for start in range(0, len(titles), _WIDTH)]
-    drawing = panel_grid(grid, x="", y="mass on donor's moves", shared=False)
-    for place, (regime, seed, donor) in enumerate(pairs):
-        model = table[(table["regime"] == regime) & (table["seed"] == seed)]
-        _panel(drawing, model, donor, place // _WIDTH + 1, place % _WIDTH + 1)
-    for place in range(len(pairs), rows * _WIDTH):
-        empty = {"row": place // _WIDTH + 1, "col": place % _WIDTH + 1}
-        drawing.update_xaxes(visible=False, **empty).update_yaxes(visible=False, **empty)
+    titles = grid(
+        [f"{LABELS.get(regime, regime)}<br>seed {seed}, {source} into 0" for regime, seed, source in pairs], _WIDTH
+    )
+    drawing = panel_grid(titles, x="", y="mass on source's moves", shared=False)
+    for place in range(len(titles) * _WIDTH):
+        row, column = place // _WIDTH + 1, place % _WIDTH + 1
+        if place < len(pairs):
+            regime, seed, source = pairs[place]
+            model = where(table, regime=regime, seed=seed)
+            here, own = where(model, source=source), model[model["source"] == model["target"]]
+            add_lines(
+                drawing, own, [Line("mass", "own language", COLOURS["ceiling"])], x="layer", row=row, column=column
+            )
+            add_lines(drawing, here, _lines(here), x="layer", row=row, column=column)
+        else:
+            drawing.update_xaxes(visible=False, row=row, col=column).update_yaxes(visible=False, row=row, col=column)
     layer_axis(drawing, table["layer"]).update_xaxes(title_text="layer")
     return drawing.update_yaxes(range=[-0.03, 0.73])
 
 
-def _panel(drawing: go.Figure, model: pd.DataFrame, donor: int, row: int, column: int) -> None:
-    """The four images, the ceiling, the zero, and the donor's moves in its own words."""
-    here, own = model[model["donor"] == donor], model[model["donor"] == model["base"]]
-    shared: dict[str, Any] = {"x": "layer", "row": row, "column": column, "legend": row == column == 1}
-    add_curve(drawing, own, y="mass", name="own language", colour=COLOURS["ceiling"], **shared)
-    for name in SYMMETRIES:
-        image = here[here["symmetry"] == name]
-        named = bool((image["named"] == name).any() and image["normalised"].iloc[0] >= RAISED)
-        add_curve(drawing, image, y="mass", name=name.replace("_", " "), colour=COLOURS[name], width=5 if named else 1.5,
-                  band=("low", "high") if named else None, hover=("zero", "kept", "unpatched", "games"), **shared)  # fmt: skip
-    plain = here[here["symmetry"] == "identity"]
-    add_curve(
-        drawing, plain, y="zero", name="a third game's moves", colour=COLOURS["zero"], dash="dot", width=1.5, **shared
-    )
-    add_curve(drawing, plain, y="donor_words", name="in the donor's words", colour=LANGUAGES[2], width=1.5, **shared)
+def _lines(here: pd.DataFrame) -> list[Line]:
+    """The four images, the one that the probes named thick; a third game's moves, and the source's moves in its own tokens."""
+    named = here["named"].iloc[0] if here["normalised"].iloc[0] >= RAISED else None
+    thick: dict[str, Any] = {"width": 5, "band": ("low", "high")}
+    lines = [
+        Line("mass", name.replace("_", " "), COLOURS[name], {"symmetry": name}, hover=("floor", "retained", "unpatched", "games"),
+             **(thick if name == named else {"width": 1.5}))
+        for name in SYMMETRIES
+    ]  # fmt: skip
+    plain = {"symmetry": "identity"}
+    lines.append(Line("floor", "a third game's moves", COLOURS["floor"], plain, dash="dot", width=1.5))
+    return [*lines, Line("source_tokens", "in the source's tokens", LANGUAGES[2], plain, width=1.5)]
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """A row a pair: the image that the probes named, and what becomes legal at the layer named beforehand."""
     rows = []
-    for (regime, seed), model in table.groupby(["regime", "seed"], sort=False):
-        at = model[model["layer"] == LAYER]
-        own = at[at["donor"] == at["base"]]["mass"].mean()
-        for donor, group in at[at["donor"] != at["base"]].groupby("donor"):
-            named, best = group["named"].iloc[0], group["symmetry"].iloc[group["mass"].to_numpy().argmax()]
-            through = group[group["symmetry"] == named].iloc[0]
-            row = {
-                "regime": _title(str(regime)),
-                "seed": seed,
-                "donor": donor,
-                "the probes name": named.replace("_", " "),
-            }
-            row |= {"normalised": through["normalised"], "most legal": best.replace("_", " "), "mass": through["mass"]}
-            row |= {
-                "low": through["low"],
-                "high": through["high"],
-                "own language": own,
-                "a third game's": through["zero"],
-            }
-            row["highest of the others"] = group[group["symmetry"] != named]["mass"].max()
-            rows.append(row | {"without patching": through["unpatched"], "games": through["games"]})
+    for (regime, seed), model in where(table, layer=LAYER).groupby(["regime", "seed"], sort=False):
+        across = model["source"] != model["target"]
+        own = model[~across]["mass"].mean()
+        for source, group in model[across].groupby("source"):
+            row = {"regime": LABELS.get(str(regime), regime), "seed": seed, "source": source}
+            rows.append(row | _becomes_legal(group, own))
     return pd.DataFrame(rows)
+
+
+def _becomes_legal(group: pd.DataFrame, own: float) -> dict[str, Any]:
+    """Of one pair, by the image of the source's board."""
+    named, best = group["named"].iloc[0], group["symmetry"].iloc[group["mass"].to_numpy().argmax()]
+    through = where(group, symmetry=named).iloc[0]
+    row = {"the probes name": named.replace("_", " "), "normalised": through["normalised"]}
+    row |= {"most legal": best.replace("_", " "), **through[["mass", "low", "high"]], "own language": own}
+    row |= {
+        "a third game's": through["floor"],
+        "highest of the others": group[group["symmetry"] != named]["mass"].max(),
+    }
+    return row | {"without patching": through["unpatched"], "games": through["games"]}

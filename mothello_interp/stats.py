@@ -1,7 +1,12 @@
 """Statistics over games: the bootstrap, the floor of mismatched games, permutation tests, normalised scores, divergence."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import torch
 
 BLANK_BELOW = 0.1  # a ceiling closer to its floor than this leaves nothing to normalise by
 
@@ -76,19 +81,21 @@ def permutation_p(value: float, null: np.ndarray) -> float:
     return float((1 + (np.asarray(null) >= value).sum()) / (1 + len(null)))
 
 
-def normalised(value: np.ndarray | float, floor: np.ndarray | float, ceiling: np.ndarray | float) -> np.ndarray:
+def normalised(value: npt.ArrayLike, floor: npt.ArrayLike, ceiling: npt.ArrayLike) -> np.ndarray:
     """(value - floor) / (ceiling - floor): 0 at the floor, 1 at the ceiling; NaN where ceiling - floor < 0.1."""
     value, floor, ceiling = (np.asarray(part, float) for part in (value, floor, ceiling))
     room = np.where(ceiling - floor >= BLANK_BELOW, ceiling - floor, np.nan)
     return (value - floor) / room
 
 
-def kl(probabilities: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+def kl(probabilities: "torch.Tensor", reference: "torch.Tensor") -> "torch.Tensor":
     """KL(reference || probabilities) in nats, `[...]`: 0 (equal) upwards. What is missing to 1 counts as one more outcome.
 
     Args:
         probabilities, reference: `[... outcome]`; outcomes that the reference holds impossible play no part.
     """
+    import torch
+
     p, q = (
         torch.cat([part, (1 - part.sum(-1, keepdim=True)).clamp(min=0)], -1).double()
         for part in (reference, probabilities)

@@ -35,15 +35,9 @@ def draw_boards(titles: Sequence[str], discs: np.ndarray, **each: np.ndarray | N
 
 
 def add_board(
-    figure: go.Figure,
-    discs: np.ndarray,
-    *,
-    certainty: np.ndarray | None = None,
-    shade: np.ndarray | None = None,
-    ringed: np.ndarray | None = None,
-    row: int = 1,
-    column: int = 1,
-) -> None:
+    figure: go.Figure, discs: np.ndarray, *, certainty: np.ndarray | None = None, shade: np.ndarray | None = None,
+    ringed: np.ndarray | None = None, row: int = 1, column: int = 1,
+) -> None:  # fmt: skip
     """Draw a board into a panel, row 1 on top.
 
     Args:
@@ -64,22 +58,12 @@ def add_board(
     lit = np.zeros(discs.size) if shade is None else np.asarray(shade, float)
     names = [square_name(square, side) for square in range(discs.size)]
     place = {"row": row, "col": column}
-    figure.add_trace(
-        go.Heatmap(
-            z=lit.reshape(side, side),
-            zmin=0,
-            zmax=max(1e-9, float(lit.max())),
-            colorscale=[[0, FELT], [1, LIT]],
-            showscale=False,
-            xgap=1,
-            ygap=1,
-            text=np.where(lit >= _SHOWN, [f"{100 * value:.0f}" for value in lit], "").reshape(side, side),
-            texttemplate="%{text}",
-            customdata=np.array(names).reshape(side, side),
-            hovertemplate="%{customdata}: %{z:.3f}<extra></extra>",
-        ),
-        **place,
-    )
+    percent = np.where(lit >= _SHOWN, [f"{100 * value:.0f}" for value in lit], "")
+    figure.add_heatmap(
+        z=lit.reshape(side, side), zmin=0, zmax=max(1e-9, float(lit.max())), colorscale=[[0, FELT], [1, LIT]],
+        showscale=False, xgap=1, ygap=1, text=percent.reshape(side, side), texttemplate="%{text}",
+        customdata=np.array(names).reshape(side, side), hovertemplate="%{customdata}: %{z:.3f}<extra></extra>", **place,
+    )  # fmt: skip
     y, x = np.divmod(np.arange(discs.size), side)
     for disc, (name, colour) in _DISCS.items():
         here = discs == disc

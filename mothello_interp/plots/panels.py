@@ -1,27 +1,133 @@
-"""Panels side by side: curves with bands, and heat maps. Tables in, plotly figures out; nothing is computed here."""
+"""Panels side by side: lines with bands, and heat maps. Tables in, plotly figures out; nothing is computed here."""
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from mothello_interp.plots.theme import DIVERGING, SEQUENTIAL, faded, layer_name, themed
+from mothello_interp.plots.theme import COLOURS, DIVERGING, SEQUENTIAL, faded, layer_name, themed
 
 _LETTERS = 96  # of titles beside one another in a figure as wide as a page
 _TITLE = 15  # pixels
 _TICKS = 12  # so few cells along an axis of a heat map are all named
 
 
-def panel_grid(
-    titles: Sequence[Sequence[str]],
-    *,
-    x: str,
-    y: str | Sequence[str],
-    shared: bool = True,
-    widths: Sequence[float] | None = None,
-) -> go.Figure:
+@dataclass(frozen=True)
+class Line:
+    """One curve of a panel: what it shows, and how it looks.
+
+    Attributes:
+        y: the column shown.
+        name: in the legend, which has each name once.
+        colour: such as `#0072B2`, see COLOURS and LANGUAGES; "" in `facet` for the colour of the panel.
+        rows: which rows it is drawn of, by the values of some columns; all by default.
+        each: a column: a curve for each of its values.
+        width: 0 for markers alone.
+        band: the columns of its lower and upper edge, such as ("low", "high").
+        symbol: of its markers; none by default.
+        hover: columns that are shown on hovering.
+    """
+
+    y: str
+    name: str
+    colour: str
+    rows: Mapping[str, Any] = field(default_factory=dict)
+    each: str = ""
+    dash: str = "solid"
+    width: float = 2.5
+    opacity: float = 1.0
+    band: tuple[str, str] | None = None
+    symbol: str = ""
+    hover: Sequence[str] = ()
+
+
+def bounds(*columns: str, names: Sequence[str] = (), **look: Any) -> list[Line]:
+    """Thin grey lines to compare with: "ceiling" dark, "floor" dotted, others dashed; named as their columns by default.
+
+    Args:
+        look: of `Line`.
+    """
+    lines = []
+    for y, name in zip(columns, names or columns, strict=True):
+        dash = {"ceiling": "solid", "floor": "dot"}.get(y, "dash")
+        colour = COLOURS["ceiling" if y == "ceiling" else "zero"]
+        lines.append(Line(y, name, colour, **{"dash": dash, "width": 1.5, **look}))
+    return lines
+
+
+def facet(
+    table: pd.DataFrame, rows: Mapping[str, Sequence[Line]], *, x: str, label: str | None = None, by: str = "regime",
+    titles: Mapping[Any, str] | None = None, shared: bool = True,
+) -> go.Figure:  # fmt: skip
+    """Panels of lines: a column for each value of the table's column `by`, in its order, and a row for each entry of `rows`.
+
+    Args:
+        table: one row a point.
+        rows: label of the y axis -> lines; without lines a panel stays empty.
+        x: column of the x axes.
+        label: of the x axes; the column's name by default.
+        titles: of the values of `by`; they themselves by default.
+        shared: as in `panel_grid`.
+
+    Raises:
+        KeyError: for a column that the table does not have.
+    """
+    values = list(dict.fromkeys(table[by]))
+    head = [(titles or {}).get(value, str(value)) for value in values]
+    names = [head, *[[""] * len(head)] * (len(rows) - 1)]
+    figure = panel_grid(names, x=x if label is None else label, y=list(rows), shared=shared)
+    for column, value in enumerate(values, 1):
+        here = table[table[by] == value]
+        for row, lines in enumerate(rows.values(), 1):
+            own = [line if line.colour else replace(line, colour=COLOURS[value]) for line in lines]
+            add_lines(figure, here, own, x=x, row=row, column=column)
+    return figure
+
+
+def add_lines(
+    figure: go.Figure, table: pd.DataFrame, lines: Iterable[Line], *, x: str, row: int = 1, column: int = 1
+) -> None:
+    """Draw lines into a panel; one without rows is left out.
+
+    Args:
+        table: one row a point; columns x and what the lines name.
+        row, column: the panel, from 1.
+
+    Raises:
+        KeyError: for a column that the table does not have.
+        ValueError: for a band in another colour than a hex one.
+    """
+    for line in lines:
+        rows = table[(table[list(line.rows)] == pd.Series(line.rows, dtype=object)).all(axis=1)] if line.rows else table
+        for _, points in rows.groupby(line.each) if line.each else [("", rows)] if len(rows) else []:
+            _draw(figure, points.sort_values(x), line, x, {"row": row, "col": column})
+
+
+def _draw(figure: go.Figure, points: pd.DataFrame, line: Line, x: str, place: dict[str, int]) -> None:
+    """One curve, its band before it: along the upper edge, and back along the lower one."""
+    named = line.name in {trace.name for trace in figure.data if trace.showlegend}
+    if line.band is not None:
+        low, high = (points[edge] for edge in line.band)
+        figure.add_scatter(
+            x=[*points[x], *points[x][::-1]], y=[*high, *low[::-1]], mode="lines", fill="toself", hoverinfo="skip",
+            fillcolor=faded(line.colour, 0.18), line={"width": 0}, showlegend=False, legendgroup=line.name, **place,
+        )  # fmt: skip
+    lines = "<br>".join(f"{key}: %{{customdata[{index}]}}" for index, key in enumerate(line.hover))
+    figure.add_scatter(
+        x=points[x], y=points[line.y], name=line.name, legendgroup=line.name, showlegend=not named, opacity=line.opacity,
+        mode="+".join(["lines"] * (line.width > 0) + ["markers"] * (line.symbol != "")),
+        marker={"color": line.colour, "symbol": line.symbol or "circle", "size": 8 if line.width else 10},
+        line={"color": line.colour, "dash": line.dash, "width": line.width},
+        customdata=points[list(line.hover)].round(3).to_numpy(),
+        hovertemplate=f"<b>{line.name}</b><br>{x}: %{{x}}<br>{line.y}: %{{y:.3f}}<br>{lines}<extra></extra>", **place,
+    )  # fmt: skip
+
+
+def panel_grid(titles: Sequence[Sequence[str]], *, x: str, y: str | Sequence[str], shared: bool = True) -> go.Figure:
     """Empty panels.
 
     Args:
@@ -29,20 +135,15 @@ def panel_grid(
         x: label of the x axes, shown below the last row: once if columns share their axes, else below each.
         y: label of the y axes, one for all rows or one a row.
         shared: whether columns share their x axes, and rows their y axes.
-        widths: of the columns, relative to one another; equal by default.
     """
     rows, columns = len(titles), len(titles[0])
+    spacing = 0.4 if not shared else 0.25 if any(map(any, titles[1:])) else 0.09
     figure = make_subplots(
-        rows=rows,
-        cols=columns,
-        shared_xaxes=shared,
-        shared_yaxes=shared,
-        column_widths=widths,
+        rows=rows, cols=columns, shared_xaxes=shared, shared_yaxes=shared,
         subplot_titles=[_broken(title, _LETTERS // columns) for row in titles for title in row],
         x_title=x if shared and columns > 1 else None,
-        horizontal_spacing=0.03 if shared else 0.06,
-        vertical_spacing=(0.4 if not shared else 0.25 if any(map(any, titles[1:])) else 0.09) / rows if rows > 1 else 0,
-    )
+        horizontal_spacing=0.03 if shared else 0.06, vertical_spacing=spacing / rows if rows > 1 else 0,
+    )  # fmt: skip
     figure.update_annotations(font_size=_TITLE)
     for column in range(1, columns + 1) if not shared or columns == 1 else ():
         figure.update_xaxes(title_text=x, row=rows, col=column)
@@ -63,88 +164,11 @@ def layer_axis(figure: go.Figure, layers: Iterable[int], **place: int) -> go.Fig
     return figure.update_xaxes(tickvals=known, ticktext=ticks, range=[known[0] - 0.3, known[-1] + 0.3], **place)
 
 
-def add_curve(
-    figure: go.Figure,
-    table: pd.DataFrame,
-    *,
-    x: str,
-    y: str,
-    name: str,
-    colour: str,
-    row: int = 1,
-    column: int = 1,
-    dash: str = "solid",
-    width: float = 2.5,
-    opacity: float = 1.0,
-    band: tuple[str, str] | None = None,
-    markers: bool = False,
-    symbol: str = "circle",
-    legend: bool = True,
-    hover: Sequence[str] = (),
-) -> None:
-    """Draw one curve, with a band between two columns if asked for; markers alone if its width is 0.
-
-    Args:
-        table: one row a point; a table of several curves is to be cut to one.
-        x, y: names of its columns; the axes are named by `panel_grid`.
-        name: of the curve in the legend; panels that show it again pass `legend=False`.
-        colour: as `#0072B2`; see COLOURS and LANGUAGES.
-        row, column: the panel, from 1.
-        band: the columns of its lower and upper edge, such as ("low", "high").
-        hover: columns that are shown on hovering.
-
-    Raises:
-        KeyError: for a column that the table does not have.
-        ValueError: for a band in another colour than a hex one.
-    """
-    table = table.sort_values(x)
-    place = {"row": row, "col": column}
-    if band is not None:
-        low, high = table[band[0]], table[band[1]]
-        around = [*table[x], *table[x][::-1]], [*high, *low[::-1]]
-        style = {
-            "mode": "lines",
-            "fill": "toself",
-            "fillcolor": faded(colour, 0.18),
-            "line": {"width": 0},
-            "hoverinfo": "skip",
-        }
-        figure.add_trace(go.Scatter(x=around[0], y=around[1], showlegend=False, legendgroup=name, **style), **place)
-    lines = "<br>".join(f"{key}: %{{customdata[{index}]}}" for index, key in enumerate(hover))
-    figure.add_trace(
-        go.Scatter(
-            x=table[x],
-            y=table[y],
-            name=name,
-            legendgroup=name,
-            showlegend=legend,
-            mode=("lines+markers" if width else "markers") if markers else "lines",
-            marker={"color": colour, "symbol": symbol, "size": 8 if width else 10},
-            line={"color": colour, "dash": dash, "width": width},
-            opacity=opacity,
-            customdata=table[list(hover)].round(3).to_numpy(),
-            hovertemplate=f"<b>{name}</b><br>{x}: %{{x}}<br>{y}: %{{y:.3f}}<br>{lines}<extra></extra>",
-        ),
-        **place,
-    )
-
-
 def add_heatmap(
-    figure: go.Figure,
-    table: pd.DataFrame,
-    *,
-    x: str,
-    y: str,
-    z: str,
-    limits: tuple[float, float],
-    row: int = 1,
-    column: int = 1,
-    title: str = "",
-    text: bool = True,
-    label: str | None = None,
-    diverging: bool = True,
+    figure: go.Figure, table: pd.DataFrame, *, x: str, y: str, z: str, limits: tuple[float, float], row: int = 1,
+    column: int = 1, title: str = "", text: bool = True, label: str | None = None, diverging: bool = True,
     reverse: bool = False,
-) -> None:
+) -> None:  # fmt: skip
     """Draw a heat map on a scale that all panels share, by default one that diverges from 0.
 
     Cells are labelled by their value if `text`, or by what a column `label` holds; `reverse` turns the scale round.
@@ -167,42 +191,20 @@ def add_heatmap(
     for values, update in ((grid.columns, figure.update_xaxes), (grid.index, figure.update_yaxes)):
         if values.dtype.kind in "iu" and len(values) <= _TICKS:  # plotly would put some between the cells
             update(tickvals=values.tolist(), overwrite=False, row=row, col=column)
-    figure.add_trace(
-        go.Heatmap(
-            x=grid.columns,
-            y=grid.index,
-            z=grid.to_numpy(),
-            zmin=limits[0],
-            zmax=limits[1],
-            zmid=0 if diverging else None,
-            colorscale=DIVERGING if diverging else SEQUENTIAL,
-            reversescale=reverse,
-            colorbar={"title": {"text": z}, "thickness": 14},
-            showscale=row == 1 and column == 1,
-            text=table.pivot(index=y, columns=x, values=label).to_numpy() if label else None,
-            texttemplate=("%{text}" if label else "%{z:.2f}") if text else None,
-            textfont={"size": 13},
-            hovertemplate=f"{title}<br>{y}: %{{y}}<br>{x}: %{{x}}<br>{z}: %{{z:.3f}}<extra></extra>",
-        ),
-        row=row,
-        col=column,
-    )
+    figure.add_heatmap(
+        x=grid.columns, y=grid.index, z=grid.to_numpy(), zmin=limits[0], zmax=limits[1], zmid=0 if diverging else None,
+        colorscale=DIVERGING if diverging else SEQUENTIAL, reversescale=reverse, showscale=row == 1 and column == 1,
+        colorbar={"title": {"text": z}, "thickness": 14}, textfont={"size": 13},
+        text=table.pivot(index=y, columns=x, values=label).to_numpy() if label else None,
+        texttemplate=("%{text}" if label else "%{z:.2f}") if text else None,
+        hovertemplate=f"{title}<br>{y}: %{{y}}<br>{x}: %{{x}}<br>{z}: %{{z:.3f}}<extra></extra>", row=row, col=column,
+    )  # fmt: skip
 
 
 def add_categories(
-    figure: go.Figure,
-    table: pd.DataFrame,
-    *,
-    x: str,
-    y: str,
-    category: str,
-    text: str,
-    order: Sequence[int],
-    colours: Mapping[str, str],
-    row: int = 1,
-    column: int = 1,
-    legend: bool = False,
-) -> None:
+    figure: go.Figure, table: pd.DataFrame, *, x: str, y: str, category: str, text: str, order: Sequence[int],
+    colours: Mapping[str, str], row: int = 1, column: int = 1, legend: bool = False,
+) -> None:  # fmt: skip
     """Draw a square matrix whose cells are coloured by category.
 
     Args:
@@ -210,34 +212,21 @@ def add_categories(
         colours: of each category, in the order of the legend.
         legend: whether this panel's categories stand in the legend.
     """
-    names = [str(value) for value in order]
-    place = {name: index for index, name in enumerate(colours)}
-    cells = table.pivot(index=y, columns=x, values=category).reindex(index=list(order), columns=list(order))
-    labels = table.pivot(index=y, columns=x, values=text).reindex(index=list(order), columns=list(order))
-    steps = [(index + end) / len(colours) for index in range(len(colours)) for end in (0, 1)]
-    figure.add_trace(
-        go.Heatmap(
-            x=names,
-            y=names,
-            z=cells.replace(place).astype(float).to_numpy(),
-            zmin=-0.5,
-            zmax=len(colours) - 0.5,
-            colorscale=list(zip(steps, [colour for colour in colours.values() for _ in (0, 1)], strict=True)),
-            showscale=False,
-            text=labels.to_numpy(),
-            customdata=cells.to_numpy(),
-            texttemplate="%{text}",
-            xgap=1,
-            ygap=1,
-            hovertemplate=f"{y} %{{y}}<br>{x} %{{x}}<br>%{{customdata}} %{{text}}<extra></extra>",
-        ),
-        row=row,
-        col=column,
+    names, place = [str(value) for value in order], {name: index for index, name in enumerate(colours)}
+    cells, labels = (
+        table.pivot(index=y, columns=x, values=shown).reindex(index=list(order), columns=list(order))
+        for shown in (category, text)
     )
+    steps = [(index + end) / len(colours) for index in range(len(colours)) for end in (0, 1)]
+    figure.add_heatmap(
+        x=names, y=names, z=cells.replace(place).astype(float).to_numpy(), zmin=-0.5, zmax=len(colours) - 0.5,
+        colorscale=list(zip(steps, [colour for colour in colours.values() for _ in (0, 1)], strict=True)),
+        showscale=False, text=labels.to_numpy(), customdata=cells.to_numpy(), texttemplate="%{text}", xgap=1, ygap=1,
+        hovertemplate=f"{y} %{{y}}<br>{x} %{{x}}<br>%{{customdata}} %{{text}}<extra></extra>", row=row, col=column,
+    )  # fmt: skip
     figure.update_xaxes(type="category", showgrid=False, row=row, col=column)
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False, row=row, col=column)
     for name, colour in colours.items() if legend else ():
         marker = {"symbol": "square", "size": 12, "color": colour}
-        label = name.replace("_", " ")
-        entry = go.Scatter(x=[None], y=[None], mode="markers", marker=marker, name=label, showlegend=True)
-        figure.add_trace(entry, row=row, col=column)
+        shown = {"mode": "markers", "marker": marker, "name": name.replace("_", " "), "showlegend": True}
+        figure.add_scatter(x=[None], y=[None], **shown, row=row, col=column)

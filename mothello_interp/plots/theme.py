@@ -19,7 +19,7 @@ COLOURS = {
     "retrieval": "#D55E00",
     "cosine": "#009E73",
     "random weights": "#8A8A8A",
-    "zero": "#8A8A8A",
+    "floor": "#8A8A8A",
     "ceiling": "#333333",
 }
 LANGUAGES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#555555")

@@ -1,7 +1,7 @@
 """The table that every analysis measures on a tiny model, the same with random results, and a folder of all figures."""
 
 import importlib
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from analyses import _maps, _matrix, _runner, _steps, _transfer
+from analyses import _runner, transfer
 from analyses._models import LABELS, REGIMES
 from analyses._report import write_report
 from mothello_interp.models import Checkpoint, ModelSpec, build_model, load, save_checkpoint
@@ -21,30 +21,31 @@ from tests.othello.wthor import write_wthor
 from train.finetune import finetune
 from train.settings import Recipe, Training
 
-# What makes each measure quick, and the columns that hold its results.
-SETTINGS: dict[str, dict[str, int]] = {
-    "anchors": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20},
-    "cka": {"_GAMES": 320, "_PERMUTATIONS": 3},
-    "cosine": {"_GAMES": 40},
-    "emergence": {"_SIMILAR": 320, "_PERMUTATIONS": 3},
+# The sizes that make each measure quick, and the columns that hold its results.
+MAPS = {"fit": 40, "score": 20}
+SIZES: dict[str, dict[str, int]] = {
+    "anchors": {"fit": 40, "choose": 10, "score": 20},
+    "cka": {"games": 320, "permutations": 3},
+    "cosine": {"games": 40},
+    "emergence": {"similar": 320, "permutations": 3} | MAPS,
     "four_languages": {},
-    "heads": {"_PAIRS": 6, "_GAMES": 8, "_MOVES": 6},
-    "interventions": {"_FIT": 30, "_BOARDS": 12},
-    "legality": {"_GAMES": 40},
-    "lens": {"_FIT": 40, "_SCORE": 6, "_ATTRIBUTE": 4, "_EPOCHS": 1},
-    "many_languages": {},
-    "mixtures": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20, "_RESAMPLES": 9},
-    "moves": {"_FIT": 40, "_CHOOSE": 10, "_SCORE": 20},
-    "patching": {"_PAIRS": 8, "_GAMES": 36, "_FIT": 10},
-    "preferences": {"_DRAWS": 2, "_GAMES": 20},
-    "realgames": {"_GAMES": 20, "_CHOOSE": 10},
-    "seeds": {},
-    "sharing": {"_NEAR": 0},
-    "similarity": {"_GAMES": 320, "_FIT": 40, "_SCORE": 20, "_PERMUTATIONS": 2},
-    "structure": {"_FIT": 80, "_SCORE": 20},
-    "symmetry": {"_PAIRS": 12},
+    "heads": {"pairs": 6, "games": 8, "moves": 6},
+    "interventions": {"fit": 30, "boards": 12},
+    "legality": {"games": 40},
+    "lens": {"fit": 40, "score": 6, "attributed": 4, "epochs": 1},
+    "many_languages": MAPS,
+    "mixtures": {"fit": 40, "choose": 10, "score": 20, "resamples": 9},
+    "moves": {"fit": 40, "choose": 10, "score": 20},
+    "patching": {"pairs": 8, "games": 36, "fit": 10},
+    "preferences": {"draws": 2, "games": 20} | MAPS,
+    "realgames": {"games": 20, "choose": 10},
+    "seeds": MAPS,
+    "sharing": {"near": 0} | MAPS,
+    "similarity": {"games": 320, "fit": 40, "score": 20, "permutations": 2},
+    "structure": {"fit": 80, "score": 20},
+    "symmetry": {"pairs": 12} | MAPS,
     "transfer": {},
-    "transplant": {"_GAMES": 40},
+    "transplant": {"games": 40} | MAPS,
 }
 TRANSFER = ["top1", "top1_any", "mass_own", "mass_source", "alignment", "low", "high", "floor", "ceiling"]
 RESULTS = {
@@ -89,77 +90,54 @@ def module_of(name: str) -> Any:
 
 def labels_of(name: str) -> dict[str, str]:
     """The regimes of an analysis, and how it calls them."""
+    if name in ("four_languages", "transfer"):
+        return transfer.NAMED
     if name == "similarity":
         return LABELS | {regime: regime for regime in list(module_of(name)._TRANSFER.values())[:2]}
-    if name == "sharing":
-        return {regime: regime for regime in list(module_of(name)._MODELS.values())}
-    if name in ("emergence", "preferences", "transplant"):
-        return {regime: LABELS.get(regime, regime) for regime in module_of(name)._MODELS.values()}
-    if name in ("many_languages", "mixtures", "seeds", "symmetry"):
-        return {regime: regime for regime in module_of(name)._MODELS.values()}
-    return _transfer.NAMED if name in ("four_languages", "transfer") else LABELS
+    if name in ("anchors", "realgames") or not hasattr(module_of(name), "MODELS"):
+        return LABELS
+    return {regime: LABELS.get(regime, regime) for regime in module_of(name).MODELS.values()}
 
 
-def measure(name: str) -> pd.DataFrame:
+def measure(name: str, **sizes: Any) -> pd.DataFrame:
     """What the analysis measures on a tiny model; patching needs one that has learned something."""
-    if name in ("four_languages", "transfer"):
-        return pd.concat([fine_tuned(name, schedule) for schedule in ("mini", "mini-rising")], ignore_index=True)
-    if name in ("emergence", "sharing"):
-        return step_by_step(name)
-    if name == "realgames":
-        return on_real_games()
-    checkpoint = (
-        load(REGIMES["anchors"]) if name in ("heads", "patching", "symmetry", "transplant") else tiny_checkpoint()
-    )
-    with pytest.MonkeyPatch.context() as patch:
-        for setting, value in SETTINGS[name].items():
-            patch.setattr(module_of(name), setting, value)
-        for shared in (_maps, _matrix):
-            patch.setattr(shared, "FIT", 40)
-            patch.setattr(shared, "SCORE", 20)
-        patch.setattr(module_of("symmetry"), "SCORE", 20)
-        table: pd.DataFrame = module_of(name).measure(checkpoint)
-    return table
+    found = partial(module_of(name).measure, **SIZES[name] | sizes)
+    with TemporaryDirectory() as folder:
+        if name in ("four_languages", "transfer"):
+            schedules = ("mini", "mini-rising")
+            return pd.concat([found(fine_tuned(Path(folder) / name, name)) for name in schedules], ignore_index=True)
+        if name in ("emergence", "sharing"):
+            return found(step_by_step(Path(folder)))
+        if name == "realgames":
+            return found(*on_real_games(Path(folder)))
+        learned = name in ("heads", "patching", "symmetry", "transplant")
+        return found(load(REGIMES["anchors"]) if learned else tiny_checkpoint())
 
 
-def step_by_step(name: str) -> pd.DataFrame:
+def step_by_step(folder: Path) -> Checkpoint:
     """Two steps of a run, the second with other weights."""
-    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_steps, "FIT", 40)
-        patch.setattr(_steps, "SCORE", 20)
-        for setting, value in SETTINGS[name].items():
-            patch.setattr(module_of(name), setting, value)
-        save_checkpoint(Path(folder) / "steps" / "1000", tiny_checkpoint().untrained())
-        for place in ("steps/300", "checkpoint"):
-            save_checkpoint(Path(folder) / place, tiny_checkpoint())
-        table: pd.DataFrame = module_of(name).measure(load(Path(folder) / "checkpoint"))
-    return table
+    save_checkpoint(folder / "steps" / "1000", tiny_checkpoint().untrained())
+    for place in ("steps/300", "checkpoint"):
+        save_checkpoint(folder / place, tiny_checkpoint())
+    return load(folder / "checkpoint")
 
 
-def on_real_games() -> pd.DataFrame:
+def on_real_games(folder: Path) -> tuple[Checkpoint, Path]:
     """An untrained model of the real board; half of the games of one file stand in the other as well."""
     games = random_games(60, board=8, seed=9)
     sizes = {"n_layers": 2, "d_model": 16, "n_heads": 2}
     spec = ModelSpec.read({"world": {"board": 8, "languages": ["atomic", "atomic"]}, "model": sizes}, "untrained")
-    untrained = Checkpoint(build_model(spec, seed=0).eval(), spec, {"seed": 0}, "untrained")
-    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        for setting, value in SETTINGS["realgames"].items():
-            patch.setattr(module_of("realgames"), setting, value)
-        write_wthor(Path(folder) / "WTH_1977.wtb", games[:40])
-        write_wthor(Path(folder) / "WTH_2018.wtb", games[20:])
-        table: pd.DataFrame = module_of("realgames").measure(untrained, Path(folder))
-    return table
+    write_wthor(folder / "WTH_1977.wtb", games[:40])
+    write_wthor(folder / "WTH_2018.wtb", games[20:])
+    return Checkpoint(build_model(spec, seed=0).eval(), spec, {"seed": 0}, "untrained"), folder
 
 
-def fine_tuned(name: str, schedule: str) -> pd.DataFrame:
-    """What the analysis reads of a short fine-tuning."""
+def fine_tuned(folder: Path, schedule: str) -> Checkpoint:
+    """A short fine-tuning."""
     training = Training(games=64, corpus_games=32, batch=16, evaluate_every=32, warmup=16)
-    with TemporaryDirectory() as folder:
-        finetune(
-            Recipe(training=training, name=schedule), tiny_checkpoint(), Path(folder), language=0, seed=0, quiet=True
-        )
-        table: pd.DataFrame = module_of(name).measure(load(Path(folder) / "checkpoint"))
-    return table
+    recipe = Recipe(training=training, name=schedule)
+    finetune(recipe, tiny_checkpoint(), folder, language=0, seed=0, quiet=True)
+    return load(folder / "checkpoint")
 
 
 measured = cache(measure)
@@ -191,11 +169,10 @@ def pairs_of(n: int, seed: int) -> pd.DataFrame:
 def run(names: list[str], out: Path) -> None:
     """Run analyses on tables that are there already."""
     for name in names:
-        analysis = _runner.find()[name]
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(_runner, "has_browser", lambda: False)
-            patch.setattr(analysis.module(), "compute", lambda zoo, name=name, **inputs: table_of(name))
-            _runner.run(analysis, out, Console(quiet=True))
+            patch.setattr(_runner.Analysis, "table", lambda analysis, *asked: table_of(analysis.name))
+            _runner.run(_runner.find()[name], out, Console(quiet=True))
 
 
 @pytest.fixture(scope="session")

@@ -23,9 +23,9 @@ from analyses import (
 )
 from analyses._maps import RAISED
 from analyses._models import BUNDLE, LABELS, TABLES
+from mothello_interp import alignment
 from mothello_interp.othello import CONTROLS, Symmetry
 from mothello_interp.similarity import SAME_COORDINATES
-from mothello_interp.symmetries import cycle_consistency_test
 
 NAIVE = r"^\d+ naive languages"
 _NAIVE, _ANCHORS = LABELS["naive"], LABELS["anchors"]
@@ -41,8 +41,8 @@ def stored(name: str, models: dict[str, str]) -> Any:
 def all_maps() -> Any:
     """Trained and random weights."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(symmetry, "cycle_consistency_test", partial(cycle_consistency_test, draws=999))
-        return symmetry.headline(stored("symmetry", symmetry._MODELS))
+        patch.setattr(alignment, "group_test", partial(alignment.group_test, draws=999))
+        return symmetry.headline(stored("symmetry", symmetry.MODELS))
 
 
 def maps() -> Any:
@@ -103,7 +103,7 @@ def test_flips_and_quarter_turns_are_chosen_by_two_models_and_compose() -> None:
     lower = found["raised, after move 1"] < found["raised, from move 2"]
     assert lower.mean() > 0.9
     assert lower[[*turned.index]].all()
-    stored_maps = stored("symmetry", symmetry._MODELS).query(
+    stored_maps = stored("symmetry", symmetry.MODELS).query(
         "candidates == 8 and weights == 'trained' and model == 'mini/five-atomic'"
     )
     assert stored_maps["seed"].nunique() == len(five)
@@ -148,7 +148,7 @@ def test_an_anchor_on_the_diagonal_leaves_the_reflection_and_off_it_mostly_the_i
 
 def test_pieces_hang_together_in_half_of_the_pairs() -> None:
     """Less readability: more than in pairs of one map, where neighbours are alike as often as they are."""
-    found: Any = mixtures.headline(stored("mixtures", mixtures._MODELS))
+    found: Any = mixtures.headline(stored("mixtures", mixtures.MODELS))
     pieces, clear = (found[found["kind"] == kind] for kind in ("in pieces", "one map"))
     assert min(len(pieces), len(clear)) > 20
     assert min((pieces["p"] <= 0.05).mean(), (clear["p"] <= 0.05).mean()) > 0.7
@@ -159,7 +159,7 @@ def test_pieces_hang_together_in_half_of_the_pairs() -> None:
 
 
 def test_learning_arrives_at_the_image_named_best_or_second() -> None:
-    pairs: Any = preferences._pairs(stored("preferences", preferences._MODELS))
+    pairs: Any = preferences._pairs(stored("preferences", preferences.MODELS))
     pairs = pairs[pairs["teaching"] == "full"]
     naive = pairs[pairs["regime"].str.contains(NAIVE)]
     mapped = naive[naive["raised"]]
@@ -175,7 +175,7 @@ def test_learning_arrives_at_the_image_named_best_or_second() -> None:
 
 def test_learning_arrives_where_no_tongue_is_lost() -> None:
     """Lightly taught, the other languages keep their legal moves; fully, those of four languages lose them; as much arrives."""
-    found: Any = preferences.headline(stored("preferences", preferences._MODELS))
+    found: Any = preferences.headline(stored("preferences", preferences.MODELS))
     full, light = (
         found[found["teaching"] == how].set_index(["regime", "seed"]).sort_index() for how in ("full", "light")
     )
@@ -192,7 +192,7 @@ def test_learning_arrives_where_no_tongue_is_lost() -> None:
 
 
 def test_the_named_image_becomes_legal() -> None:
-    found: Any = transplant.headline(stored("transplant", transplant._MODELS))
+    found: Any = transplant.headline(stored("transplant", transplant.MODELS))
     longer = found[found["regime"] == "4 naive languages, longer"]
     assert (longer["most legal"] == longer["the probes name"]).all()
     assert (longer["high"] > longer["own language"]).all()
@@ -254,7 +254,7 @@ def test_all_measures_go_with_what_becomes_of_the_game_and_none_with_the_tongue(
 
 def test_anchors_lose_the_tongue_and_keep_the_game() -> None:
     """Two atomic ones; half-aligned and naive ones of several tokens lose the game as well, unified output lifts both."""
-    table = transfer.compute()
+    table = stored("transfer", transfer.MODELS)
     assert (table["seed"] == 0).all()
     assert set(table[table["schedule"] == "mini-rising"]["target"]) == {"atomic"}
     found: Any = transfer.headline(table)
@@ -275,7 +275,7 @@ def test_anchors_lose_the_tongue_and_keep_the_game() -> None:
 
 
 def test_fewer_anchors_and_longer_words_align_less_than_a_quarter() -> None:
-    found: Any = anchors.headline(stored("anchors", anchors._MODELS))
+    found: Any = anchors.headline(stored("anchors", anchors.MODELS))
     found = found[~found["regime"].isin(["naive (no anchors)", "4 anchor tokens", "unified output"])]
     assert len(found) == 2 * 8
     assert found["normalised under it"].max() < 0.25
@@ -291,7 +291,7 @@ def test_fewer_anchors_play_nearly_as_well_and_longer_words_do_not() -> None:
     made |= {f"{about['preset']}-seed{about['seed']}": about for about in bundled}
     found: dict[tuple[str, bool], list[float]] = {}
     for key, about in made.items():
-        kind, number = anchors._CELLS[anchors._MODELS[key.rpartition("-seed")[0]]][:2]
+        kind, number = anchors._CELLS[anchors.MODELS[key.rpartition("-seed")[0]]][:2]
         if number is not None:
             first, second = (language["top1"] for language in about["held_out"])
             found.setdefault((f"{kind} second", number == 4), []).append(second)
@@ -327,7 +327,7 @@ def test_naive_languages_are_related_by_a_tenth_at_most_after_the_embeddings() -
 
 
 def test_an_opening_aligns_naive_languages_and_the_game_outlives_the_tongue() -> None:
-    table = four_languages.compute()
+    table = stored("four_languages", four_languages.MODELS)
     assert (table["seed"] == 0).all()
     assert set(table["schedule"]) == {"mini"}
     found: Any = four_languages.headline(table).set_index(["regime", "target"])
@@ -354,7 +354,7 @@ def test_an_opening_aligns_naive_languages_and_the_game_outlives_the_tongue() ->
 
 
 def test_twenty_languages_fall_into_five_clusters_and_half_turns_score_the_floor() -> None:
-    table = stored("many_languages", many_languages._MODELS)
+    table = stored("many_languages", many_languages.MODELS)
     found: Any = many_languages.headline(table).set_index("related by")
     assert (found["seed"] == 0).all()
     *_, (one, other) = clusters = many_languages._clusters(table)
@@ -362,7 +362,7 @@ def test_twenty_languages_fall_into_five_clusters_and_half_turns_score_the_floor
     best = many_languages._best(table).pivot(index="source", columns="target", values="symmetry")
     assert (best.loc[one, clusters[0]] == "identity").mean() > 0.5 < (best.loc[other, clusters[2]] == "identity").mean()
     rounded = found.round(2)
-    assert rounded["majority"].unique().tolist() == [0.61]
+    assert rounded["guess"].unique().tolist() == [0.61]
     assert rounded["ceiling"].unique().tolist() == [0.78]
     assert rounded.loc["identity", "against the board"] == 0.62
     assert rounded["through the map"].between(0.62, 0.63).all()
@@ -374,7 +374,7 @@ def test_twenty_languages_fall_into_five_clusters_and_half_turns_score_the_floor
 
 
 def test_alignment_comes_after_the_game_and_cka_at_all_times() -> None:
-    table = stored("emergence", emergence._MODELS)
+    table = stored("emergence", emergence.MODELS)
     assert (table["seed"] == 0).all()
     assert len(table) == 3 * 13
     found: Any = emergence.headline(table).set_index("regime")
@@ -398,7 +398,7 @@ def test_alignment_comes_after_the_game_and_cka_at_all_times() -> None:
 
 def test_what_makes_languages_share() -> None:
     """Small initial weights and anchors, at equal legal accuracy and at the end; none half of the way by then."""
-    found: Any = sharing.headline(stored("sharing", sharing._MODELS)).set_index("regime")
+    found: Any = sharing.headline(stored("sharing", sharing.MODELS)).set_index("regime")
     for column in ("alignment", "best, end"):
         grid = np.array(
             [[found.loc[sharing._MAP[init, n], column] for n in sharing._ANCHORS] for init in sharing._INITS]
@@ -423,4 +423,4 @@ def test_what_makes_languages_share() -> None:
     finite = within[within.index.str.startswith("51,200 games")]
     assert len(finite) == 3
     assert (finite - finite["51,200 games, redrawn"]).abs().max() < base["most"] - base["least"]
-    assert stored("sharing", sharing._MODELS)["games"].max() <= 300_000
+    assert stored("sharing", sharing.MODELS)["games"].max() <= 300_000

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from analyses._commands import run_folder, training_commands
+from analyses._record import run_folder, training_commands
 from mothello_interp.models import load
 from mothello_interp.models.checkpoint import fingerprint
 from tests.train.test_finetune import RECIPE

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from analyses._models import REGIMES
-from analyses._steps import over_steps
+from analyses.emergence import over_steps
 from mothello_interp.models import load, save_checkpoint
 from tests.analyses.conftest import labels_of, module_of, table_of
 from tests.analyses.drawn import curve, equal

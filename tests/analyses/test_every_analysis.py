@@ -9,9 +9,10 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
+from analyses import _models
 from analyses._models import REGIMES
 from analyses._runner import HERE, find
-from tests.analyses.conftest import RESULTS, SETTINGS, labels_of, measure, measured, module_of, table_of
+from tests.analyses.conftest import RESULTS, SIZES, labels_of, measure, measured, module_of, table_of
 
 every_analysis = pytest.mark.parametrize("name", find())
 
@@ -25,35 +26,26 @@ def content(figure: go.Figure) -> Any:
 
 
 def test_every_analysis_is_tested() -> None:
-    assert set(find()) == set(SETTINGS) == set(RESULTS)
+    assert set(find()) == set(SIZES) == set(RESULTS)
 
 
 @every_analysis
-def test_four_functions_are_public(name: str) -> None:
-    """And nothing else: no constant, no class."""
-    names = set()
-    for node in ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.FunctionDef | ast.ClassDef):
-            names.add(node.name)
-            assert ast.get_docstring(node), f"{node.name} has no docstring"
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names |= {part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name)}
-    assert {public for public in names if not public.startswith("_")} == {"measure", "compute", "figure", "headline"}
-
-
-@pytest.mark.parametrize("name", sorted(set(find()) - {"similarity"}))
-def test_compute_is_the_measure_over_the_models(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under the analysis' own name, which the cache and the stored tables go by."""
-    asked = []
-
-    def over_models(analysis: str, measure: Any, *models: Any, **settings: Any) -> pd.DataFrame:
-        asked.append((analysis, measure))
-        return table_of(name)
-
-    monkeypatch.setattr(module_of(name), "over_models", over_models)
-    assert module_of(name).compute() is table_of(name)
-    assert asked == [(name, module_of(name).measure)]
+def test_an_analysis_is_three_functions_and_its_models(name: str) -> None:
+    """That is all its shape; where it has no `compute`, these are the models that it is run on."""
+    module, found = module_of(name), find()[name]
+    assert all(
+        callable(getattr(module, part)) and getattr(module, part).__doc__ for part in ("measure", "figure", "headline")
+    )
+    body = ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8")).body
+    assert all(ast.get_docstring(part) for part in body if isinstance(part, ast.FunctionDef))
+    if not hasattr(module, "compute"):
+        asked: list[Any] = []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_models, "over_models", lambda *given, **settings: asked.append((given, settings)))
+            found.table(_models.BUNDLED)
+        models = getattr(module, "MODELS", _models.MODELS)
+        settings = {"zoo": _models.BUNDLED, "stored": getattr(module, "STORED", False)}
+        assert asked == [((name, module.measure, models), settings)]
 
 
 @every_analysis

@@ -15,7 +15,7 @@ def test_legality_draws_its_table() -> None:
     table.loc[table["move"] == 4, "top1"] = 1.0
     figure = module_of("legality").figure(table)
     for panel, regime in enumerate(REGIMES, 1):
-        for language, letter in ((0, "A"), (1, "B")):
+        for language, letter in ((1, "B"), (0, "A")):
             rows = table[(table["regime"] == regime) & (table["seed"] == 0) & (table["language"] == language)]
             drawn = curve(figure, f"language {letter}", panel=panel)
             equal(drawn.x, rows["move"] + 1)

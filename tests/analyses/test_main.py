@@ -1,5 +1,6 @@
 """The command line: what it lists, refuses, runs and records."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from analyses import _models, _report, _runner
+from analyses import _record, _report, _runner
 from analyses.__main__ import app
 from mothello_interp.models.zoo import BUNDLE
 from tests.conftest import shown_without
@@ -114,7 +115,7 @@ def test_the_command_that_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         asked.append((name, measure, folders))
         return tmp_path / "moves.csv"
 
-    monkeypatch.setattr(_models, "record", record)
+    monkeypatch.setattr(_record, "record", record)
     (tmp_path / "run" / "checkpoint").mkdir(parents=True)
     result = invoke("record", "moves", str(tmp_path / "run"), str(tmp_path / "plain"))
     assert result.exit_code == 0, result.output
@@ -140,9 +141,7 @@ def test_a_scale_without_models(tmp_path: Path) -> None:
     ("name", "scale", "said"),
     [
         ("sharing", "paper", "sharing: it has no models of scale 'paper'; leave out --scale"),
-        ("sharing", "midi", "sharing: it has no models of scale 'midi'"),
-        ("transfer", "midi", "transfer: it has no models of scale 'midi'"),
-        ("four_languages", "midi", "four_languages: it has no models of scale 'midi'"),
+        ("transfer", "midi", "transfer: none of midi/transfer-atomic-naive-mini-language0, "),
         ("emergence", "midi", "midi/atomic-atomic-anchors4, midi/twenty-atomic has stored rows or lies in a folder"),
         ("emergence", "paper", "none of paper/atomic-atomic-anchors0"),
     ],
@@ -152,3 +151,19 @@ def test_a_scale_that_an_analysis_has_nothing_of(name: str, scale: str, said: st
     result = invoke(name, "--scale", scale, "--out", str(tmp_path / "figures"))
     assert (result.exit_code, result.output[:7]) == (1, "error: ")
     assert said in result.output.replace("\n", " ")
+
+
+def test_figures_are_redrawn_without_a_model(out: Path, tmp_path: Path) -> None:
+    """From their CSV alone, to the byte, the report with them; neither torch nor a checkpoint is loaded."""
+    shutil.copytree(out, tmp_path / "figures")
+    names = [f"{name}.{kind}" for name in _runner.find() for kind in ("json", "html")]
+    for name in [*names, "index.html"]:
+        (tmp_path / "figures" / name).unlink()
+    shown_without({"torch", "transformer_lens"}, "analyses", ["redraw", "--out", str(tmp_path / "figures")])
+    for name in [*(name for name in names if name.endswith("json")), "index.html"]:
+        assert (tmp_path / "figures" / name).read_bytes() == (out / name).read_bytes(), name
+
+
+def test_there_is_nothing_to_redraw(tmp_path: Path) -> None:
+    result = invoke("redraw", "--out", str(tmp_path))
+    assert (result.exit_code, "holds the CSV of no analysis" in result.output) == (1, True)

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from analyses import _models
+from analyses import _models, _record, _sources
 from analyses.__main__ import app
 from analyses._models import LABELS, REGIMES
 from mothello_interp.models import Checkpoint, CheckpointError, build_model, load, save_checkpoint
@@ -37,14 +36,14 @@ class House:
     def __init__(self, folder: Path, patch: pytest.MonkeyPatch):
         self.folder = folder
         self.calls: list[str] = []
-        own = ("analyses/_models.py", "analyses/fake.py", "analyses/other.py")
-        for file in (*own, "mothello_interp/part.py", "mothello_interp/deep/er.py"):
-            self.write(file, f"# {file}")
+        for name in ("fake", "other"):
+            self.write(f"analyses/{name}.py", f"name = {name!r}")
         for regime, world in WORLD_OF.items():
             self.save(regime, world, seed=0)
         self.models = {f"tiny/{regime}": regime for regime in WORLD_OF}
-        patch.setattr(_models, "__file__", str(folder / "analyses" / "_models.py"))
-        patch.setattr(_models, "BUNDLE", folder / "models")
+        patch.setattr(_sources, "HERE", folder / "analyses")
+        for module in (_models, _record):
+            patch.setattr(module, "BUNDLE", folder / "models")
         patch.setattr("mothello_interp.models.zoo.BUNDLE", folder / "models")
         patch.setattr(_models, "CACHE", folder / "figures" / ".cache")
         patch.setattr(_models, "TABLES", folder / "tables")
@@ -105,14 +104,6 @@ def test_nothing_is_measured_twice(house: House) -> None:
     pd.testing.assert_frame_equal(second, first, check_exact=True)
 
 
-def test_some_regimes(house: House) -> None:
-    table = house.over_models(models={"tiny/unified": "unified", "tiny/naive": "naive"})
-    assert house.calls == ["unified", "naive"]
-    assert list(table["regime"].unique()) == ["unified", "naive"]
-    house.over_models()
-    assert house.calls == ["anchors"]
-
-
 def test_other_weights_are_measured_again(house: House) -> None:
     """The changed model alone; and the old weights are still known when they come back."""
     first = house.over_models()
@@ -125,55 +116,6 @@ def test_other_weights_are_measured_again(house: House) -> None:
     house.save("anchors", "atomic", seed=0)
     pd.testing.assert_frame_equal(house.over_models(), first)
     assert house.calls == []
-
-
-def other_anchor(house: House) -> None:
-    """The same weights, read as a model of other languages."""
-    spec = house.model("anchors") / SPEC
-    text = spec.read_text(encoding="utf-8")
-    assert '"b1"' in text
-    spec.write_text(text.replace('"b1"', '"a2"'), encoding="utf-8")
-
-
-CHANGES: dict[str, tuple[Callable[[House], Any], list[str]]] = {
-    "the analysis": (lambda house: house.write("analyses/fake.py", "# better"), list(WORLD_OF)),
-    "another analysis": (lambda house: house.write("analyses/other.py", "# better"), []),
-    "how models are measured": (lambda house: house.write("analyses/_models.py", "# better"), list(WORLD_OF)),
-    "what analyses share": (lambda house: house.write("analyses/_steps.py", "# new"), list(WORLD_OF)),
-    "the library": (lambda house: house.write("mothello_interp/part.py", "# better"), list(WORLD_OF)),
-    "a file deep in the library": (lambda house: house.write("mothello_interp/deep/er.py", "# better"), list(WORLD_OF)),
-    "a new file": (lambda house: house.write("mothello_interp/new.py", "# new"), list(WORLD_OF)),
-    "a text": (lambda house: house.write("mothello_interp/README.md", "new"), []),
-    "provenance": (lambda house: house.save("unified", "unified", seed=0, steps=7), ["unified"]),
-}
-
-
-@pytest.mark.parametrize("what", CHANGES)
-def test_what_makes_a_result_old(what: str, house: House) -> None:
-    house.over_models()
-    change, again = CHANGES[what]
-    change(house)
-    house.over_models()
-    assert house.calls == again
-
-
-def test_another_input_makes_a_result_old(house: House) -> None:
-    house.write("games.wtb", "one")
-    inputs = [house.folder / "games.wtb"]
-    house.over_models(inputs=inputs)
-    assert house.calls == list(WORLD_OF)
-    house.over_models(inputs=inputs)
-    assert house.calls == []
-    house.write("games.wtb", "two")
-    house.over_models(inputs=inputs)
-    assert house.calls == list(WORLD_OF)
-
-
-def test_another_spec_makes_a_result_old(house: House) -> None:
-    house.over_models()
-    other_anchor(house)
-    house.over_models()
-    assert house.calls == ["anchors"]
 
 
 def test_another_analysis_has_results_of_its_own(house: House) -> None:
@@ -242,7 +184,7 @@ def test_recording_keeps_rows_and_where_they_come_from(house: House) -> None:
     ]
     house.over_models()
     house.calls.clear()
-    target = _models.record("fake", house.measure, folders)
+    target = _record.record("fake", house.measure, folders)
     assert house.calls == ["anchors", "unified"]
     assert target == house.folder / "tables" / "fake.csv"
     rows = pd.read_csv(target)
@@ -271,7 +213,7 @@ def test_commands_of_rows_that_need_more(house: House) -> None:
     folder = house.save("run1/checkpoint", "atomic", seed=1)
     for games in (16, 32, 64):
         (folder.parent / "steps" / str(games)).mkdir(parents=True)
-    target = _models.record("fake", partial(house.measure, wthor=Path("games")), [folder])
+    target = _record.record("fake", partial(house.measure, wthor=Path("games")), [folder])
     about = json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))["models"]["tiny/anchors-seed1"]
     assert about["commands"] == [
         "python -m train pretrain tiny/anchors.toml --seed 1 --keep 3",
@@ -282,22 +224,22 @@ def test_commands_of_rows_that_need_more(house: House) -> None:
 def test_a_folder_that_is_no_checkpoint_is_not_recorded(house: House) -> None:
     """It is an error, and the table that was there stays."""
     good, bad = house.save("run1", "atomic", seed=1), house.save("run2", "unified", seed=1)
-    target = _models.record("fake", house.measure, [good])
+    target = _record.record("fake", house.measure, [good])
     before = target.read_bytes()
     shutil.rmtree(bad)
     with pytest.raises(ValueError, match="no checkpoint"):
-        _models.record("fake", house.measure, [good, bad])
+        _record.record("fake", house.measure, [good, bad])
     assert target.read_bytes() == before
 
 
 def test_rows_of_other_models_stay(house: House) -> None:
     """A model and seed recorded again replaces its own rows alone."""
     first = house.save("run1", "atomic", seed=1)
-    target = _models.record("fake", house.measure, [first, house.save("run2", "unified", seed=1)])
+    target = _record.record("fake", house.measure, [first, house.save("run2", "unified", seed=1)])
     before = pd.read_csv(target)
     house.save("run1", "atomic", seed=1, weights=3)
-    _models.record("fake", house.measure, [first])
-    _models.record("fake", house.measure, [house.save("run3", "atomic", seed=5)])
+    _record.record("fake", house.measure, [first])
+    _record.record("fake", house.measure, [house.save("run3", "atomic", seed=5)])
     after = pd.read_csv(target)
     assert list(after["model"]) == ["tiny/anchors"] * 6 + ["tiny/unified"] * 3
     assert list(after["seed"]) == [1] * 3 + [5] * 3 + [1] * 3
@@ -313,16 +255,16 @@ def test_fine_tuned_from_another_start(house: House) -> None:
         house.save(f"run{n}", "atomic", seed=0, start={"preset": "tiny/x", "seed": n, "weights_sha256": str(n)})
         for n in (1, 2)
     ]
-    target = _models.record("fake", house.measure, runs[:1])
+    target = _record.record("fake", house.measure, runs[:1])
     before = target.read_bytes()
     plain = house.save("run3", "atomic", seed=0)
     for other in (runs[1], plain):
         with pytest.raises(
             ValueError, match=r"fake.json has tiny/anchors-seed0 already, from another start; fine-tune"
         ):
-            _models.record("fake", house.measure, [other])
+            _record.record("fake", house.measure, [other])
     assert target.read_bytes() == before
-    _models.record("fake", house.measure, runs[:1])
+    _record.record("fake", house.measure, runs[:1])
 
 
 def test_a_model_that_is_not_what_it_says(house: House) -> None:
@@ -331,20 +273,20 @@ def test_a_model_that_is_not_what_it_says(house: House) -> None:
     spec = other / SPEC
     spec.write_text(spec.read_text(encoding="utf-8").replace('"b1"', '"a2"'), encoding="utf-8")
     with pytest.raises(ValueError, match="run1 says it is tiny/anchors, but another spec goes by that name"):
-        _models.record("fake", house.measure, [other])
+        _record.record("fake", house.measure, [other])
     twice = [house.save("run3", "atomic", seed=2), house.save("run4", "atomic", seed=2)]
     with pytest.raises(ValueError, match="run4: tiny/anchors of seed 2 is given twice"):
-        _models.record("fake", house.measure, twice)
+        _record.record("fake", house.measure, twice)
     with pytest.raises(CheckpointError, match="missing"):
-        _models.record("fake", house.measure, [twice[0], house.folder / "missing"])
+        _record.record("fake", house.measure, [twice[0], house.folder / "missing"])
     assert not house.calls  # nothing is measured before all are checked
     assert not (house.folder / "tables").exists()
     mine = [house.save("run5", "atomic", seed=1, preset="mine/x"), house.save("run6", "split", seed=2, preset="mine/x")]
     with pytest.raises(ValueError, match="run6 says it is mine/x, but another spec"):
-        _models.record("fake", house.measure, mine)
-    _models.record("fake", house.measure, mine[:1])
+        _record.record("fake", house.measure, mine)
+    _record.record("fake", house.measure, mine[:1])
     with pytest.raises(ValueError, match="run6 says it is mine/x, but another spec"):
-        _models.record("fake", house.measure, mine[1:])
+        _record.record("fake", house.measure, mine[1:])
     refused = CliRunner().invoke(app, ["record", "moves", str(other)])
     assert refused.exit_code == 1
     assert "error: " in refused.output
@@ -354,9 +296,9 @@ def test_a_model_that_is_not_what_it_says(house: House) -> None:
 def test_models_that_are_stored_alone(house: House) -> None:
     """One that is not bundled, and a measure too slow to be taken for a figure."""
     folder = house.save("../run1", "atomic", seed=0, weights=1)
-    _models.record("fake", house.measure, [folder])
+    _record.record("fake", house.measure, [folder])
     house.calls.clear()
-    table = house.over_models(compute=False)
+    table = house.over_models(stored=True)
     assert house.calls == []
     assert list(table["regime"]) == ["anchors"] * 3
     assert (table["origin"] == "stored").all()
@@ -366,9 +308,9 @@ def test_models_that_are_stored_alone(house: House) -> None:
     ):
         house.over_models(models={"tiny/x": "x"})
     with pytest.raises(_models.NoModels, match=r"none of tiny/x has stored rows"):
-        house.over_models(models={"tiny/x": "x"}, compute=False)
+        house.over_models(models={"tiny/x": "x"}, stored=True)
     with pytest.raises(_models.NoModels, match=r"fake: it has no models of scale 'paper'"):
-        house.over_models(compute=False, zoo=_models.Zoo("paper"))
+        house.over_models(stored=True, zoo=_models.Zoo("paper"))
 
 
 def test_finished_runs_are_measured_too(house: House) -> None:
@@ -388,7 +330,7 @@ def test_finished_runs_are_measured_too(house: House) -> None:
     models = {"mini/anchors": "anchors", "mini/naive": "naive"}
     table = house.over_models(models=models, zoo=_models.Zoo("paper", runs))
     assert list(zip(table["regime"], table["seed"], strict=True))[::3] == [("anchors", 0), ("anchors", 2)]
-    assert len(house.over_models(models=models, zoo=_models.Zoo("paper", runs), compute=False)) == 6
+    assert len(house.over_models(models=models, zoo=_models.Zoo("paper", runs), stored=True)) == 6
     assert house.calls == []
     with pytest.raises(_models.NoModels, match="none of paper/anchors, paper/naive is bundled"):
         house.over_models(models=models, zoo=_models.Zoo("paper"))

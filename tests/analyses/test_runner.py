@@ -10,6 +10,7 @@ import pytest
 from rich.console import Console
 
 from analyses import _runner
+from analyses._models import BUNDLED
 from mothello_interp import plots
 
 
@@ -48,25 +49,21 @@ def made(monkeypatch: pytest.MonkeyPatch, name: str = "moves") -> _runner.Analys
     """An analysis whose functions give what a test can foretell."""
     analysis = _runner.find()[name]
     module = analysis.module()
-    monkeypatch.setattr(module, "compute", lambda zoo, **inputs: TABLE)
+    monkeypatch.setattr(_runner.Analysis, "table", lambda *given: TABLE)
     monkeypatch.setattr(module, "figure", lambda table: go.Figure(go.Scatter(x=table["layer"], y=table["value"])))
     monkeypatch.setattr(module, "headline", lambda table: table.groupby("regime", as_index=False)["value"].mean())
     return analysis
 
 
-def test_an_analysis_gets_the_inputs_that_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """None where they are not given; others get none."""
-    assert {name: analysis.takes for name, analysis in _runner.find().items() if analysis.takes} == {
-        "realgames": ("wthor",)
-    }
-    monkeypatch.setattr(_runner, "has_browser", lambda: False)
-    for name, expected in (("realgames", [{"wthor": None}, {"wthor": Path("games")}]), ("moves", [{}, {}])):
-        analysis = made(monkeypatch, name)
-        got: list[dict[str, Any]] = []
-        monkeypatch.setattr(analysis.module(), "compute", lambda zoo, got=got, **inputs: got.append(inputs) or TABLE)
-        _runner.run(analysis, tmp_path, Console(quiet=True))
-        _runner.run(analysis, tmp_path, Console(quiet=True), {"wthor": Path("games")})
-        assert got == expected
+def test_an_analysis_gets_the_inputs_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None where they are not given."""
+    found = _runner.find()
+    assert {name: analysis.takes for name, analysis in found.items() if analysis.takes} == {"realgames": ("wthor",)}
+    got: list[dict[str, Any]] = []
+    monkeypatch.setattr(found["realgames"].module(), "compute", lambda zoo, **inputs: got.append(inputs))
+    for given in ({}, {"wthor": Path("games")}):
+        found["realgames"].table(BUNDLED, given)
+    assert got == [{"wthor": None}, {"wthor": Path("games")}]
 
 
 def test_what_a_run_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,7 +80,7 @@ def test_alignment_of_games_paired_at_random() -> None:
     probes = fit_probes_on(collect(checkpoint, random_games(60, board=6, seed=6), layers=[0, 1]), seed=0)
     aligned = align_on(probes, rows, resamples=2)
     aligned = aligned[(aligned["source"] != aligned["target"]) & (aligned["symmetry"] == "identity")]
-    null = similarity._repaired(probes, rows, aligned)
+    null = similarity._repaired(probes, rows, aligned, 99)
     assert null.shape == (2, 99)
     assert null.std() > 0
     assert abs(null.mean()) < 0.05 < aligned["normalised"].min()
@@ -91,7 +91,7 @@ def test_alignment_of_games_paired_at_random() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(np.random, "default_rng", lambda seed: Itself())
-        found = similarity._repaired(probes, rows, aligned)
+        found = similarity._repaired(probes, rows, aligned, 99)
     equal(found[:, 0], aligned.groupby("layer")["normalised"].mean())
 
 

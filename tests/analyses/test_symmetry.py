@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mothello_interp import alignment
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import SYMMETRIES
 from mothello_interp.othello.symmetry import ALL
@@ -36,11 +37,7 @@ def symmetric(pairs: pd.DataFrame, *, turned: bool = False) -> pd.DataFrame:
     """With the parts that the figure and the headline need beside the pairs; of eight, a quarter turn may relate 0 and 2."""
     moves = pd.DataFrame([{"symmetry": name, "move": move} for name in SYMMETRIES for move in range(3)])
     model: dict[str, Any] = {"floor": 0.4, "regime": "5 naive languages", "seed": 0}
-    differing = {
-        "differing": [0.2, 0.5, np.nan],
-        "differing_as_board": [0.3, 0.1, np.nan],
-        "differing_ceiling": [1.0, 0.9, np.nan],
-    }
+    differing = {"moved": [0.2, 0.5, np.nan], "unmoved": [0.3, 0.1, np.nan], "moved_ceiling": [1.0, 0.9, np.nan]}
     moves = moves.assign(**model, part="moves", accuracy=0.6, predicted=0.7)
     moves.loc[moves["symmetry"] == "identity", list(differing)] = pd.DataFrame(differing).to_numpy()
     way = pd.DataFrame({"move": range(3), "accuracy": [0.5, 0.7, 0.7]})
@@ -145,13 +142,13 @@ def test_random_weights_are_of_the_models_own_seed(monkeypatch: pytest.MonkeyPat
     symmetry = module_of("symmetry")
     seen = []
 
-    def best_maps(checkpoint: Checkpoint, **asked: Any) -> pd.DataFrame:
+    def best_maps(checkpoint: Checkpoint, probes: None, **asked: Any) -> pd.DataFrame:
         seen.append((checkpoint.provenance["seed"], checkpoint.name, len(asked.get("candidates", SYMMETRIES))))
         return maps_of(OWN[:2])[["source", "target", "symmetry", "normalised", "margin_low"]]
 
-    for name in ("_by_move", "_patching"):
+    for name in ("_curves_of_pairs", "_by_move", "_patching"):
         monkeypatch.setattr(symmetry, name, lambda *given: pd.DataFrame())
-    monkeypatch.setattr(symmetry, "probes_at", lambda *given: None)
+    monkeypatch.setattr(symmetry, "probes_at", lambda *given, **sizes: None)
     monkeypatch.setattr(symmetry, "best_maps", best_maps)
     model = replace(tiny_checkpoint(), provenance={"seed": 7}, name="tiny")
     found = symmetry.measure(model)
@@ -165,17 +162,14 @@ def test_what_is_read_at_home_goes_with_the_inverse(monkeypatch: pytest.MonkeyPa
     """A board is as far from its quarter turn as that from the board, whose own quarter turn back it is."""
     symmetry = module_of("symmetry")
     keys = [(a, b, name) for a in (0, 1) for b in (0, 1) for name in ALL]
-    table = pd.DataFrame(keys, columns=["source", "target", "symmetry"]).assign(move=0, differing=0.5)
-    table["differing_as_board"] = np.arange(len(table)) / 100
-    monkeypatch.setattr(symmetry, "align_by_move", lambda *given, **asked: table)
-    found = symmetry._curves_of_pairs(tiny_checkpoint(), None).set_index(["source", "target", "symmetry"])
-    assert (
-        found.loc[(0, 1, "quarter_turn"), "differing_ceiling"]
-        == found.loc[(0, 0, "three_quarter_turn"), "differing_as_board"]
-    )
-    assert found.loc[(1, 0, "diagonal"), "differing_ceiling"] == found.loc[(1, 1, "diagonal"), "differing_as_board"]
+    table = pd.DataFrame(keys, columns=["source", "target", "symmetry"]).assign(move=0, moved=0.5)
+    table["unmoved"] = np.arange(len(table)) / 100
+    monkeypatch.setattr(alignment, "align_by_move", lambda *given, **asked: table)
+    found = symmetry._curves_of_pairs(tiny_checkpoint(), None, 20).set_index(["source", "target", "symmetry"])
+    assert found.loc[(0, 1, "quarter_turn"), "moved_ceiling"] == found.loc[(0, 0, "three_quarter_turn"), "unmoved"]
+    assert found.loc[(1, 0, "diagonal"), "moved_ceiling"] == found.loc[(1, 1, "diagonal"), "unmoved"]
     maps = {(0, 1): ALL["quarter_turn"], (1, 0): ALL["three_quarter_turn"]}
     columns = dict.fromkeys(("accuracy", "floor", "ceiling"), 0.5)
     (row,) = symmetry._through_own(found.reset_index().assign(**columns), maps).to_dict("records")
     own = found.loc[[(0, 1, "quarter_turn"), (1, 0, "three_quarter_turn")]]
-    assert (row["pairs"], row["differing_as_board"]) == (2, pytest.approx(own["differing_as_board"].mean()))
+    assert (row["pairs"], row["unmoved"]) == (2, pytest.approx(own["unmoved"].mean()))

@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from analyses._commands import run_folder, training_commands
 from analyses._models import TABLES
+from analyses._record import run_folder, training_commands
 from mothello_interp.models import ModelSpec
 from train.run import log_spaced
 from train.settings import PRESETS, Preset, Recipe, Training

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,15 +14,19 @@ import pytest
 from mothello_interp.plots import (
     COLOURS,
     LANGUAGES,
-    add_curve,
+    Line,
     add_heatmap,
+    add_lines,
+    bounds,
+    facet,
     layer_axis,
     layer_name,
     panel_grid,
     themed,
 )
 
-CURVE: dict[str, Any] = {"x": "layer", "y": "value", "name": "curve", "colour": COLOURS["naive"]}
+LINE = Line("value", "curve", COLOURS["naive"])
+DECKED = replace(LINE, band=("low", "high"), hover=("floor",))
 HEATMAP: dict[str, Any] = {"x": "offset", "y": "layer", "z": "recovery", "limits": (-1, 1)}
 
 
@@ -62,11 +67,6 @@ def test_a_grid_of_panels(shape: tuple[int, int]) -> None:
     assert len(list(figure.select_xaxes())) == rows * columns
 
 
-def test_each_row_of_panels_may_name_its_axis() -> None:
-    figure = panel_grid([["a"], ["b"], ["c"]], x="x", y=["first", "second", "third"])
-    assert [figure.get_subplot(row, 1).yaxis.title.text for row in (1, 2, 3)] == ["first", "second", "third"]
-
-
 def test_panels_without_a_title() -> None:
     """No annotation, and the titles of the others stay above their own panel."""
     figure = panel_grid([["left", ""], ["", "right"]], x="x", y="y")
@@ -79,12 +79,6 @@ def test_panels_without_a_title() -> None:
     assert len(panel_grid([["", "", ""]], x="", y="y").layout.annotations) == 0
 
 
-def test_axes_of_their_own_have_names_of_their_own() -> None:
-    figure = panel_grid([["a", "b"], ["c", "d"]], x="x", y="y", shared=False)
-    assert titles_of(figure) == ["a", "b", "c", "d"]
-    assert [figure.get_subplot(2, column).xaxis.title.text for column in (1, 2)] == ["x", "x"]
-
-
 def test_a_long_title_is_broken_into_lines_that_fit_its_panel() -> None:
     title = "the share of illegal next moves in five languages<br>seed 0"
     (one,) = titles_of(panel_grid([[title]], x="x", y="y"))
@@ -95,12 +89,6 @@ def test_a_long_title_is_broken_into_lines_that_fit_its_panel() -> None:
     assert max(map(len, first)) <= 24
 
 
-def test_columns_may_differ_in_width() -> None:
-    figure = panel_grid([["a", "b"]], x="x", y="y", widths=[3, 1])
-    wide, narrow = (np.ptp(figure.get_subplot(1, column).xaxis.domain) for column in (1, 2))
-    assert wide == pytest.approx(3 * narrow)
-
-
 def test_panels_share_their_axes() -> None:
     figure = panel_grid([["a", "b"], ["c", "d"]], x="x", y="y")
     assert figure.get_subplot(1, 2).yaxis.matches == "y"
@@ -109,10 +97,10 @@ def test_panels_share_their_axes() -> None:
     assert heights[2] - heights[1] == heights[1] - heights[0] > 200
 
 
-def test_a_curve_holds_the_numbers_of_its_table() -> None:
-    """In the order of x, exactly."""
+def test_a_line_holds_the_numbers_of_its_table() -> None:
+    """In the order of x, exactly, with what hovering shows."""
     figure, table = panel_grid([["a", "b"]], x="layer", y="value"), curve_table()
-    add_curve(figure, table, **CURVE, column=2, hover=("floor", "games"))
+    add_lines(figure, table, [replace(LINE, hover=("floor", "games"))], x="layer", column=2)
     (trace,) = figure.data
     ordered = table.sort_values("layer")
     assert list(trace.x) == [-1, 0, 1, 2, 10]
@@ -120,32 +108,80 @@ def test_a_curve_holds_the_numbers_of_its_table() -> None:
     np.testing.assert_array_equal(trace.customdata, ordered[["floor", "games"]].round(3))
     assert (trace.xaxis, trace.yaxis) == ("x2", "y2")
     assert (trace.name, trace.line.color, trace.mode, trace.showlegend) == ("curve", COLOURS["naive"], "lines", True)
-
-
-def test_what_hovering_shows() -> None:
-    figure = panel_grid([["a"]], x="layer", y="value")
-    add_curve(figure, curve_table(), **CURVE, hover=("floor", "games"))
-    shown = figure.data[0].hovertemplate
+    shown = trace.hovertemplate
     assert shown.startswith("<b>curve</b>")
     for part in ("layer: %{x}", "value: %{y:.3f}", "floor: %{customdata[0]}", "games: %{customdata[1]}"):
         assert part in shown
-    add_curve(figure, curve_table(), **CURVE)
-    assert "customdata" not in figure.data[1].hovertemplate
 
 
-def test_how_a_curve_looks() -> None:
+@pytest.mark.parametrize(
+    ("look", "mode"), [({"symbol": "x"}, "lines+markers"), ({"symbol": "x", "width": 0}, "markers"), ({}, "lines")]
+)
+def test_a_line_looks_as_it_says(look: dict[str, Any], mode: str) -> None:
     figure = panel_grid([["a"]], x="layer", y="value")
-    look: dict[str, Any] = {"dash": "dot", "width": 1.5, "opacity": 0.4, "markers": True, "legend": False}
-    add_curve(figure, curve_table(), **CURVE, **look)
+    line = replace(LINE, **{"dash": "dot", "width": 1.5, "opacity": 0.4, **look})
+    add_lines(figure, curve_table(), [line], x="layer")
     (trace,) = figure.data
-    assert (trace.line.dash, trace.line.width, trace.opacity, trace.mode) == ("dot", 1.5, 0.4, "lines+markers")
-    assert trace.showlegend is False
+    drawn = trace.line.dash, trace.line.width, trace.opacity, trace.mode
+    assert drawn == ("dot", line.width, 0.4, mode)
+    assert trace.marker.symbol == (line.symbol or "circle")
+
+
+def test_a_line_is_drawn_of_its_rows_and_once_for_each_value() -> None:
+    """One without rows is left out; a name stands in the legend once, wherever it is drawn first."""
+    one = curve_table()
+    table = pd.concat([one.assign(seed=seed, kind=kind, value=one["value"] + seed) for seed in (0, 1) for kind in "ab"])
+    figure = panel_grid([["a", "b"]], x="layer", y="value")
+    lines = [replace(LINE, rows={"kind": "c"}), replace(LINE, rows={"kind": "b", "seed": 1})]
+    for column in (1, 2):
+        add_lines(
+            figure,
+            table,
+            [*lines, replace(LINE, name="each", rows={"kind": "a"}, each="seed")],
+            x="layer",
+            column=column,
+        )
+    assert [(trace.name, trace.showlegend) for trace in figure.data[:3]] == [
+        ("curve", True),
+        ("each", True),
+        ("each", False),
+    ]
+    assert not any(trace.showlegend for trace in figure.data[3:])
+    ordered = one.sort_values("layer")["value"]
+    for trace, seed in zip(figure.data, (1, 0, 1, 1, 0, 1), strict=True):
+        np.testing.assert_array_equal(trace.y, ordered + seed)
+
+
+def test_a_facet_has_a_panel_for_each_value_and_list_of_lines() -> None:
+    """Columns in the order of the table; a line without a colour has that of its panel."""
+    table = pd.concat(
+        [curve_table().assign(regime=name, value=place) for place, name in enumerate(("unified", "naive"))]
+    )
+    rows = {"upper": [replace(LINE, colour="")], "empty": [], "lower": [LINE, replace(LINE, y="floor", name="floor")]}
+    figure = facet(table, rows, x="layer", label="depth", titles={"naive": "no anchors"})
+    assert titles_of(figure) == ["unified", "no anchors", "depth"]
+    assert [figure.get_subplot(row, 1).yaxis.title.text for row in (1, 2, 3)] == list(rows)
+    first = [(trace.xaxis, trace.line.color, set(trace.y)) for trace in figure.data if trace.yaxis in ("y", "y2")]
+    assert first == [("x", COLOURS["unified"], {0}), ("x2", COLOURS["naive"], {1})]
+    assert [trace.yaxis for trace in figure.data] == ["y", "y5", "y5", "y2", "y6", "y6"]
+
+
+def test_bounds_are_thin_and_grey_and_the_ceiling_dark() -> None:
+    lines = bounds("ceiling", "floor", "guess", names=["own", "floor", "best guess"], rows={"a": 1})
+    found = [(line.y, line.name, line.colour, line.dash, line.width, line.rows) for line in lines]
+    grey = COLOURS["floor"]
+    assert found == [
+        ("ceiling", "own", COLOURS["ceiling"], "solid", 1.5, {"a": 1}),
+        ("floor", "floor", grey, "dot", 1.5, {"a": 1}),
+        ("guess", "best guess", grey, "dash", 1.5, {"a": 1}),
+    ]
+    assert bounds("guess", dash="dot", width=2)[0] == Line("guess", "guess", grey, dash="dot", width=2)
 
 
 def test_a_band_goes_out_along_its_top_and_back_along_its_bottom() -> None:
     """Below its curve, in the same colour but fainter, and without an entry in the legend."""
     figure, table = panel_grid([["a"], ["b"]], x="layer", y="value"), curve_table()
-    add_curve(figure, table, **CURVE, row=2, band=("low", "high"))
+    add_lines(figure, table, [replace(LINE, band=("low", "high"))], x="layer", row=2)
     band, curve = figure.data
     ordered = table.sort_values("layer")
     assert list(band.x) == [-1, 0, 1, 2, 10, 10, 2, 1, 0, -1]
@@ -154,6 +190,8 @@ def test_a_band_goes_out_along_its_top_and_back_along_its_bottom() -> None:
     assert band.showlegend is False
     assert band.legendgroup == curve.legendgroup == "curve"
     assert (band.yaxis, curve.yaxis) == ("y2", "y2")
+    with pytest.raises(ValueError, match="colour='red'"):
+        add_lines(figure, table, [replace(LINE, colour="red", band=("low", "high"))], x="layer")
 
 
 def test_a_heat_map_holds_the_numbers_of_its_table() -> None:
@@ -195,12 +233,6 @@ def test_few_cells_are_all_named_and_no_place_between_them() -> None:
     assert figure.layout.yaxis.tickvals is None
 
 
-def test_a_band_in_a_colour_by_name() -> None:
-    table = pd.DataFrame({"x": [0, 1], "y": [0.0, 1.0]})
-    with pytest.raises(ValueError, match="colour='red': expected one such as #0072B2"):
-        add_curve(panel_grid([["a"]], x="x", y="y"), table, x="x", y="y", name="n", colour="red", band=("y", "y"))
-
-
 def test_a_cell_given_twice_is_an_error() -> None:
     with pytest.raises(ValueError, match="duplicate cells: the table has several rows of one offset and layer"):
         add_heatmap(panel_grid([["a"]], x="x", y="y"), pd.concat([cells(), cells()]), **HEATMAP)
@@ -237,7 +269,7 @@ def test_drawing_changes_no_table_and_no_other_figure() -> None:
     table, grid = curve_table(), cells()
     before = table.copy(deep=True), grid.copy(deep=True)
     figure, other = (panel_grid([["a", "b"]], x="x", y="y") for _ in range(2))
-    add_curve(figure, table, **CURVE, band=("low", "high"), hover=("floor",))
+    add_lines(figure, table, [DECKED], x="layer")
     add_heatmap(figure, grid, **HEATMAP, column=2)
     pd.testing.assert_frame_equal(table, before[0])
     pd.testing.assert_frame_equal(grid, before[1])
@@ -248,7 +280,7 @@ def test_drawing_changes_no_table_and_no_other_figure() -> None:
 def test_a_figure_goes_through_json() -> None:
     """The report reads figures from there."""
     figure = panel_grid([["a", "b"]], x="x", y="y")
-    add_curve(figure, curve_table(), **CURVE, band=("low", "high"), hover=("floor",))
+    add_lines(figure, curve_table(), [DECKED], x="layer")
     add_heatmap(figure, cells(), **HEATMAP, column=2)
     again = pio.from_json(figure.to_json())
     assert len(again.data) == 3
