@@ -15,12 +15,12 @@ import pytest
 
 from mothello_interp.models import load_checkpoint
 from tests.train.tiny import assert_same, measured, preset_text, saved, train, weights
-from train import sweep as module
-from train.cluster import Cluster
-from train.lock import LOG
+from train import workers as module
+from train.options import LOG
 from train.settings import Preset
 from train.state import CHECKPOINT
-from train.sweep import SweepError, plan, sweep
+from train.sweep import PlannedRun, Result, SweepError, plan
+from train.workers import sweep
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parent.parent.parent
@@ -165,11 +165,11 @@ def test_two_sweeps_over_one_folder(preset: Path, tmp_path: Path) -> None:
         assert [what for _, what in trainers(folder)] == ["begins", "ends"]
 
 
-def die(job: module.Job, *_: Any) -> Any:
+def die(job: PlannedRun, *_: Any) -> Any:
     """Train seed 1 into the grave; of the others say who they are."""
     if job.seed == 1:
         os.kill(os.getpid(), signal.SIGKILL)
-    return job.folder.absolute(), module.Result("trained", os.getpid())
+    return job.folder.absolute(), Result("trained", os.getpid())
 
 
 @pytest.mark.parametrize("where", ["here", "cluster"])
@@ -188,7 +188,7 @@ def test_a_job_that_kills_its_process_each_time(
     assert ("TerminatedWorkerError" if where == "here" else "KilledWorker") in results[1].status
 
 
-def sweep_all(jobs: list[module.Job], *, at_once: int | None = None, dask: str | None = None) -> Any:
+def sweep_all(jobs: list[PlannedRun], *, at_once: int | None = None, dask: str | None = None) -> Any:
     """(seed, result) of every job."""
     for job, result in sweep(jobs, at_once=at_once, dask=dask):
         yield job.seed, result
@@ -211,7 +211,7 @@ def test_a_worker_of_several_threads_is_refused(preset: Path, tmp_path: Path) ->
 
 
 def test_a_cluster_without_workers(preset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules[Cluster.__module__], "_PATIENCE", 1)
+    monkeypatch.setattr(module, "_PATIENCE", 1)
     jobs = plan([preset], SEEDS, tmp_path / "runs")
     with workers(0) as cluster, pytest.raises(SweepError, match="no worker; start some with `dask worker tcp://"):
         list(sweep_all(jobs, dask=cluster.scheduler_address))

@@ -17,8 +17,9 @@ from tests.conftest import tiny_checkpoint
 from train import finetune as module
 from train.__main__ import app
 from train.finetune import TRANSFER, finetune
+from train.options import TrainingStopped
 from train.settings import Recipe
-from train.state import CHECKPOINT, METRICS, TrainingStopped
+from train.state import CHECKPOINT, METRICS
 
 BATCH, EPOCH = 16, 80
 TRAINING: dict[str, Any] = {"games": 2 * EPOCH, "corpus_games": EPOCH, "batch": BATCH, "lr": 3e-3, "warmup": BATCH}

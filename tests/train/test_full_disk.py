@@ -18,8 +18,9 @@ from typer.testing import CliRunner
 from tests.train.tiny import STEPS, Interrupted, assert_same, lose, preset_text, stop_at, tiny_preset, train, weights
 from train import run as run_module
 from train.__main__ import app
+from train.options import TrainingStopped
 from train.settings import Preset
-from train.state import METRICS, STATE, TrainingStopped
+from train.state import METRICS, STATE
 from train.state import STEPS as FOLDER
 
 PRESET = preset_text("atomic", d_model=32, games=160, batch=16, precision="float32", evaluate_every=16, save_every=64)

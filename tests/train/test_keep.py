@@ -15,8 +15,9 @@ from mothello_interp.models import Checkpoint, load_checkpoint
 from tests.train.tiny import BATCH, STEPS, assert_same, lose, measured, saved, tiny_preset, train, weights
 from train import run as module
 from train.__main__ import app
+from train.options import TrainingStopped
 from train.run import log_spaced
-from train.state import CHECKPOINT, TrainingStopped
+from train.state import CHECKPOINT
 from train.state import STEPS as FOLDER
 
 

@@ -30,9 +30,10 @@ from tests.train.tiny import (
 )
 from train import run as run_module
 from train.__main__ import app
+from train.options import TrainingStopped
 from train.pretrain import pretrain
 from train.settings import Preset
-from train.state import CHECKPOINT, METRICS, STATE, TrainingStopped
+from train.state import CHECKPOINT, METRICS, STATE
 
 
 @dataclass(frozen=True)

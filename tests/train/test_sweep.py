@@ -17,13 +17,14 @@ from typer.testing import CliRunner
 from mothello_interp.models import load_checkpoint
 from tests.conftest import shown_without
 from tests.train.tiny import assert_same, lose, measured, saved, stop_at, train, weights
-from train import cluster
 from train import run as run_module
+from train import workers
 from train.__main__ import app, pretrain
-from train.lock import LOG, alone
+from train.options import LOG, run_lock
 from train.settings import PRESETS, Preset
 from train.state import CHECKPOINT
-from train.sweep import Job, Result, SweepError, plan, sweep, tabulate, write_table
+from train.sweep import PlannedRun, Result, SweepError, plan, tabulate, write_table
+from train.workers import sweep
 
 ROOT = Path(__file__).parent.parent.parent
 STEPS, BATCH = 6, 16
@@ -343,7 +344,7 @@ def test_a_mistyped_device_is_found_before_anything_starts(presets: Path, runs: 
 
 def test_a_device_that_is_not_here(presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a cluster it may be there."""
-    monkeypatch.setattr(cluster, "_PATIENCE", 0.2)
+    monkeypatch.setattr(workers, "_PATIENCE", 0.2)
     shown = invoke(presets, "--out", runs, "--device", "cuda:99")
     assert (shown.exit_code, runs.exists()) == (1, False)
     assert shown.output.startswith("error: device 'cuda:99' cannot be used here (")
@@ -370,7 +371,7 @@ def test_without_dask(presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_scheduler_that_is_not_there(
     presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    monkeypatch.setattr(cluster, "_PATIENCE", 0.2)
+    monkeypatch.setattr(workers, "_PATIENCE", 0.2)
     shown = invoke(presets, "--out", runs, "--dask", address)
     assert (shown.exit_code, runs.exists()) == (1, False)
     assert f"error: --dask {address}: no Dask scheduler there (" in shown.output
@@ -379,8 +380,8 @@ def test_a_scheduler_that_is_not_there(
 def test_a_locked_folder_is_waited_for(presets: Path, runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """And then found as it was left."""
     jobs = plan([presets / "one.toml"], [0], runs)
-    found: list[tuple[Job, Result]] = []
-    with alone(jobs[0].folder) as note:
+    found: list[tuple[PlannedRun, Result]] = []
+    with run_lock(jobs[0].folder) as note:
         other = threading.Thread(target=lambda: found.extend(sweep(jobs, at_once=1)))
         other.start()
         while "is in training elsewhere: waiting for it" not in capfd.readouterr().err:
@@ -398,7 +399,7 @@ def test_a_second_pretraining_waits(
     """The same command twice: the second one finds what the first has made; so it is with a sweep beside it."""
     monkeypatch.delenv("RANK", raising=False)
     folder = runs / "tiny/one-seed0"
-    with alone(folder) as note:
+    with run_lock(folder) as note:
         second = threading.Thread(target=lambda: pretrain(presets / "one.toml", out=folder, quiet=True))
         second.start()
         while "is in training elsewhere: waiting for it" not in capfd.readouterr().err:
@@ -412,7 +413,7 @@ def test_a_second_pretraining_waits(
 
 
 def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
-    code = f"from pathlib import Path\nfrom train.lock import alone\nwith alone(Path({str(tmp_path)!r})) as note:\n"
+    code = f"from pathlib import Path\nfrom train.options import run_lock\nwith run_lock(Path({str(tmp_path)!r})) as note:\n"
     code += "    note('begins')\n    print('held', flush=True)\n    input()"
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT}
     with subprocess.Popen([sys.executable, "-c", code], **pipes) as holder:
@@ -421,7 +422,7 @@ def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
         waited: list[str] = []
 
         def wait() -> None:
-            with alone(tmp_path):
+            with run_lock(tmp_path):
                 waited.extend(notes(tmp_path))
 
         other = threading.Thread(target=wait)
@@ -442,4 +443,4 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 def test_a_plan_says_what_is_wrong_to_a_caller_in_python(presets: Path, runs: Path) -> None:
     with pytest.raises(SweepError, match="give each once, or rename one"):
         plan([presets, presets], [0], runs)
-    assert all(isinstance(job, Job) for job in plan([presets], [0], runs))
+    assert all(isinstance(job, PlannedRun) for job in plan([presets], [0], runs))

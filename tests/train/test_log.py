@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 
 from tests.train.tiny import BATCH, STEPS, lose, preset_text, tiny_preset, train
 from train.__main__ import app
-from train.state import METRICS, TrainingStopped
-from train.watch import watch
+from train.log import log_metrics
+from train.options import TrainingStopped
+from train.state import METRICS
 
 PRESET = preset_text("atomic", games=64, batch=16, evaluate_every=16)
 
@@ -57,7 +58,7 @@ def test_the_log_is_closed_when_training_raises(tmp_path: Path, monkeypatch: pyt
 
 
 def test_nowhere_is_no_work(tmp_path: Path) -> None:
-    with watch(None, tmp_path, "x", {}, games=0) as take:
+    with log_metrics(None, tmp_path, "x", {}, games=0) as take:
         take({"games": 1, "loss": 2.0})
     assert not list(tmp_path.iterdir())
 
