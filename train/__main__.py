@@ -135,16 +135,11 @@ def finetune(
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
     """What a user can mend is said in one line."""
+    from mothello_interp.models import CheckpointError, SpecError
+
     try:
         yield
-    except (TrainingStopped, OSError) as error:
-        raise SystemExit(f"error: {error}") from None
-    except ValueError as error:
-        from mothello_interp.models import CheckpointError, SpecError
-        from train.sweep import SweepError
-
-        if not isinstance(error, SpecError | CheckpointError | SweepError):
-            raise
+    except (SpecError, CheckpointError, TrainingStopped, OSError) as error:
         raise SystemExit(f"error: {error}") from None
 
 

@@ -19,8 +19,8 @@ TRAINED, THERE = "trained", "already there"
 _EXPECTED = (TrainingStopped, CheckpointError, OSError)  # their messages say all without the name of their type
 
 
-class SweepError(ValueError):
-    """A sweep that cannot be started; the message says what is wrong, and nothing was."""
+class SweepError(TrainingStopped):
+    """A sweep that cannot be started or go on; the message says what is wrong."""
 
 
 @dataclass(frozen=True)

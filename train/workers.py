@@ -21,7 +21,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from train.options import RunOptions, TrainingStopped, import_languages, run_lock
+from train.options import RunOptions, import_languages, run_lock
 from train.pretrain import pretrain
 from train.state import CHECKPOINT, STATE
 from train.sweep import THERE, TRAINED, PlannedRun, Result, SweepError
@@ -47,14 +47,11 @@ def sweep(
     process is killed, its run is tried again and goes on from its saved state.
 
     Raises:
-        SweepError: if `options` cannot be, or the cluster cannot be used. An error within a run is its result, and the
-            others go on.
+        TrainingStopped: if `options` cannot be, or the cluster cannot be used. An error within a run is its result, and
+            the others go on.
     """
     options = replace(options or RunOptions(), quiet=True)
-    try:
-        options.check(here=dask is None)
-    except TrainingStopped as error:
-        raise SweepError(str(error)) from error
+    options.check(here=dask is None)
     if dask is None and (at_once or 1) == 1:
         for run in planned:
             yield run, train_planned(run, options)
@@ -106,14 +103,12 @@ def _unpack_and_train(file: Path | None, packed: bytes, options: RunOptions) -> 
 
 def _in_a_process(file: Path | None, packed: bytes, options: RunOptions) -> Result:
     """In a process of its own: one that is killed takes no other run with it."""
-    for attempt in range(1, _ATTEMPTS + 1):
+    for _ in range(_ATTEMPTS):
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-            try:
-                return process.submit(_unpack_and_train, file, packed, options).result()
-            except BrokenProcessPool:
-                if attempt == _ATTEMPTS:
-                    raise
-    raise AssertionError
+            future = process.submit(_unpack_and_train, file, packed, options)
+            if not isinstance(future.exception(), BrokenProcessPool):
+                break
+    return future.result()
 
 
 def _result(future: Future[Result], dask: str | None) -> Result:

@@ -183,9 +183,3 @@ def test_entropy_is_the_loss_that_no_model_goes_below() -> None:
     assert perfect.item() == pytest.approx(expected, rel=1e-5)
     worse, _ = loss_sum(torch.zeros_like(targets), targets)
     assert worse.item() > 1.5 * expected
-
-
-def test_entropy_of_uniform_targets() -> None:
-    targets = torch.zeros(2, 3, 8)
-    targets[0, :2, :4] = 0.25
-    assert entropy_sum(targets).item() == pytest.approx(2 * np.log(4))
