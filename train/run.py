@@ -26,7 +26,7 @@ from train.optim import Optimizer, learning_rate
 from train.options import RunOptions, TrainingStopped
 from train.parallel import Processes, precision
 from train.settings import Training
-from train.state import CHECKPOINT, METRICS, STEPS, WANDB, Table, check_empty, check_same, load_state, save_state
+from train.state import ANEW, CHECKPOINT, METRICS, STEPS, WANDB, Table, check_empty, check_same, load_state, save_state
 
 
 @dataclass(frozen=True)
@@ -173,6 +173,9 @@ class Run:
             check_empty(folder, [*files, STEPS, WANDB])
         else:
             check_same(folder, saved["identity"], job.identity)
+            if saved["parts"] != POSITIONS:
+                was = f"batches in parts of {saved['parts']} positions, now {POSITIONS}"
+                raise TrainingStopped(f"{folder} holds a run of another version ({was}): {ANEW}")
             checkpoint.model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])
         dtype = precision(saved["precision"] if saved else job.training.precision, options.device)

@@ -39,7 +39,7 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
 
 # as `Run.save` writes them, and which way of adding up a batch their weights come from
 _PARTS = {"identity", "precision", "model", "optimizer", "step", "seconds", "sums", "tables", "parts"}
-_ANEW = "go on with the version that wrote it, or delete the folder to start anew"
+ANEW = "go on with the version that wrote it, or delete the folder to start anew"
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
@@ -54,9 +54,9 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = dict(torch.load(BytesIO(data), weights_only=True, map_location="cpu"))
     except Exception as error:  # a damaged file breaks the reader in any place
-        raise TrainingStopped(f"{path} cannot be read ({type(error).__name__}): {_ANEW}") from error
+        raise TrainingStopped(f"{path} cannot be read ({type(error).__name__}): {ANEW}") from error
     if missing := sorted(_PARTS - state.keys()):
-        raise TrainingStopped(f"{path} lacks {', '.join(missing)}, as one of another version would: {_ANEW}")
+        raise TrainingStopped(f"{path} lacks {', '.join(missing)}, as one of another version would: {ANEW}")
     return state
 
 
@@ -80,7 +80,7 @@ def _settings(folder: Path, training: Any) -> dict[str, Any]:
         return Training.read(training, "training").model_dump(mode="json")
     except SpecError as error:
         odd = str(error).splitlines()[0]
-        raise TrainingStopped(f"{folder} holds a run of another version ({odd}): {_ANEW}") from error
+        raise TrainingStopped(f"{folder} holds a run of another version ({odd}): {ANEW}") from error
 
 
 def _changes(found: Any, value: Any) -> str:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from tests.train.tiny import assert_same, lose, measured, saved, stop_at, train,
 from train import run as run_module
 from train import workers
 from train.__main__ import app, pretrain
-from train.options import LOG, run_lock
+from train.options import LOG, RunOptions, run_lock
 from train.settings import PRESETS, Preset
 from train.state import CHECKPOINT
 from train.sweep import PlannedRun, Result, plan, tabulate, write_table
@@ -353,9 +354,9 @@ def test_a_second_pretraining_waits(
 ) -> None:
     """The same command twice: the second one finds what the first has made; so it is with a sweep beside it."""
     monkeypatch.delenv("RANK", raising=False)
-    folder = runs / "tiny/one-seed0"
+    folder, quiet = runs / "tiny/one-seed0", asdict(RunOptions(quiet=True))
     with run_lock(folder) as note:
-        second = threading.Thread(target=lambda: pretrain(presets / "one.toml", out=folder, quiet=True))
+        second = threading.Thread(target=lambda: pretrain(preset=presets / "one.toml", out=folder, **quiet))
         second.start()
         while "is in training elsewhere: waiting for it" not in capfd.readouterr().err:
             assert second.is_alive()
