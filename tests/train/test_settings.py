@@ -95,64 +95,42 @@ def test_a_circle_of_bases(tmp_path: Path, files: dict[str, str], circle: list[s
 
 
 REFUSED: dict[str, tuple[str, str]] = {
-    "unknown table": (
-        BASE + "[modle]\n",
-        r"unknown table \[modle\]; a preset has .*did you mean 'model'",
-    ),
-    "unknown key": (BASE + "bach = 3\n", r"mine\.toml: \[training\]: unknown key 'bach'; did you mean 'batch'\?"),
-    "unknown key of the model": (BASE.replace("n_heads", "heads"), r"mine\.toml: model: .*did you mean 'n_heads'"),
+    "unknown table": (BASE + "[modle]\n", r"unknown table \[modle\].*'model'"),
+    "unknown key": (BASE + "bach = 3\n", r"\[training\]: unknown key 'bach'.*'batch'"),
+    "unknown key of the model": (BASE.replace("n_heads", "heads"), r"model: .*did you mean 'n_heads'"),
     "missing key": (BASE.replace("games = 100", ""), r"\[training\]: games: Field required"),
-    "missing table": (BASE.partition("[model]")[0], r"mine\.toml: model: Field required"),
-    "a recipe": (
-        "[training]\ngames = 1\n",
-        r"mine\.toml: \[training\] alone is a recipe, for python -m train finetune;",
-    ),
-    "a number in words": (BASE.replace("= 8", "= '8'"), r"batch: Input should be a valid integer \(given: '8'\)"),
-    "no whole number": (BASE.replace("= 8", "= 8.0"), r"batch: Input should be a valid integer \(given: 8\.0\)"),
-    "a rate in words": (BASE + "lr = '1e-3'\n", r"lr: Input should be a valid number \(given: '1e-3'\)"),
-    "a rate that is true": (BASE + "lr = true\n", r"lr: Input should be a valid number \(given: True\)"),
-    "a beta that is true": (BASE + "betas = [0.9, true]\n", r"betas\.1: Input should be a valid number"),
-    "betas that are one": (BASE + "betas = 0.9\n", r"betas: Input should be a list \(given: 0\.9\)"),
-    "an opening in one word": (
-        BASE + "opening = 'b1a1'\n",
-        r"\[training\]: opening: expected a list of squares, such as \[\"a1\", \"c1\"\] \(given: 'b1a1'\)",
-    ),
-    "no batch": (BASE.replace("batch = 8", "batch = 0"), r"\[training\]: batch: .*greater than 0 \(given: 0\)"),
-    "mistyped extends": ('extend = "base.toml"\n' + BASE, r"unknown table \[extend\]; .*did you mean 'extends'\?"),
-    "no finite rate": (BASE + "lr = inf\n", r"\[training\]: lr: Input should be a finite number \(given: inf\)"),
-    "no finite weight": (BASE + "language_weights = [nan, 1]\n", r"language_weights\.0: .* finite number"),
-    "a beta of one": (BASE + "betas = [0.9, 1.0]\n", r"\[training\]: betas\.1: .*less than 1 \(given: 1\.0\)"),
-    "unknown objective": (
-        BASE + 'objective = "exactly"\n',
-        r"\[training\]: objective: .*'exact' or 'sampled' \(given: 'exactly'\); did you mean 'exact'\?",
-    ),
-    "unknown pairing": (BASE + 'pairing = "paralel"\n', r"\[training\]: pairing: .*; did you mean 'parallel'\?"),
+    "missing table": (BASE.partition("[model]")[0], "model: Field required"),
+    "a recipe": ("[training]\ngames = 1\n", r"\[training\] alone is a recipe"),
+    "a number in words": (BASE.replace("= 8", "= '8'"), r"batch: .*integer \(given: '8'\)"),
+    "no whole number": (BASE.replace("= 8", "= 8.0"), r"batch: .*integer \(given: 8\.0\)"),
+    "a rate in words": (BASE + "lr = '1e-3'\n", r"lr: .*number \(given: '1e-3'\)"),
+    "a rate that is true": (BASE + "lr = true\n", r"lr: .*number \(given: True\)"),
+    "a beta that is true": (BASE + "betas = [0.9, true]\n", r"betas\.1: .*number"),
+    "betas that are one": (BASE + "betas = 0.9\n", r"betas: .*list \(given: 0\.9\)"),
+    "an opening in one word": (BASE + "opening = 'b1a1'\n", r"opening: expected a list .*\(given: 'b1a1'\)"),
+    "no batch": (BASE.replace("batch = 8", "batch = 0"), r"batch: .*greater than 0 \(given: 0\)"),
+    "mistyped extends": ('extend = "base.toml"\n' + BASE, r"unknown table \[extend\].*'extends'"),
+    "no finite rate": (BASE + "lr = inf\n", r"lr: .*finite number \(given: inf\)"),
+    "no finite weight": (BASE + "language_weights = [nan, 1]\n", r"language_weights\.0: .*finite number"),
+    "a beta of one": (BASE + "betas = [0.9, 1.0]\n", r"betas\.1: .*less than 1 \(given: 1\.0\)"),
+    "unknown objective": (BASE + 'objective = "exactly"\n', r"objective: .*\(given: 'exactly'\).*'exact'"),
+    "unknown pairing": (BASE + 'pairing = "paralel"\n', "pairing: .*did you mean 'parallel'"),
     "unknown optimizer": (BASE + 'optimizer = "sgd"\n', r"optimizer: .*'adamw' or 'muon' \(given: 'sgd'\)$"),
     "missing base": ('extends = "nowhere.toml"\n', r"nowhere\.toml: there is no such file$"),
-    "mistyped base": ('extends = "min.toml"\n', r"min\.toml: there is no such file; did you mean 'mine\.toml'\?"),
-    "no TOML": ("[world", r"mine\.toml: not a TOML file"),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_a_preset_that_cannot_be_used(tmp_path: Path, case: str) -> None:
-    text, message = REFUSED[case]
-    with pytest.raises(SpecError, match=message):
-        preset(tmp_path, mine=text)
-
-
-LATE: dict[str, tuple[str, str]] = {
+    "mistyped base": ('extends = "min.toml"\n', r"min\.toml: there is no such file.*'mine\.toml'"),
+    "no TOML": ("[world", "not a TOML file"),
     "weights for other languages": (BASE + "language_weights = [1]\n", "give 2 numbers"),
     "an opening nobody may play": (BASE + 'opening = ["a1"]\n', "a1 is not legal"),
     "a base that is no name": ("extends = 3\n" + BASE, "extends"),
 }
 
 
-@pytest.mark.parametrize("case", LATE)
-def test_a_preset_whose_parts_do_not_fit(tmp_path: Path, case: str) -> None:
-    text, message = LATE[case]
-    with pytest.raises(SpecError, match=rf"mine\.toml.*{message}"):
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_preset_that_cannot_be_used_names_file_and_key(tmp_path: Path, case: str) -> None:
+    text, message = REFUSED[case]
+    with pytest.raises(SpecError, match=message) as caught:
         preset(tmp_path, mine=text)
+    assert "mine.toml" in str(caught.value) or "base" in case
 
 
 ours = [path for scale in ("mini", "midi", "paper", "sharing") for path in sorted(PRESETS.glob(f"{scale}/[!_]*.toml"))]
