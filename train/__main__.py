@@ -2,15 +2,18 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from train import SEEDS
+from train.options import RunOptions, TrainingStopped, import_languages, run_lock
 
 _PRESET = Path(__file__).parent / "presets" / "mini" / "atomic-atomic-anchors4.toml"
 
@@ -27,9 +30,11 @@ def _commands() -> None:
 
     Interrupted, even killed? The same command goes on, to the same weights on the same processor and threads.
 
-    Watching: the run's metrics.csv, of 8 languages at most; --log tensorboard, --log wandb (WANDB_MODE=offline).
+    Metrics: the run's metrics.csv, of 8 languages at most; --log tensorboard, --log wandb (WANDB_MODE=offline).
 
     Checkpoints on the way: --keep 12. On a GPU: --device cuda --compile.
+
+    A language type of your own: --import my_language.py, a file that calls register_language.
 
     One model, several processes: accelerate launch -m train pretrain ..., torchrun --nproc_per_node 2 -m train ...
 
@@ -40,48 +45,61 @@ def _commands() -> None:
 
 
 Seed = Annotated[int, typer.Option(min=0, max=SEEDS - 1, help="of the weights and the stream of games")]
-Threads = Annotated[int, typer.Option(min=1, help="processor cores to use")]
-Device = Annotated[str, typer.Option(help="cpu, or cuda (one of several: cuda:1)")]
-Quiet = Annotated[bool, typer.Option("--quiet", help="no progress bar")]
-Keep = Annotated[
-    int, typer.Option(min=0, help="checkpoints to keep on the way, at log-spaced steps, in the run's steps/")
+Import = Annotated[
+    Path | None, typer.Option("--import", help="a Python file of yours, run first: it calls register_language")
 ]
-Compile = Annotated[bool, typer.Option("--compile", help="torch.compile the step: a minute, worth it on a GPU")]
-Log = Annotated[str | None, typer.Option(help="where metrics go besides metrics.csv: tensorboard, or wandb")]
+
+
+def _with_run_options(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """The command with the fields of RunOptions as options of the command line, handed to it as `options`."""
+
+    def extend(command: Callable[..., None]) -> Callable[..., None]:
+        shared = [field for field in fields(RunOptions) if field.name not in left_out]
+
+        @wraps(command)
+        def extended(**given: Any) -> None:
+            chosen = {field.name: given.pop(field.name) for field in shared}
+            command(**given, options=RunOptions(**chosen))
+
+        own = [value for name, value in signature(command).parameters.items() if name != "options"]
+        more = [Parameter(f.name, Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type) for f in shared]
+        extended.__signature__ = signature(command).replace(parameters=[*own, *more])  # type: ignore[attr-defined]
+        extended.__annotations__ = {value.name: value.annotation for value in (*own, *more)}
+        return extended
+
+    return extend
 
 
 @app.command()
+@_with_run_options()
 def pretrain(
+    *,
     preset: Annotated[
         Path, typer.Argument(help="a TOML preset, such as train/presets/mini/atomic-atomic-anchors4.toml")
     ],
     out: Annotated[Path | None, typer.Option(help="folder of the run", show_default="runs/NAME-seedSEED")] = None,
     seed: Seed = 0,
-    threads: Threads = 1,
-    device: Device = "cpu",
-    quiet: Quiet = False,
-    keep: Keep = 0,
-    log: Log = None,
-    compile: Compile = False,
+    imported: Import = None,
+    options: RunOptions,
 ) -> None:
     """Train a model on fresh random games. The same command goes on where an interrupted run stopped."""
     with _one_line_errors():
-        from train.carry_out import check
-        from train.job import How
+        import_languages(imported)
         from train.pretrain import pretrain as train
         from train.settings import Preset
 
         settings = Preset.load(preset)
         folder = out or Path("runs") / f"{settings.name}-seed{seed}"
-        how = How(threads=threads, device=device, quiet=quiet, keep=keep, log=log, compile=compile)
-        check(how)
-        with _alone(folder):
-            train(settings, folder, seed=seed, **asdict(how))
+        options.check()
+        with _run_lock(folder):
+            train(settings, folder, seed=seed, **asdict(options))
     _report(folder)
 
 
 @app.command()
+@_with_run_options()
 def finetune(
+    *,
     recipe: Annotated[Path, typer.Argument(help="a TOML recipe, such as train/presets/finetune/mini.toml")],
     checkpoint: Annotated[str, typer.Option("--from", help="a bundled name, a checkpoint, or a finished run")],
     language: Annotated[int, typer.Option(help="the language to go on in")],
@@ -91,20 +109,15 @@ def finetune(
     seed: Annotated[
         int | None, typer.Option(min=0, max=SEEDS - 1, help="of the games", show_default="the checkpoint's")
     ] = None,
-    threads: Threads = 1,
-    device: Device = "cpu",
-    quiet: Quiet = False,
-    keep: Keep = 0,
-    log: Log = None,
-    compile: Compile = False,
+    imported: Import = None,
+    options: RunOptions,
 ) -> None:
     """Train a checkpoint on in one language; transfer.csv records what becomes of all of them."""
     with _one_line_errors():
+        import_languages(imported)
         from mothello_interp.models import load
-        from train.carry_out import check
         from train.finetune import check_language
         from train.finetune import finetune as train
-        from train.job import How
         from train.settings import Recipe
 
         settings = Recipe.load(recipe)
@@ -112,11 +125,10 @@ def finetune(
         name = start.provenance.get("preset", start.name)
         seed = start.provenance.get("seed", 0) if seed is None else seed
         folder = out or Path("runs") / f"{name}-{settings.name}-language{language}-seed{seed}"
-        how = How(threads=threads, device=device, quiet=quiet, keep=keep, log=log, compile=compile)
-        check(how)
+        options.check()
         check_language(start, language)
-        with _alone(folder):
-            train(settings, start, folder, language=language, seed=seed, **asdict(how))
+        with _run_lock(folder):
+            train(settings, start, folder, language=language, seed=seed, **asdict(options))
     _report(folder)
 
 
@@ -124,7 +136,6 @@ def finetune(
 def _one_line_errors() -> Iterator[None]:
     """What a user can mend is said in one line."""
     from mothello_interp.models import CheckpointError, SpecError
-    from train.state import TrainingStopped
 
     try:
         yield
@@ -132,15 +143,17 @@ def _one_line_errors() -> Iterator[None]:
         raise SystemExit(f"error: {error}") from None
 
 
+def _is_first() -> bool:
+    """Of several processes that train one model the first one holds the folder and speaks."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold the run's folder; of several processes the first one does, and the others wait for it to join them."""
-    if int(os.environ.get("RANK", "0")) > 0:
+def _run_lock(folder: Path) -> Iterator[None]:
+    if not _is_first():
         yield
         return
-    from train.lock import alone
-
-    with alone(folder) as note:
+    with run_lock(folder) as note:
         note(f"holds it: python -m train {' '.join(sys.argv[1:])}")
         yield
 
@@ -152,7 +165,7 @@ def _inside(checkpoint: str) -> str:
 
 
 def _report(folder: Path) -> None:
-    if int(os.environ.get("RANK", "0")) > 0:  # of several processes the first one speaks
+    if not _is_first():
         return
     from mothello_interp.models import load_checkpoint
 
@@ -163,45 +176,40 @@ def _report(folder: Path) -> None:
 
 
 @app.command()
+@_with_run_options("quiet")
 def sweep(
+    *,
     presets: Annotated[list[Path], typer.Argument(help="TOML presets, or folders of them (names with a _ are bases)")],
     seeds: Annotated[str, typer.Option(help="one run each, such as 0,1,2")] = "0",
     out: Annotated[
         Path, typer.Option(help="folder of the runs, OUT/NAME-seedSEED, and of sweep.csv: all of them")
     ] = Path("runs"),
     jobs: Annotated[
-        int | None,
-        typer.Option(min=1, help="runs at once", show_default="1, on a cluster one a worker"),
+        int | None, typer.Option(min=1, help="runs at once", show_default="1, on a cluster one a worker")
     ] = None,
-    threads: Annotated[int, typer.Option(min=1, help="processor cores of one run")] = 1,
-    device: Device = "cpu",
-    keep: Keep = 0,
-    log: Log = None,
-    compile: Compile = False,
     dask: Annotated[str | None, typer.Option(help="train on the cluster of this scheduler, tcp://HOST:PORT")] = None,
+    imported: Import = None,
+    options: RunOptions,
 ) -> None:
     """Train many presets and seeds, several at once. The same command skips what is done and goes on with the rest."""
-    import rich
+    with _one_line_errors():
+        import_languages(imported)
+        import rich
 
-    from train.job import How
-    from train.sweep import SweepError, draw, is_base, parse_seeds, plan, tabulate, write_table
-    from train.sweep import sweep as run
+        from train.sweep import draw, is_base, parse_seeds, plan, tabulate, write_table
+        from train.workers import sweep as run
 
-    try:
         planned = plan(presets, parse_seeds(seeds), out)
         for base in filter(is_base, presets):
             typer.echo(f"{base} is left out: a name that begins with _ is a base of other presets", err=True)
-        how = How(threads=threads, device=device, keep=keep, log=log, compile=compile)
         results = {}
-        for job, result in run(planned, at_once=jobs, how=how, dask=dask):
+        for job, result in run(planned, at_once=jobs, options=options, dask=dask, imported=imported):
             results[job.folder] = result
             of = f"{len(results)}/{len(planned)}"
             typer.echo(f"[{of}] {job.preset.name} seed {job.seed}: {result.describe()}")
         table = tabulate([(job, results[job.folder]) for job in planned])
         rich.print(draw(table))  # first, in case that it cannot be written
         write_table(table, out / "sweep.csv")
-    except (SweepError, OSError) as error:
-        raise SystemExit(f"error: {error}") from None
     typer.echo(f"table: {out / 'sweep.csv'}")
     if any(result.failed for result in results.values()):
         raise typer.Exit(1)
@@ -212,11 +220,13 @@ def export(
     run: Annotated[Path, typer.Argument(help="folder of a finished run, or a checkpoint")],
     out: Annotated[Path, typer.Argument(help="folder to write the checkpoint to")],
     dtype: Annotated[str, typer.Option(help="float32 or bfloat16")] = "bfloat16",
+    imported: Import = None,
 ) -> None:
     """Write a run's checkpoint elsewhere, by default in half the size."""
     if dtype not in ("float32", "bfloat16"):
         raise SystemExit(f"error: --dtype {dtype}: choose float32 or bfloat16")
     with _one_line_errors():
+        import_languages(imported)
         import torch
 
         from mothello_interp.models import load_checkpoint, save_checkpoint
@@ -232,11 +242,13 @@ def corpus(
     preset: Annotated[Path, typer.Argument(help="a TOML preset: the board, the languages and the opening")] = _PRESET,
     seed: Annotated[int, typer.Option(min=0, max=SEEDS - 1, help="of the stream of games, as in pretrain")] = 0,
     held_out: Annotated[bool, typer.Option("--held-out", help="games that training never draws")] = False,
-    threads: Threads = 1,
-    quiet: Quiet = False,
+    threads: Annotated[int, typer.Option(min=1, help="processor cores to use")] = 1,
+    quiet: Annotated[bool, typer.Option("--quiet", help="no progress bar")] = False,
+    imported: Import = None,
 ) -> None:
     """Write the games that a preset is trained on, in every language, to a Parquet file for other tools."""
     with _one_line_errors():
+        import_languages(imported)
         from train.corpus import write_corpus
         from train.settings import Preset
 

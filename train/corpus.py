@@ -4,12 +4,10 @@ from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
 from mothello_interp.corpus import write_parquet
 from mothello_interp.models import SpecError
 from mothello_interp.othello import Games
-from train.run import commit
+from train.run import commit, progress
 from train.settings import Preset
 
 _PART = 10_000  # games in memory
@@ -20,14 +18,7 @@ def write_corpus(
 ) -> Path:
     """Write the first n games of a preset's stream to a Parquet file, each in every language.
 
-    Args:
-        preset: the world, and the opening if training has one.
-        path: of the file.
-        n: how many games.
-        seed: of the stream, as in training.
-        held_out: games that no batch of that stream is drawn from, the ones that accuracy is measured on.
-        threads: processor cores that play.
-        quiet: no progress bar.
+    With `held_out` games that no batch of that stream is drawn from, the ones that accuracy is measured on.
 
     Raises:
         FileExistsError: if there is such a file.
@@ -53,8 +44,7 @@ def write_corpus(
     }
 
     def parts() -> Iterator[Games]:
-        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
-        with Progress(*columns, disable=quiet) as bar:
+        with progress(quiet=quiet) as bar:
             task = bar.add_task(path.name, total=n)
             for start in range(0, n, _PART):
                 size = min(_PART, n - start)

@@ -7,19 +7,11 @@ from datetime import timedelta
 import torch
 
 from mothello_interp.hints import did_you_mean
-from train.state import TrainingStopped
+from train.options import TrainingStopped
 
 
 def check_device(name: str, *, here: bool = True) -> None:
-    """Before any work: can it be computed there?
-
-    Args:
-        name: "cpu", "cuda", or "cuda:1".
-        here: False where another machine is to have it: then its name alone is looked at.
-
-    Raises:
-        TrainingStopped: if not.
-    """
+    """Raise TrainingStopped for a device that is not there; of another machine (not `here`) the name alone is checked."""
     reason = ""
     if not re.fullmatch(r"(cpu|cuda)(:[0-9]+)?", name):
         hint = did_you_mean(name, ("cpu", "cuda"))
@@ -31,6 +23,27 @@ def check_device(name: str, *, here: bool = True) -> None:
             reason = str(error).splitlines()[0]
     if reason:
         raise TrainingStopped(f"device {name!r} cannot be used here ({reason}); --device cpu always can")
+
+
+def precision(wanted: str, device: str) -> torch.dtype:
+    """The type of the matrix products: "float32", "bfloat16", or by "auto" bfloat16 where it is fast.
+
+    Raises TrainingStopped if the device has no such products.
+    """
+    if wanted == "auto":
+        on_cpu = torch.device(device).type == "cpu"
+        fast = torch.cpu._is_avx512_bf16_supported() if on_cpu else torch.cuda.is_bf16_supported()
+        wanted = "bfloat16" if fast else "float32"
+    dtype = torch.bfloat16 if wanted == "bfloat16" else torch.float32
+    try:
+        one = torch.ones(1, 1, dtype=dtype, device=device)
+        (one @ one).item()
+    except RuntimeError as error:
+        reason = str(error).splitlines()[0]
+        raise TrainingStopped(
+            f"device {device!r} has no products in {wanted} ({reason}), in which this run computes"
+        ) from error
+    return dtype
 
 
 class Processes:
@@ -58,8 +71,8 @@ class Processes:
 
     def part(self, start: int, n: int) -> tuple[int, int]:
         """This process' slice of places `start` to `start + n - 1`, as its start and length."""
-        ends = [n * rank // self.size for rank in (self.rank, self.rank + 1)]
-        return start + ends[0], ends[1] - ends[0]
+        first, last = (n * rank // self.size for rank in (self.rank, self.rank + 1))
+        return start + first, last - first
 
     def add_up(self, values: torch.Tensor) -> torch.Tensor:
         """The sum over all processes, in place."""

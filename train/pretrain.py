@@ -12,38 +12,40 @@ from mothello_interp.languages import exact_targets
 from mothello_interp.legality import legal_accuracy, summary
 from mothello_interp.models import Checkpoint, build_model
 from mothello_interp.othello import Games, replay
-from train.carry_out import carry_out
-from train.job import How, Job
+from train.options import RunOptions
+from train.run import Job, run_job
 from train.settings import Preset
 from train.step import fused_logits
 
 _EVALUATION_GAMES, _EVALUATION_LANGUAGES = 200, 8
 FINAL_GAMES = 1000
+_AT_ONCE = 32  # games, for memory
 
 
-def pretrain(preset: Preset, folder: Path, *, seed: int, **how: Any) -> Checkpoint:
-    """Train a preset in `folder`, going on from the state found there, and write `folder/checkpoint`.
+def pretrain(preset: Preset, folder: Path, *, seed: int, **options: Any) -> Checkpoint:
+    """The checkpoint that a preset trained in `folder` ends with; goes on from the state found there.
 
     Args:
         preset: the model, and how to train it.
         folder: of the run.
         seed: of the weights and the stream of games.
-        how: fields of `train.job.How`: threads, device, quiet, keep, log, compile.
+        options: fields of `train.options.RunOptions`: threads, device, quiet, keep, log, compile.
 
     Raises:
-        TrainingStopped: for a loss that is not finite, a folder that cannot be written, a state of another preset, or a
-            device that is not there.
+        TrainingStopped: as `train.run.run_job`.
     """
     corpus = preset.corpus(seed)
-    identity = {"spec": preset.spec.to_toml(), "training": preset.training.model_dump(mode="json"), "seed": seed}
-    job = Job(preset.name, seed, corpus, preset.training, identity, QuickLegality(corpus))
-    return carry_out(
-        job,
-        folder,
-        How(**how),
+    job = Job(
+        name=preset.name,
+        seed=seed,
+        corpus=corpus,
+        training=preset.training,
+        identity={"spec": preset.spec.to_toml(), "training": preset.training.model_dump(mode="json"), "seed": seed},
         start=lambda device: Checkpoint(build_model(preset.spec, seed=seed, device=device), preset.spec),
+        evaluate=QuickLegality(corpus),
         finish=lambda trained: {"held_out": held_out_accuracy(trained, corpus.held_out(FINAL_GAMES))},
     )
+    return run_job(job, folder, RunOptions(**options))
 
 
 def held_out_accuracy(checkpoint: Checkpoint, games: Games) -> list[dict[Hashable, Any]]:
@@ -68,8 +70,9 @@ class QuickLegality:
         result = {}
         for language, (tokens, possible) in self.written.items():
             with torch.inference_mode():
-                logits = fused_logits(checkpoint.model, tokens.to(checkpoint.model.W_E.device), dtype=dtype)
-            legal = np.take_along_axis(possible, logits.argmax(-1).cpu().numpy()[..., None], 2)
+                parts = tokens.to(checkpoint.model.W_E.device).split(_AT_ONCE)
+                likeliest = torch.cat([fused_logits(checkpoint.model, part, dtype=dtype).argmax(-1) for part in parts])
+            legal = np.take_along_axis(possible, likeliest.cpu().numpy()[..., None], 2)
             result[f"legal_{language}"] = round(float(legal.sum() / possible.any(axis=2).sum()), 5)
         return result
 

@@ -1,10 +1,11 @@
-"""A run: a model in training, in a folder of its own, that goes on exactly where it was interrupted."""
+"""A run: a job in training, in a folder of its own, that goes on exactly where it was interrupted."""
 
 import math
 import platform
 import subprocess
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -14,25 +15,130 @@ from typing import Any
 import numpy as np
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from threadpoolctl import threadpool_limits
 
-from mothello_interp.corpus import Batch
-from mothello_interp.models import Checkpoint, save_checkpoint
-from train.gradient import add_gradients
-from train.job import How, Job, precision
+from mothello_interp.corpus import Batch, Corpus
+from mothello_interp.models import Checkpoint, load_checkpoint, save_checkpoint
+from mothello_interp.models.checkpoint import check_kind
+from train.gradient import POSITIONS, add_gradients
+from train.log import TakeLine, log_metrics
 from train.optim import Optimizer, learning_rate
-from train.parallel import Processes
-from train.state import (
-    METRICS,
-    STEPS,
-    WANDB,
-    Table,
-    TrainingStopped,
-    check_empty,
-    check_same,
-    load_state,
-    save_state,
-)
-from train.watch import Watch
+from train.options import RunOptions, TrainingStopped
+from train.parallel import Processes, precision
+from train.settings import Training
+from train.state import ANEW, CHECKPOINT, METRICS, STEPS, WANDB, Table, check_empty, check_same, load_state, save_state
+
+
+@dataclass(frozen=True)
+class Record:
+    """A table that grows along a run.
+
+    Attributes:
+        file: its name, in the run's folder.
+        every: games between two measurements; the start and the end are always measured.
+        measure: the rows to add; columns games and epoch are put in front.
+    """
+
+    file: str
+    every: int
+    measure: Callable[[Checkpoint], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is to be trained, and what makes it the same job when it is started again.
+
+    Attributes:
+        name: how the checkpoint will be called.
+        seed: of the stream of games.
+        corpus: the stream.
+        training: how to train.
+        identity: settings that a run found in the folder must share.
+        start: gives the model to begin with.
+        evaluate: quick measures for the metrics, one number a column.
+        finish: measures the trained model, for its provenance.
+        records: further tables.
+    """
+
+    name: str
+    seed: int
+    corpus: Corpus
+    training: Training
+    identity: dict[str, Any]
+    start: Callable[[torch.device], Checkpoint]
+    evaluate: Callable[[Checkpoint, torch.dtype], dict[str, float]]
+    finish: Callable[[Checkpoint], dict[str, Any]]
+    records: tuple[Record, ...] = ()
+
+
+def run_job(job: Job, folder: Path, options: RunOptions) -> Checkpoint:
+    """The checkpoint that training in `folder` ends with, also written there; goes on from what is found there.
+
+    Under `accelerate launch` or `torchrun` every process calls this, and the first one writes. All see one folder.
+
+    Raises:
+        TrainingStopped: for a loss or gradient that is not finite, a folder that cannot be written, a run of something
+            else found there, a model with hooks, or a device or a package for the log that is not there.
+        CheckpointError: for a model of another kind than specs describe.
+    """
+    options.check()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise TrainingStopped(f"{folder} cannot be made ({error.strerror}); choose another --out") from error
+    processes = Processes(options.device)
+    done = _finished(job, folder, processes.device)
+    processes.wait()  # so that none takes for an earlier run's what another has just written
+    if done is not None:
+        if processes.first:
+            _say_what_is_behind(job, folder, options.keep, job.training.steps)
+        return done
+    torch.set_num_threads(options.threads)
+    with threadpool_limits(options.threads):
+        model = job.start(processes.device)
+        check_kind(model)
+        _refuse_hooks(model)
+        run = Run.begin(job, folder, model, processes, options)
+        if processes.first:
+            _say_what_is_behind(job, folder, options.keep, run.step)
+        where = options.log if processes.first else None
+        with log_metrics(where, folder, job.name, job.identity, games=run.games) as log:
+            run.train(log)
+        run.checkpoint.model.eval()
+        if processes.first:
+            run.write_checkpoint(CHECKPOINT, job.finish(run.checkpoint))
+    processes.wait()
+    return load_checkpoint(folder / CHECKPOINT, device=processes.device, name=job.name)
+
+
+def _finished(job: Job, folder: Path, device: torch.device) -> Checkpoint | None:
+    if not (folder / CHECKPOINT).exists():
+        return None
+    done = load_checkpoint(folder / CHECKPOINT, device=device, name=job.name)
+    check_same(folder, {**done.provenance, "spec": done.spec.to_toml()}, job.identity)
+    return done
+
+
+def _say_what_is_behind(job: Job, folder: Path, keep: int, step: int) -> None:
+    """A run that goes on, or is done, cannot give the checkpoints of steps that it has taken."""
+    wanted = log_spaced(keep, job.training.steps)
+    behind = [at for at in wanted if at <= step and not (folder / STEPS / str(at * job.training.batch)).exists()]
+    if behind:
+        print(
+            f"{folder}: {len(behind)} of the {len(wanted)} steps to keep are behind, without a checkpoint; "
+            f"delete the run to have them",
+            file=sys.stderr,
+        )
+
+
+def _refuse_hooks(checkpoint: Checkpoint) -> None:
+    """The training step runs without hooks, so it may not stand in for a model that has some."""
+    hooked = [name for name, point in checkpoint.model.hook_dict.items() if point.fwd_hooks or point.bwd_hooks]
+    if hooked:
+        raise TrainingStopped(
+            f"hooks are attached to the model, at {', '.join(hooked)}: training would not run them; "
+            f"call model.reset_hooks(including_permanent=True) first"
+        )
 
 
 def _no_sums() -> dict[str, float]:
@@ -41,7 +147,7 @@ def _no_sums() -> dict[str, float]:
 
 @dataclass
 class Run:
-    """A job on its way."""
+    """A job in training."""
 
     job: Job
     folder: Path
@@ -49,14 +155,14 @@ class Run:
     optimizer: Optimizer
     tables: dict[str, Table]
     processes: Processes
-    how: How
+    options: RunOptions
     dtype: torch.dtype
     step: int = 0
     seconds: float = 0.0
     sums: dict[str, float] = field(default_factory=_no_sums)  # since the last line of metrics
 
     @classmethod
-    def begin(cls, job: Job, folder: Path, checkpoint: Checkpoint, processes: Processes, how: How) -> "Run":
+    def begin(cls, job: Job, folder: Path, checkpoint: Checkpoint, processes: Processes, options: RunOptions) -> "Run":
         """From the state in the folder; a run that finds none writes one at once, which says whose the folder is."""
         if not processes.first:
             processes.wait()
@@ -67,11 +173,14 @@ class Run:
             check_empty(folder, [*files, STEPS, WANDB])
         else:
             check_same(folder, saved["identity"], job.identity)
+            if saved["parts"] != POSITIONS:
+                was = f"batches in parts of {saved['parts']} positions, now {POSITIONS}"
+                raise TrainingStopped(f"{folder} holds a run of another version ({was}): {ANEW}")
             checkpoint.model.load_state_dict(saved["model"])
             optimizer.load_state_dict(saved["optimizer"])
-        dtype = precision(job.training, how.device, saved["precision"] if saved else None)
+        dtype = precision(saved["precision"] if saved else job.training.precision, options.device)
         tables = {file: Table(folder / file, saved["tables"].get(file, 0) if saved else 0) for file in files}
-        run = cls(job, folder, checkpoint, optimizer, tables, processes, how, dtype)
+        run = cls(job, folder, checkpoint, optimizer, tables, processes, options, dtype)
         if saved is None:
             run.save()
         else:
@@ -85,10 +194,10 @@ class Run:
         """How many were seen."""
         return self.step * self.job.training.batch
 
-    def train(self, log: Watch) -> None:
+    def train(self, log: TakeLine) -> None:
         """Every step that is left; lines of metrics go to `log` too."""
         training = self.job.training
-        kept = log_spaced(self.how.keep, training.steps)
+        kept = log_spaced(self.options.keep, training.steps)
         with ThreadPoolExecutor(1) as ahead, self._bar() as bar:
             task = bar.add_task(self.job.name, total=training.steps, completed=self.step)
             if self.step == 0:
@@ -105,14 +214,30 @@ class Run:
                 if self._due(training.evaluate_every):
                     bar.update(task, description=_describe(self.job.name, self._evaluate(log)))
                 self._record()
-                if self.step in kept:
-                    self._keep()
+                if self.step in kept and self.processes.first:
+                    self.write_checkpoint(f"{STEPS}/{self.games}", {})
                 if self._due(training.save_every):
                     self.save()
 
-    def provenance(self) -> dict[str, Any]:
-        """How the model was made."""
-        return {
+    def save(self) -> None:
+        """Write the state from which the run goes on exactly."""
+        if self.processes.first:
+            state = {
+                "identity": self.job.identity,
+                "precision": str(self.dtype).removeprefix("torch."),
+                "model": self.checkpoint.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "step": self.step,
+                "seconds": self.seconds,
+                "sums": self.sums,
+                "tables": {file: table.count for file, table in self.tables.items()},
+                "parts": POSITIONS,
+            }
+            save_state(self.folder, state)
+
+    def write_checkpoint(self, name: str, more: Mapping[str, Any]) -> None:
+        """The model as it is, in the run's folder, with `more` provenance."""
+        made = {
             "preset": self.job.name,
             "seed": self.job.seed,
             "training": self.job.training.model_dump(mode="json"),
@@ -126,26 +251,7 @@ class Run:
             "machine": platform.machine(),
             "commit": commit(),
         }
-
-    def save(self) -> None:
-        """Write the state from which the run goes on exactly."""
-        if not self.processes.first:
-            return
-        state = {
-            "identity": self.job.identity,
-            "precision": str(self.dtype).removeprefix("torch."),
-            "model": self.checkpoint.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "sums": self.sums,
-            "tables": {file: table.count for file, table in self.tables.items()},
-        }
-        save_state(self.folder, state)
-
-    def write_checkpoint(self, name: str, more: Mapping[str, Any]) -> None:
-        """The model as it is, in the run's folder, with `more` provenance."""
-        here = Checkpoint(self.checkpoint.model, self.checkpoint.spec, {**self.provenance(), **more}, self.job.name)
+        here = Checkpoint(self.checkpoint.model, self.checkpoint.spec, {**made, **more}, self.job.name)
         try:
             save_checkpoint(self.folder / name, here, overwrite=True)
         except OSError as error:
@@ -154,17 +260,15 @@ class Run:
             ) from error
 
     def _update(self, batch: Batch) -> None:
-        model, dropout = self.checkpoint.model, self.job.training.dropout
-        seed = (self.job.seed, self.step)
         sums = add_gradients(
-            model,
+            self.checkpoint.model,
             batch,
             self.job.corpus,
             self.processes,
-            seed=seed,
+            seed=(self.job.seed, self.step),
             dtype=self.dtype,
-            dropout=dropout,
-            compiled=self.how.compile,
+            dropout=self.job.training.dropout,
+            compiled=self.options.compile,
         )
         self._stop_unless_finite("loss", sums["loss"])
         for name, value in sums.items():
@@ -179,10 +283,9 @@ class Run:
                 f"Try a smaller learning rate, or precision = 'float32'"
             )
 
-    def _evaluate(self, log: Watch) -> dict[str, Any]:
+    def _evaluate(self, log: TakeLine) -> dict[str, Any]:
         means = {name: self.sums[name] / self.sums["positions"] for name in ("loss", "floor")}
-        line: dict[str, Any] = {"games": self.games, **means}
-        line["seconds"] = round(self.seconds, 1)
+        line: dict[str, Any] = {"games": self.games, **means, "seconds": round(self.seconds, 1)}
         self.sums = _no_sums()
         if self.processes.first:
             line |= self.job.evaluate(self.checkpoint, self.dtype)
@@ -193,25 +296,26 @@ class Run:
     def _record(self, *, start: bool = False) -> None:
         epoch = self.games / (self.job.training.corpus_games or np.inf)
         for record in self.job.records if self.processes.first else ():
-            if record.start if start else self._due(record.every):
-                rows = record.measure(self.checkpoint, self.dtype)
+            if start or self._due(record.every):
+                rows = record.measure(self.checkpoint)
                 self.tables[record.file].append([{"games": self.games, "epoch": epoch, **row} for row in rows])
 
-    def _keep(self) -> None:
-        if self.processes.first:
-            self.write_checkpoint(f"{STEPS}/{self.games}", {})
-
     def _prefetch(self, ahead: ThreadPoolExecutor, step: int) -> Future[Batch]:
-        size = self.job.training.batch
-        return ahead.submit(self.job.corpus.batch, *self.processes.part(step * size, size), threads=self.how.threads)
+        size, threads = self.job.training.batch, self.options.threads
+        return ahead.submit(self.job.corpus.batch, *self.processes.part(step * size, size), threads=threads)
 
     def _due(self, every: int) -> bool:
         passed = self.games // every > (self.games - self.job.training.batch) // every
         return passed or self.step == self.job.training.steps
 
     def _bar(self) -> Progress:
-        columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
-        return Progress(*columns, disable=self.how.quiet or not self.processes.first, speed_estimate_period=120)
+        return progress(quiet=self.options.quiet or not self.processes.first)
+
+
+def progress(*, quiet: bool) -> Progress:
+    """A bar with numbers and the time that is left."""
+    columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()]
+    return Progress(*columns, disable=quiet, speed_estimate_period=120)
 
 
 def log_spaced(n: int, steps: int) -> frozenset[int]:

@@ -13,7 +13,6 @@ from train import SEEDS
 
 PRESETS = Path(__file__).parent / "presets"
 _Beta = Annotated[float, Field(ge=0, lt=1)]
-_TABLES = ("world", "model", "training", "extends")
 
 
 class Training(Strict):
@@ -89,14 +88,7 @@ class Recipe(Strict):
         Raises:
             SpecError: naming the file and the key.
         """
-        path = Path(path)
-        tables = _with_bases(path, ())
-        unknown = sorted(tables.keys() - {"training"})
-        if unknown:
-            raise SpecError(
-                f"{path}: table [{unknown[0]}]: a recipe for fine-tuning has [training] alone, all else comes with the "
-                f"checkpoint; see train/presets/finetune/. {did_you_mean(unknown[0], _TABLES)}".rstrip()
-            )
+        tables = _tables(Path(path), ("training",), "a recipe for fine-tuning has [training] alone")
         training = Training.read(tables.get("training", {}), f"{path}: [training]")
         for key, why in (("opening", "fine-tuning"), ("language_weights", "one language")):
             if getattr(training, key):
@@ -105,7 +97,7 @@ class Recipe(Strict):
             raise SpecError(f"{path}: [training]: pairing = 'parallel' has no place in one language")
         if not training.corpus_games:
             raise SpecError(f"{path}: [training]: corpus_games must be set, so that an epoch means something")
-        return cls(training=training, name=path.stem)
+        return cls(training=training, name=Path(path).stem)
 
 
 class Preset(Strict):
@@ -129,13 +121,7 @@ class Preset(Strict):
             SpecError: naming the file and the key.
         """
         path = Path(path)
-        tables = _with_bases(path, ())
-        unknown = sorted(tables.keys() - {"world", "model", "training"})
-        if unknown:
-            raise SpecError(
-                f"{path}: unknown table [{unknown[0]}]; a preset has [world], [model] and [training]. "
-                f"{did_you_mean(unknown[0], _TABLES)}".rstrip()
-            )
+        tables = _tables(path, ("world", "model", "training"), "a preset has [world], [model] and [training]")
         if tables.keys() == {"training"}:
             raise SpecError(
                 f"{path}: [training] alone is a recipe, for python -m train finetune; a preset has [world] and [model] too"
@@ -159,16 +145,17 @@ class Preset(Strict):
         """
         if not 0 <= seed < SEEDS:
             raise SpecError(f"seed {seed}: expected 0 to {SEEDS - 1}")
-        training = self.training
-        return Corpus(
-            self.spec.mothello,
-            seed,
-            training.objective,
-            training.opening,
-            training.language_weights,
-            training.corpus_games,
-            training.pairing,
-        )
+        t = self.training
+        return Corpus(self.spec.mothello, seed, t.objective, t.opening, t.language_weights, t.corpus_games, t.pairing)
+
+
+def _tables(path: Path, known: tuple[str, ...], has: str) -> dict[str, Any]:
+    """The tables of a file and its bases; another one is an error that says what the file `has`."""
+    tables = _with_bases(path, ())
+    for unknown in sorted(tables.keys() - set(known)):
+        hint = did_you_mean(unknown, (*known, "extends"))
+        raise SpecError(f"{path}: unknown table [{unknown}]; {has}{'. ' + hint if hint else ''}")
+    return tables
 
 
 def _with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:

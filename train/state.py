@@ -11,21 +11,14 @@ import pandas as pd
 import torch
 
 from mothello_interp.models import SpecError
+from train.options import TrainingStopped
 from train.settings import Training
 
 STATE, METRICS, CHECKPOINT, STEPS, WANDB = "state.pt", "metrics.csv", "checkpoint", "steps", "wandb-id"
 
 
-class TrainingStopped(RuntimeError):
-    """Training cannot go on; the last good state is on disk."""
-
-
 def save_state(folder: Path, state: dict[str, Any]) -> None:
-    """Replace the state file by a complete new one.
-
-    Raises:
-        TrainingStopped: if the folder cannot be written (a full disk, say); the earlier state is intact.
-    """
+    """Replace the state file by a complete new one; where that fails (a full disk, say), the earlier one is intact."""
     whole = BytesIO()
     torch.save(state, whole)  # into a file it would meet a full disk with an error of its own
     partial = folder / f"{STATE}.partial"  # always this name: what a killed run left is written over
@@ -44,17 +37,13 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
         partial.unlink(missing_ok=True)
 
 
-# as `Run.save` writes them
-_PARTS = {"identity", "precision", "model", "optimizer", "step", "seconds", "sums", "tables"}
-_ANEW = "go on with the version that wrote it, or delete the folder to start anew"
+# as `Run.save` writes them, and which way of adding up a batch their weights come from
+_PARTS = {"identity", "precision", "model", "optimizer", "step", "seconds", "sums", "tables", "parts"}
+ANEW = "go on with the version that wrote it, or delete the folder to start anew"
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
-    """The saved state, or None. Nothing in it is unpickled but tensors and plain values.
-
-    Raises:
-        TrainingStopped: for a file that this program did not write.
-    """
+    """The saved state, or None. Nothing in it is unpickled but tensors and plain values."""
     path = folder / STATE
     if not path.exists():
         return None
@@ -65,18 +54,14 @@ def load_state(folder: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = dict(torch.load(BytesIO(data), weights_only=True, map_location="cpu"))
     except Exception as error:  # a damaged file breaks the reader in any place
-        raise TrainingStopped(f"{path} cannot be read ({type(error).__name__}): {_ANEW}") from error
+        raise TrainingStopped(f"{path} cannot be read ({type(error).__name__}): {ANEW}") from error
     if missing := sorted(_PARTS - state.keys()):
-        raise TrainingStopped(f"{path} lacks {', '.join(missing)}, as one of another version would: {_ANEW}")
+        raise TrainingStopped(f"{path} lacks {', '.join(missing)}, as one of another version would: {ANEW}")
     return state
 
 
 def check_same(folder: Path, there: dict[str, Any], wanted: dict[str, Any]) -> None:
-    """Is what was found in the folder the run that is wanted?
-
-    Raises:
-        TrainingStopped: naming the first part that differs, and all that differs in it.
-    """
+    """Raise TrainingStopped if another run is there, naming the first part that differs, and all that differs in it."""
     for key, value in wanted.items():
         found = there.get(key)
         if key == "training" and found is not None:  # a setting that came later has the value it had before
@@ -95,7 +80,7 @@ def _settings(folder: Path, training: Any) -> dict[str, Any]:
         return Training.read(training, "training").model_dump(mode="json")
     except SpecError as error:
         odd = str(error).splitlines()[0]
-        raise TrainingStopped(f"{folder} holds a run of another version ({odd}): {_ANEW}") from error
+        raise TrainingStopped(f"{folder} holds a run of another version ({odd}): {ANEW}") from error
 
 
 def _changes(found: Any, value: Any) -> str:
@@ -110,11 +95,7 @@ def _changes(found: Any, value: Any) -> str:
 
 
 def check_empty(folder: Path, names: Iterable[str]) -> None:
-    """Where there is no state, is there nothing that a run would write over or take for its own?
-
-    Raises:
-        TrainingStopped: naming what is there.
-    """
+    """Raise TrainingStopped for what, where there is no state, a run would write over or take for its own."""
     there = [name for name in names if (folder / name).exists()]
     if there:
         raise TrainingStopped(
@@ -123,11 +104,7 @@ def check_empty(folder: Path, names: Iterable[str]) -> None:
 
 
 class Table:
-    """A CSV that grows along a run; on resuming cut back to the lines that the saved state knows of.
-
-    Raises:
-        TrainingStopped: if fewer are there.
-    """
+    """A CSV that grows along a run; on resuming cut back to the lines that the saved state knows of."""
 
     def __init__(self, path: Path, count: int):
         self.path, self.count = path, count
@@ -144,16 +121,12 @@ class Table:
         os.truncate(path, sum(map(len, lines[: count + 1])))
 
     def append(self, lines: list[dict[str, Any]]) -> None:
-        """Write lines.
-
-        Raises:
-            TrainingStopped: if they cannot be written.
-        """
+        """Write lines, on the disk before the state that counts them."""
         try:
             with self.path.open("a", encoding="utf-8", newline="") as file:
                 pd.DataFrame(lines).to_csv(file, header=self.count == 0, index=False)
                 file.flush()
-                os.fsync(file.fileno())  # the state that counts these lines comes after them
+                os.fsync(file.fileno())
         except OSError as error:
             raise TrainingStopped(
                 f"{self.path} cannot be written ({error.strerror}): mend that and start again"

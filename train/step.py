@@ -1,8 +1,5 @@
 """A training step on the parameters of a HookedTransformer, without its hooks: the same logits, sooner.
 
-On one core, with a mini model, a whole step is 1.1 to 1.3 times as fast as through `HookedTransformer.forward` in float32
-and 1.6 to 1.7 times in bfloat16; in float32 a plain GPT with fused attention is as fast (`python -m tests.benchmarks training`).
-
 Weights stay in float32; with `dtype=torch.bfloat16` the matrix products run in bfloat16 while the residual stream, the
 layer norms and the loss stay in float32. It may only stand in for a model that no hook is attached to.
 """

@@ -54,7 +54,7 @@ def bounds(*columns: str, names: Sequence[str] = (), **look: Any) -> list[Line]:
     lines = []
     for y, name in zip(columns, names or columns, strict=True):
         dash = {"ceiling": "solid", "floor": "dot"}.get(y, "dash")
-        colour = COLOURS["ceiling" if y == "ceiling" else "zero"]
+        colour = COLOURS["ceiling" if y == "ceiling" else "floor"]
         lines.append(Line(y, name, colour, **{"dash": dash, "width": 1.5, **look}))
     return lines
 

@@ -13,7 +13,7 @@ from multiprocessing.connection import Connection
 import torch
 
 from mothello_interp.models import Checkpoint, ModelSpec, build_model
-from train.job import precision
+from train.parallel import precision
 from train.optim import Optimizer, learning_rate
 from train.pretrain import QuickLegality
 from train.settings import PRESETS, Preset, Training
@@ -115,7 +115,7 @@ def _curve(preset: Preset, spec: ModelSpec, training: Training, side: str) -> It
     corpus = preset.model_copy(update={"training": training}).corpus(0)
     model = build_model(spec, seed=0)
     optimizer = Optimizer(model, training)
-    dtype = precision(training, "cpu")
+    dtype = precision(training.precision, "cpu")
     measure = QuickLegality(corpus)
     seconds = 0.0
     for step in range(training.steps):

@@ -11,7 +11,7 @@ from torch import nn
 
 from mothello_interp.models import Checkpoint, build_model
 from tests.benchmarks.timing import side_by_side
-from train.job import precision
+from train.parallel import precision
 from train.pretrain import QuickLegality
 from train.settings import PRESETS, Preset
 from train.step import fused_logits, loss_sum
@@ -61,7 +61,7 @@ def run() -> list[str]:
     batch = preset.corpus(0).batch(0, _BATCH)
     tokens, targets = torch.from_numpy(batch.tokens), torch.from_numpy(batch.targets)
     lines = [f"{torch.get_num_threads()} threads, batch {_BATCH}, forward and backward and AdamW, mini"]
-    dtypes = dict.fromkeys([torch.float32, precision(preset.training, "cpu")])
+    dtypes = dict.fromkeys([torch.float32, precision(preset.training.precision, "cpu")])
     for dtype in dtypes:
         ours_with = partial(fused_logits, model, dtype=dtype)
         ours = _stepper(model, ours_with, tokens, targets)
@@ -83,7 +83,7 @@ def run() -> list[str]:
 def _evaluation(name: str) -> str:
     """The part of a run that the metrics take; at most 5% is promised."""
     preset = Preset.load(PRESETS / Path(f"{name}.toml"))
-    model, corpus, dtype = build_model(preset.spec, seed=0), preset.corpus(0), precision(preset.training, "cpu")
+    model, corpus, dtype = build_model(preset.spec, seed=0), preset.corpus(0), precision(preset.training.precision, "cpu")
     batch = corpus.batch(0, _BATCH)
     step = _stepper(
         model,

@@ -41,13 +41,6 @@ def test_from_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert str(again.exception) == f"error: {out} exists; choose another name"
 
 
-def test_a_preset_is_not_needed(tmp_path: Path) -> None:
-    out = tmp_path / "games.parquet"
-    done = CliRunner().invoke(app, ["corpus", "--games", "3", "--out", f"{out}", "--quiet"])
-    assert done.exit_code == 0, done.output
-    assert read_provenance(out)["preset"] == "mini/atomic-atomic-anchors4"
-
-
 def test_held_out_games_are_those_that_training_measures_on(tmp_path: Path) -> None:
     preset = tiny_preset("sampled")
     held_out = write_corpus(preset, tmp_path / "a.parquet", 12, seed=1, held_out=True, quiet=True)

@@ -14,11 +14,13 @@ from typer.testing import CliRunner
 
 from mothello_interp.models import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from tests.conftest import tiny_checkpoint
+from tests.train.tiny import Interrupted, assert_same, weights
 from train import finetune as module
 from train.__main__ import app
 from train.finetune import TRANSFER, finetune
+from train.options import TrainingStopped
 from train.settings import Recipe
-from train.state import CHECKPOINT, METRICS, TrainingStopped
+from train.state import CHECKPOINT, METRICS
 
 BATCH, EPOCH = 16, 80
 TRAINING: dict[str, Any] = {"games": 2 * EPOCH, "corpus_games": EPOCH, "batch": BATCH, "lr": 3e-3, "warmup": BATCH}
@@ -48,10 +50,6 @@ def _few_rows() -> Any:
         patch.setattr(module, "_FIT", 40)
         patch.setattr(module, "_SCORE", 20)
         yield
-
-
-def weights(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
-    return {name: weight.detach().clone() for name, weight in checkpoint.model.named_parameters()}
 
 
 @pytest.mark.parametrize("world", ["atomic", "split", "unified"])
@@ -111,10 +109,6 @@ def test_the_embedding_of_the_other_language_stays(tmp_path: Path) -> None:
     assert not torch.equal(before[mothello.tokens_of(0)], after[mothello.tokens_of(0)])
 
 
-class Interrupted(RuntimeError):
-    """Stands in for a lost machine."""
-
-
 @pytest.mark.parametrize("lost_at", [1, 3, 7])
 def test_an_interruption_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost_at: int) -> None:
     expected = weights(tune(tmp_path / "straight"))
@@ -135,7 +129,7 @@ def test_an_interruption_changes_nothing(tmp_path: Path, monkeypatch: pytest.Mon
         else:
             tune(tmp_path / "broken")
     found = weights(tune(tmp_path / "broken"))
-    assert all(torch.equal(found[name], weight) for name, weight in expected.items())
+    assert_same(found, expected)
     one, other = (pd.read_csv(tmp_path / name / TRANSFER, dtype=str) for name in ("straight", "broken"))
     pd.testing.assert_frame_equal(one, other)
 

@@ -3,8 +3,6 @@
 A limit on the size of files stands in for the disk: a write goes through up to there.
 """
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,9 +16,8 @@ from typer.testing import CliRunner
 from tests.train.tiny import STEPS, Interrupted, assert_same, lose, preset_text, stop_at, tiny_preset, train, weights
 from train import run as run_module
 from train.__main__ import app
-from train.settings import Preset
-from train.state import METRICS, STATE, TrainingStopped
-from train.state import STEPS as FOLDER
+from train.options import TrainingStopped
+from train.state import METRICS, STATE
 
 PRESET = preset_text("atomic", d_model=32, games=160, batch=16, precision="float32", evaluate_every=16, save_every=64)
 
@@ -40,24 +37,6 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name != "run.log")
 
 
-def test_the_state_of_a_command_does_not_fit(tmp_path: Path) -> None:
-    preset, folder = tmp_path / "tiny.toml", tmp_path / "run"
-    preset.write_text(PRESET, encoding="utf-8")
-    lose(Preset.load(preset), folder, step=5)
-    before = (folder / STATE).read_bytes()
-    assert len(before) > 100_000
-    command = [sys.executable, "-m", "train", "pretrain", f"{preset}", "--out", f"{folder}", "--seed", "1", "--quiet"]
-    with room_for(100_000):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == (
-        f"error: {folder / STATE} cannot be written (File too large), the earlier one is intact: "
-        "mend that and start the same command again\n"
-    )
-    assert (folder / STATE).read_bytes() == before
-    assert names(folder) == [METRICS, STATE]
-
-
 def test_it_goes_on_when_there_is_room_again(tmp_path: Path) -> None:
     expected = weights(train(tiny_preset(), tmp_path / "straight"))
     folder = tmp_path / "full"
@@ -69,20 +48,12 @@ def test_it_goes_on_when_there_is_room_again(tmp_path: Path) -> None:
     assert_same(weights(train(tiny_preset(), folder)), expected)
 
 
-def test_a_checkpoint_on_the_way_does_not_fit(tmp_path: Path) -> None:
-    lose(tiny_preset(), tmp_path, step=5)
-    said = r"steps/80 cannot be written \(File too large\): mend that and start again"
-    with room_for(10_000), pytest.raises(TrainingStopped, match=said):
-        train(tiny_preset(), tmp_path, keep=12)
-    assert list((tmp_path / FOLDER).iterdir()) == []
-
-
 def test_the_checkpoint_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def lost(*_: Any) -> None:
+    def lost(*_: Any, **__: Any) -> None:
         raise Interrupted
 
     with monkeypatch.context() as patch:
-        patch.setattr(run_module.Run, "provenance", lost)
+        patch.setattr(run_module, "save_checkpoint", lost)
         with pytest.raises(Interrupted):
             train(tiny_preset(), tmp_path)
     stop_at(monkeypatch, 0)

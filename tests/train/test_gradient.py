@@ -71,28 +71,24 @@ def calls(monkeypatch: pytest.MonkeyPatch, name: str) -> list[Any]:
 
 
 @pytest.mark.parametrize("world", ["compositional", "three", "unified"])
-@pytest.mark.parametrize("objective", ["exact", "sampled"])
+@pytest.mark.parametrize(("objective", "positions"), [("exact", None), ("exact", 90), ("sampled", 90)])
 def test_parts_add_up_to_the_whole(
-    monkeypatch: pytest.MonkeyPatch, world: str, objective: Literal["exact", "sampled"]
+    monkeypatch: pytest.MonkeyPatch, world: str, objective: Literal["exact", "sampled"], positions: int | None
 ) -> None:
+    monkeypatch.setattr(module, "POSITIONS", positions)
     corpus = Corpus(read_world(world)[1], seed=0, objective=objective)
     tokens = calls(monkeypatch, "fused_logits")
     found, sums = fused(corpus, world)
     expected, expected_sums = plain(corpus, world)
     assert sum(len(part) for part in tokens) == 24
-    narrow, wide = (part.shape[1] for part in tokens)
+    narrow, *_, wide = (part.shape[1] for part in tokens)
     assert narrow < wide == corpus.mothello.n_ctx
+    assert len(tokens) == 2 if positions is None else len(tokens) > 4
+    assert positions is None or max(part.numel() for part in tokens) <= positions
     assert sums == pytest.approx(expected_sums, rel=1e-5)
     assert found.keys() == expected.keys()
     for name, gradient in expected.items():
         torch.testing.assert_close(found[name], gradient, atol=1e-6, rtol=1e-4)
-
-
-def test_languages_of_one_width_are_read_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokens = calls(monkeypatch, "fused_logits")
-    corpus = Corpus(tiny_spec().mothello, seed=0)
-    fused(corpus, "atomic")
-    assert [part.shape for part in tokens] == [(24, corpus.mothello.n_ctx)]
 
 
 def test_what_is_dropped_depends_on_the_seed_alone() -> None:
@@ -102,12 +98,13 @@ def test_what_is_dropped_depends_on_the_seed_alone() -> None:
     assert first == again != other
 
 
-def test_every_width_and_process_has_masks_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_part_and_process_has_masks_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POSITIONS", 200)
     seeds = calls(monkeypatch, "_draws")
     corpus = Corpus(tiny_spec("compositional").mothello, seed=0)
     for rank in range(2):
         fused(corpus, "compositional", rank=rank, dropout=0.3)
-    assert len(seeds) == len(set(seeds)) == 4
+    assert len(seeds) == len(set(seeds)) > 4
 
 
 def test_a_process_without_games_adds_nothing() -> None:

@@ -3,20 +3,17 @@
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
 from mothello_interp.models import Checkpoint, load_checkpoint
 from tests.train.tiny import BATCH, STEPS, assert_same, lose, measured, saved, tiny_preset, train, weights
 from train import run as module
-from train.__main__ import app
+from train.options import TrainingStopped
 from train.run import log_spaced
-from train.state import CHECKPOINT, TrainingStopped
 from train.state import STEPS as FOLDER
 
 
@@ -114,21 +111,3 @@ def test_fewer_than_none(tmp_path: Path) -> None:
     with pytest.raises(TrainingStopped, match="--keep -1: give the number of checkpoints"):
         train(tiny_preset(), tmp_path / "run", keep=-1)
     assert not (tmp_path / "run").exists()
-
-
-def test_from_the_command_line(tmp_path: Path) -> None:
-    """What was kept can be exported like a finished run."""
-    preset = tmp_path / "tiny.toml"
-    preset.write_text(
-        '[world]\nboard = 4\nlanguages = ["atomic"]\n[model]\nn_layers = 1\nd_model = 16\nn_heads = 2\n'
-        "[training]\ngames = 64\nbatch = 16\n",
-        encoding="utf-8",
-    )
-    run, export = tmp_path / "run", tmp_path / "export"
-    done = CliRunner().invoke(app, ["pretrain", f"{preset}", "--out", f"{run}", "--quiet", "--keep", "2"])
-    assert done.exit_code == 0, done.output
-    assert list(kept(run)) == [16, 64]
-    assert CliRunner().invoke(app, ["export", f"{run / FOLDER / '16'}", f"{export}"]).exit_code == 0
-    assert load_checkpoint(export).provenance["games"] == 16
-    last, final = load_checkpoint(run / FOLDER / "64"), load_checkpoint(run / CHECKPOINT)
-    assert np.array_equal(last.model.W_E.detach(), final.model.W_E.detach())

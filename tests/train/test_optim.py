@@ -102,22 +102,6 @@ def test_muon_is_that_of_torch_on_every_head() -> None:
             torch.testing.assert_close(learns(ours)[name], weight, atol=1e-6, rtol=1e-5)
 
 
-def test_muon_sees_views_of_the_model() -> None:
-    """One matrix for each head and each MLP weight, in the model's own memory: a step changes every one of them."""
-    model = new_model()
-    optimizer = Optimizer(model, Training.model_validate({**SETTINGS, "optimizer": "muon"}))
-    views = [view for group in optimizer._inner[1].param_groups for view in group["params"]]
-    assert sorted(tuple(view.shape) for view in views) == sorted(
-        2 * [*6 * [(16, 8)], *2 * [(8, 16)], (16, 64), (64, 16)]
-    )
-    parts = [part for name, weight in learns(model).items() if is_matrix(name) for part in heads(name, weight.data)]
-    assert {view.data_ptr() for view in views} == {part.data_ptr() for part in parts}
-    before = [part.clone() for part in parts]
-    random_gradients(model, 0)
-    optimizer.step(1.0)
-    assert not any(torch.equal(part, old) for part, old in zip(parts, before, strict=True))
-
-
 @BOTH
 def test_every_parameter_is_updated_once(optimizer: str) -> None:
     model = new_model()
@@ -132,34 +116,6 @@ def test_every_parameter_is_updated_once(optimizer: str) -> None:
         assert not torch.equal(weight, before[name]), name
         assert weight.grad is None
     assert torch.equal(model.unembed.b_U, frozen)
-
-
-@BOTH
-@pytest.mark.parametrize("decay", ["matrices", "all"])
-def test_decay_without_a_gradient(optimizer: str, decay: str) -> None:
-    """A step shrinks what `decay` names by `lr * weight_decay` of the moment, and nothing else, whoever takes it."""
-    model = new_model()
-    ours = Optimizer(model, Training.model_validate({**SETTINGS, "optimizer": optimizer, "decay": decay}))
-    before = {name: weight.detach().clone() for name, weight in learns(model).items()}
-    random_gradients(model, 0, scale=0.0)
-    ours.step(0.5)
-    for name, weight in learns(model).items():
-        kept = 1 - 0.5 * 0.01 * 0.2 if is_decayed(name, decay) else 1
-        torch.testing.assert_close(weight.detach(), kept * before[name], atol=1e-7, rtol=1e-6)
-
-
-@pytest.mark.parametrize("head", [0, 1])
-def test_muon_does_not_mix_heads(head: int) -> None:
-    """The gradient of one head moves that head alone."""
-    model = new_model()
-    ours = Optimizer(model, Training.model_validate({**SETTINGS, "optimizer": "muon", "weight_decay": 0}))
-    before = model.blocks[0].attn.W_Q.detach().clone()
-    random_gradients(model, 0, scale=0.0)
-    learns(model)["blocks.0.attn.W_Q"].grad[head] = 1.0  # type: ignore[index]
-    ours.step(1.0)
-    after = model.blocks[0].attn.W_Q.detach()
-    assert torch.equal(after[1 - head], before[1 - head])
-    assert not torch.equal(after[head], before[head])
 
 
 @BOTH
@@ -191,15 +147,6 @@ def test_the_learning_rate_rises_then_falls() -> None:
     assert course[60] == pytest.approx(0.55)
     assert course[99] == pytest.approx(0.1 + 0.45 * (1 + math.cos(math.pi * 79 / 80)))
     assert learning_rate(100, training) == pytest.approx(0.1)
-
-
-def test_without_warmup_it_starts_at_the_peak() -> None:
-    assert learning_rate(0, Training(games=1000, batch=10, warmup=0)) == 1
-
-
-def test_a_warmup_that_outlasts_training_only_rises() -> None:
-    training = Training(games=100, batch=10, warmup=200)
-    assert [learning_rate(step, training) for step in (0, 4, 9)] == pytest.approx([0.05, 0.25, 0.5])
 
 
 @given(st.integers(1, 300), st.integers(1, 20), st.integers(0, 400), st.floats(0, 1))

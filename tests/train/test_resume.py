@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from tests.train.tiny import BATCH, assert_same, lose, saved, tiny_preset, train, weights
-from train.state import METRICS, STATE, STEPS, WANDB, TrainingStopped
+from train.options import TrainingStopped
+from train.state import METRICS, STATE, STEPS, WANDB
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -100,6 +101,6 @@ def test_a_precision_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.Monk
             raise RuntimeError("not implemented for 'BFloat16'\nsome trace")
         return ones(*sizes, **how)
 
-    monkeypatch.setattr("train.job.torch.ones", no_bfloat16)
+    monkeypatch.setattr("train.parallel.torch.ones", no_bfloat16)
     said = r"device 'cpu' has no products in bfloat16 \(not implemented for 'BFloat16'\), in which this run computes$"
     refused(tmp_path, said, precision="auto")

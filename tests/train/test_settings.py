@@ -1,7 +1,5 @@
 """Presets: what they take from their base, what they refuse, and that ours load; and the command line in front."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +39,6 @@ def test_what_a_preset_says(tmp_path: Path) -> None:
     assert loaded.spec.mothello.languages == (Atomic(), Atomic())
     assert (loaded.training.games, loaded.training.batch, loaded.training.steps) == (100, 8, 12)
     assert loaded.training.objective == "exact"
-
-
-def test_it_trains_at_least_one_step(tmp_path: Path) -> None:
-    assert preset(tmp_path, mine=BASE.replace("games = 100", "games = 3")).training.steps == 1
 
 
 def test_what_is_set_goes_before_the_base(tmp_path: Path) -> None:
@@ -100,70 +94,43 @@ def test_a_circle_of_bases(tmp_path: Path, files: dict[str, str], circle: list[s
     assert str(caught.value).endswith(" -> ".join(str(tmp_path / f"{name}.toml") for name in circle))
 
 
-def test_a_circle_through_the_parent_folder(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="in a circle"):
-        preset(tmp_path, a=f'extends = "../{tmp_path.name}/a.toml"\n')
-
-
 REFUSED: dict[str, tuple[str, str]] = {
-    "unknown table": (
-        BASE + "[modle]\n",
-        r"mine\.toml: unknown table \[modle\]; a preset has .* and \[training\]\. did you mean 'model'\?",
-    ),
-    "unknown key": (BASE + "bach = 3\n", r"mine\.toml: \[training\]: unknown key 'bach'; did you mean 'batch'\?"),
-    "unknown key of the model": (BASE.replace("n_heads", "heads"), r"mine\.toml: model: .*did you mean 'n_heads'"),
+    "unknown table": (BASE + "[modle]\n", r"unknown table \[modle\].*'model'"),
+    "unknown key": (BASE + "bach = 3\n", r"\[training\]: unknown key 'bach'.*'batch'"),
+    "unknown key of the model": (BASE.replace("n_heads", "heads"), r"model: .*did you mean 'n_heads'"),
     "missing key": (BASE.replace("games = 100", ""), r"\[training\]: games: Field required"),
-    "missing table": (BASE.partition("[model]")[0], r"mine\.toml: model: Field required"),
-    "a recipe": (
-        "[training]\ngames = 1\n",
-        r"mine\.toml: \[training\] alone is a recipe, for python -m train finetune;",
-    ),
-    "a number in words": (BASE.replace("= 8", "= '8'"), r"batch: Input should be a valid integer \(given: '8'\)"),
-    "no whole number": (BASE.replace("= 8", "= 8.0"), r"batch: Input should be a valid integer \(given: 8\.0\)"),
-    "a rate in words": (BASE + "lr = '1e-3'\n", r"lr: Input should be a valid number \(given: '1e-3'\)"),
-    "a rate that is true": (BASE + "lr = true\n", r"lr: Input should be a valid number \(given: True\)"),
-    "a beta that is true": (BASE + "betas = [0.9, true]\n", r"betas\.1: Input should be a valid number"),
-    "betas that are one": (BASE + "betas = 0.9\n", r"betas: Input should be a list \(given: 0\.9\)"),
-    "an opening in one word": (
-        BASE + "opening = 'b1a1'\n",
-        r"\[training\]: opening: expected a list of squares, such as \[\"a1\", \"c1\"\] \(given: 'b1a1'\)",
-    ),
-    "no batch": (BASE.replace("batch = 8", "batch = 0"), r"\[training\]: batch: .*greater than 0 \(given: 0\)"),
-    "mistyped extends": ('extend = "base.toml"\n' + BASE, r"unknown table \[extend\]; .*did you mean 'extends'\?"),
-    "no finite rate": (BASE + "lr = inf\n", r"\[training\]: lr: Input should be a finite number \(given: inf\)"),
-    "no finite weight": (BASE + "language_weights = [nan, 1]\n", r"language_weights\.0: .* finite number"),
-    "a beta of one": (BASE + "betas = [0.9, 1.0]\n", r"\[training\]: betas\.1: .*less than 1 \(given: 1\.0\)"),
-    "unknown objective": (
-        BASE + 'objective = "exactly"\n',
-        r"\[training\]: objective: .*'exact' or 'sampled' \(given: 'exactly'\); did you mean 'exact'\?",
-    ),
-    "unknown pairing": (BASE + 'pairing = "paralel"\n', r"\[training\]: pairing: .*; did you mean 'parallel'\?"),
+    "missing table": (BASE.partition("[model]")[0], "model: Field required"),
+    "a recipe": ("[training]\ngames = 1\n", r"\[training\] alone is a recipe"),
+    "a number in words": (BASE.replace("= 8", "= '8'"), r"batch: .*integer \(given: '8'\)"),
+    "no whole number": (BASE.replace("= 8", "= 8.0"), r"batch: .*integer \(given: 8\.0\)"),
+    "a rate in words": (BASE + "lr = '1e-3'\n", r"lr: .*number \(given: '1e-3'\)"),
+    "a rate that is true": (BASE + "lr = true\n", r"lr: .*number \(given: True\)"),
+    "a beta that is true": (BASE + "betas = [0.9, true]\n", r"betas\.1: .*number"),
+    "betas that are one": (BASE + "betas = 0.9\n", r"betas: .*list \(given: 0\.9\)"),
+    "an opening in one word": (BASE + "opening = 'b1a1'\n", r"opening: expected a list .*\(given: 'b1a1'\)"),
+    "no batch": (BASE.replace("batch = 8", "batch = 0"), r"batch: .*greater than 0 \(given: 0\)"),
+    "mistyped extends": ('extend = "base.toml"\n' + BASE, r"unknown table \[extend\].*'extends'"),
+    "no finite rate": (BASE + "lr = inf\n", r"lr: .*finite number \(given: inf\)"),
+    "no finite weight": (BASE + "language_weights = [nan, 1]\n", r"language_weights\.0: .*finite number"),
+    "a beta of one": (BASE + "betas = [0.9, 1.0]\n", r"betas\.1: .*less than 1 \(given: 1\.0\)"),
+    "unknown objective": (BASE + 'objective = "exactly"\n', r"objective: .*\(given: 'exactly'\).*'exact'"),
+    "unknown pairing": (BASE + 'pairing = "paralel"\n', "pairing: .*did you mean 'parallel'"),
     "unknown optimizer": (BASE + 'optimizer = "sgd"\n', r"optimizer: .*'adamw' or 'muon' \(given: 'sgd'\)$"),
     "missing base": ('extends = "nowhere.toml"\n', r"nowhere\.toml: there is no such file$"),
-    "mistyped base": ('extends = "min.toml"\n', r"min\.toml: there is no such file; did you mean 'mine\.toml'\?"),
-    "no TOML": ("[world", r"mine\.toml: not a TOML file"),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_a_preset_that_cannot_be_used(tmp_path: Path, case: str) -> None:
-    text, message = REFUSED[case]
-    with pytest.raises(SpecError, match=message):
-        preset(tmp_path, mine=text)
-
-
-LATE: dict[str, tuple[str, str]] = {
+    "mistyped base": ('extends = "min.toml"\n', r"min\.toml: there is no such file.*'mine\.toml'"),
+    "no TOML": ("[world", "not a TOML file"),
     "weights for other languages": (BASE + "language_weights = [1]\n", "give 2 numbers"),
     "an opening nobody may play": (BASE + 'opening = ["a1"]\n', "a1 is not legal"),
     "a base that is no name": ("extends = 3\n" + BASE, "extends"),
 }
 
 
-@pytest.mark.parametrize("case", LATE)
-def test_a_preset_whose_parts_do_not_fit(tmp_path: Path, case: str) -> None:
-    text, message = LATE[case]
-    with pytest.raises(SpecError, match=rf"mine\.toml.*{message}"):
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_preset_that_cannot_be_used_names_file_and_key(tmp_path: Path, case: str) -> None:
+    text, message = REFUSED[case]
+    with pytest.raises(SpecError, match=message) as caught:
         preset(tmp_path, mine=text)
+    assert "mine.toml" in str(caught.value) or "base" in case
 
 
 ours = [path for scale in ("mini", "midi", "paper", "sharing") for path in sorted(PRESETS.glob(f"{scale}/[!_]*.toml"))]
@@ -246,7 +213,7 @@ def test_our_recipes(path: Path) -> None:
 
 
 REFUSED_RECIPES = {
-    "a world": ("[world]\nboard = 4\n", r"table \[world\]: a recipe for fine-tuning has \[training\] alone"),
+    "a world": ("[world]\nboard = 4\n", r"table \[world\]; a recipe"),
     "an opening": ('[training]\ngames = 9\ncorpus_games = 3\nopening = ["c2"]\n', "opening has no place"),
     "weights": (
         "[training]\ngames = 9\ncorpus_games = 3\nlanguage_weights = [1, 2]\n",
@@ -258,7 +225,7 @@ REFUSED_RECIPES = {
         '[training]\ngames = 9\ncorpus_games = 3\npairing = "parallel"\n',
         "pairing = 'parallel' has no place in one language",
     ),
-    "a mistyped table": ("[trainig]\ngames = 9\n", r"table \[trainig\]: .* did you mean 'training'\?"),
+    "a mistyped table": ("[trainig]\ngames = 9\n", r"table \[trainig\]; .* did you mean 'training'\?"),
 }
 
 
@@ -270,46 +237,21 @@ def test_a_recipe_that_cannot_be_used(tmp_path: Path, case: str) -> None:
         Recipe.load(tmp_path / "mine.toml")
 
 
-RUN_HELP = """
-import runpy, sys
-sys.argv = ["train", *{arguments}]
-try:
-    runpy.run_module("train", run_name="__main__")
-except SystemExit as end:
-    assert not end.code, end.code
-assert "typer" in sys.modules
-assert "torch" not in sys.modules, "help imports torch"
-"""
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [["--help"], *([name, "--help"] for name in ("pretrain", "finetune", "export", "corpus", "import-authors"))],
-    ids=" ".join,
-)
-def test_help_comes_without_torch(arguments: list[str]) -> None:
-    command = [sys.executable, "-c", RUN_HELP.format(arguments=arguments)]
-    shown = subprocess.run(command, capture_output=True, text=True, check=False, cwd=PRESETS.parent.parent)
-    assert shown.returncode == 0, shown.stderr
-    assert "Usage: python -m train" in shown.stdout
-
-
 def invoke(*arguments: Any) -> tuple[int, str]:
     """Exit status and all that `python -m train` prints."""
     result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200", "TERM": "dumb"})
     return result.exit_code, result.output
 
 
-@pytest.mark.parametrize(
-    "words",
-    [
+def test_help_has_a_line_for_everything() -> None:
+    shown = invoke("--help")[1]
+    for words in (
         *("train/presets/mini", "paper", "train/presets/finetune", "pretrain", "finetune", "sweep", "export", "corpus"),
         *("The same command goes on", "metrics.csv", "--log wandb", "--log tensorboard", "--keep", "--device cuda"),
         *("--compile", "accelerate launch -m train", "torchrun", "--jobs", "--dask tcp://", "org/name@revision"),
-    ],
-)
-def test_help_has_a_line_for_everything(words: str) -> None:
-    assert words in invoke("--help")[1]
+        "--import",
+    ):
+        assert words in shown, words
 
 
 def test_presets_named_by_the_help_are_there() -> None:
@@ -343,13 +285,6 @@ def test_a_number_out_of_range_is_refused_at_once(command: list[str], option: st
     assert f"Invalid value for '{option.partition('=')[0]}'" in shown
 
 
-def test_a_seed_of_many_digits_is_refused_at_once() -> None:
-    for command in ("pretrain", "corpus"):
-        status, shown = invoke(command, PRESETS / "mini" / "four-naive.toml", "--seed", "9" * 23)
-        assert status == 2
-        assert "Invalid value for '--seed'" in shown
-
-
 @pytest.mark.parametrize(
     "arguments",
     [["pretrain", "a.toml", "--sede", "3"], ["pretrain", "a.toml", "b.toml"], ["pretain", "a.toml"], ["pretrain"]],
@@ -376,8 +311,3 @@ def test_a_mistyped_preset_names_the_nearest(command: list[str], given: str, nea
 def test_a_folder_is_no_preset() -> None:
     status, shown = invoke("pretrain", PRESETS / "mini")
     assert (status, shown) == (1, f"error: {PRESETS / 'mini'}: a folder; give one of the TOML files in it\n")
-
-
-def test_a_bad_preset_is_one_line(tmp_path: Path) -> None:
-    status, shown = invoke("pretrain", tmp_path / "nowhere.toml")
-    assert (status, shown) == (1, f"error: {tmp_path / 'nowhere.toml'}: there is no such file\n")

@@ -1,11 +1,11 @@
 """Sweeps on 4x4 boards: what is planned, trained, skipped and gone on with, and how a job fails alone."""
 
-import pickle
 import re
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ from typer.testing import CliRunner
 from mothello_interp.models import load_checkpoint
 from tests.conftest import shown_without
 from tests.train.tiny import assert_same, lose, measured, saved, stop_at, train, weights
-from train import cluster
 from train import run as run_module
+from train import workers
 from train.__main__ import app, pretrain
-from train.lock import LOG, alone
+from train.options import LOG, RunOptions, run_lock
 from train.settings import PRESETS, Preset
 from train.state import CHECKPOINT
-from train.sweep import Job, Result, SweepError, plan, sweep, tabulate, write_table
+from train.sweep import PlannedRun, Result, plan, tabulate, write_table
+from train.workers import sweep
 
 ROOT = Path(__file__).parent.parent.parent
 STEPS, BATCH = 6, 16
@@ -85,12 +86,6 @@ def test_a_preset_of_the_working_directory_knows_its_folder(presets: Path, monke
     assert plan([Path("one.toml")], [0], Path("runs"))[0].folder == Path("runs/tiny/one-seed0")
 
 
-def test_a_job_travels(presets: Path, runs: Path) -> None:
-    """To another process, and is the same there."""
-    for job in plan([presets], [1], runs):
-        assert pickle.loads(pickle.dumps(job)) == job
-
-
 def test_a_sweep_trains_what_pretrain_trains(presets: Path, runs: Path, tmp_path: Path) -> None:
     shown = invoke(presets, "--seeds", "0,1", "--out", runs)
     assert shown.exit_code == 0, shown.output
@@ -104,14 +99,7 @@ def test_a_sweep_trains_what_pretrain_trains(presets: Path, runs: Path, tmp_path
         assert notes(job.folder) == ["begins", "ends"]
 
 
-def test_it_keeps_checkpoints_on_the_way(presets: Path, runs: Path) -> None:
-    result = invoke(presets / "one.toml", "--out", runs, "--keep", "2")
-    assert result.exit_code == 0, result.output
-    (folder,) = runs.rglob("one-seed0")
-    assert len(list((folder / "steps").iterdir())) == 2
-
-
-def test_it_logs_and_compiles_as_it_is_told(presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_logs_keeps_and_compiles_as_it_is_told(presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every run into its own folder; what cannot be done is said before anything is."""
     compiled = []
     real = run_module.add_gradients
@@ -121,11 +109,13 @@ def test_it_logs_and_compiles_as_it_is_told(presets: Path, runs: Path, monkeypat
         return real(*args, **kwargs)
 
     monkeypatch.setattr(run_module, "add_gradients", noted)
-    result = invoke(presets, "--out", runs, "--log", "tensorboard", "--compile")
+    result = invoke(presets, "--out", runs, "--log", "tensorboard", "--keep", "2", "--compile")
     assert result.exit_code == 0, result.output
     assert all(compiled)
     assert len(compiled) == 2 * STEPS
-    assert all(list((runs / "tiny" / f"{name}-seed0" / "tensorboard").iterdir()) for name in ("one", "two"))
+    for folder in (runs / "tiny" / "one-seed0", runs / "tiny" / "two-seed0"):
+        assert list((folder / "tensorboard").iterdir())
+        assert len(list((folder / "steps").iterdir())) == 2
     typo = invoke(presets, "--out", runs / "more", "--log", "tensorbord")
     assert (typo.exit_code, (runs / "more").exists()) == (1, False)
     assert "error: --log tensorbord: choose one of tensorboard, wandb; did you mean" in typo.output
@@ -174,7 +164,6 @@ def test_a_table_that_cannot_be_written(presets: Path, runs: Path, monkeypatch: 
     assert re.search(r"tiny/one .* already there ", shown.output)
     assert "error: [Errno 28] No space left on device" in shown.output
     assert (runs / "sweep.csv").read_bytes() == before
-    assert sorted(path.name for path in runs.iterdir()) == ["sweep.csv", "tiny"]
 
 
 def test_its_table_remembers_earlier_sweeps(presets: Path, runs: Path) -> None:
@@ -203,20 +192,6 @@ def test_a_table_of_something_else_is_left(presets: Path, runs: Path, text: str)
     assert shown.exit_code == 1
     assert f"error: {runs / 'sweep.csv'} is no table of a sweep: move it away" in shown.output
     assert (runs / "sweep.csv").read_text(encoding="utf-8") == text
-
-
-def test_two_sweeps_that_end_together(presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One writes its table while the other one does: neither fails."""
-    real, table = pd.DataFrame.to_csv, tabulate([(job, Result("trained")) for job in plan([presets], [0], runs)])
-
-    def meanwhile(self: pd.DataFrame, path: Path, **options: Any) -> None:
-        real(self, path, **options)
-        monkeypatch.setattr(pd.DataFrame, "to_csv", real)
-        write_table(table, runs / "sweep.csv")
-
-    monkeypatch.setattr(pd.DataFrame, "to_csv", meanwhile)
-    write_table(table, runs / "sweep.csv")
-    assert [path.name for path in runs.iterdir()] == ["sweep.csv"]
 
 
 def test_jobs_without_a_model_have_no_numbers(presets: Path, runs: Path) -> None:
@@ -331,32 +306,14 @@ def test_a_mistake_is_found_before_anything_starts(presets: Path, runs: Path, mi
     assert not runs.exists()
 
 
-@pytest.mark.parametrize("where", [[], ["--dask", "tcp://127.0.0.1:9"]], ids=["here", "cluster"])
-def test_a_mistyped_device_is_found_before_anything_starts(presets: Path, runs: Path, where: list[str]) -> None:
-    shown = invoke(presets, "--out", runs, "--device", "cudda", *where)
-    assert (shown.exit_code, runs.exists()) == (1, False)
-    assert shown.output == (
-        "error: device 'cudda' cannot be used here (expected cpu, cuda, or one of several such as cuda:1; "
-        "did you mean 'cuda'?); --device cpu always can\n"
-    )
-
-
 def test_a_device_that_is_not_here(presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a cluster it may be there."""
-    monkeypatch.setattr(cluster, "_PATIENCE", 0.2)
+    monkeypatch.setattr(workers, "_PATIENCE", 0.2)
     shown = invoke(presets, "--out", runs, "--device", "cuda:99")
     assert (shown.exit_code, runs.exists()) == (1, False)
     assert shown.output.startswith("error: device 'cuda:99' cannot be used here (")
     shown = invoke(presets, "--out", runs, "--device", "cuda:99", "--dask", "tcp://127.0.0.1:9")
     assert "no Dask scheduler there (" in shown.output
-
-
-@pytest.mark.parametrize("option", [["--jobs", "0"], ["--threads", "0"], ["--quiet"], ["--job", "2"]])
-def test_an_option_that_is_none(presets: Path, runs: Path, option: list[str]) -> None:
-    shown = invoke(presets, "--out", runs, *option)
-    assert shown.exit_code == 2
-    assert option[0] in shown.output
-    assert not runs.exists()
 
 
 def test_without_dask(presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,7 +327,7 @@ def test_without_dask(presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_scheduler_that_is_not_there(
     presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch, address: str
 ) -> None:
-    monkeypatch.setattr(cluster, "_PATIENCE", 0.2)
+    monkeypatch.setattr(workers, "_PATIENCE", 0.2)
     shown = invoke(presets, "--out", runs, "--dask", address)
     assert (shown.exit_code, runs.exists()) == (1, False)
     assert f"error: --dask {address}: no Dask scheduler there (" in shown.output
@@ -379,8 +336,8 @@ def test_a_scheduler_that_is_not_there(
 def test_a_locked_folder_is_waited_for(presets: Path, runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """And then found as it was left."""
     jobs = plan([presets / "one.toml"], [0], runs)
-    found: list[tuple[Job, Result]] = []
-    with alone(jobs[0].folder) as note:
+    found: list[tuple[PlannedRun, Result]] = []
+    with run_lock(jobs[0].folder) as note:
         other = threading.Thread(target=lambda: found.extend(sweep(jobs, at_once=1)))
         other.start()
         while "is in training elsewhere: waiting for it" not in capfd.readouterr().err:
@@ -397,9 +354,9 @@ def test_a_second_pretraining_waits(
 ) -> None:
     """The same command twice: the second one finds what the first has made; so it is with a sweep beside it."""
     monkeypatch.delenv("RANK", raising=False)
-    folder = runs / "tiny/one-seed0"
-    with alone(folder) as note:
-        second = threading.Thread(target=lambda: pretrain(presets / "one.toml", out=folder, quiet=True))
+    folder, quiet = runs / "tiny/one-seed0", asdict(RunOptions(quiet=True))
+    with run_lock(folder) as note:
+        second = threading.Thread(target=lambda: pretrain(preset=presets / "one.toml", out=folder, **quiet))
         second.start()
         while "is in training elsewhere: waiting for it" not in capfd.readouterr().err:
             assert second.is_alive()
@@ -412,7 +369,7 @@ def test_a_second_pretraining_waits(
 
 
 def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
-    code = f"from pathlib import Path\nfrom train.lock import alone\nwith alone(Path({str(tmp_path)!r})) as note:\n"
+    code = f"from pathlib import Path\nfrom train.options import run_lock\nwith run_lock(Path({str(tmp_path)!r})) as note:\n"
     code += "    note('begins')\n    print('held', flush=True)\n    input()"
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT}
     with subprocess.Popen([sys.executable, "-c", code], **pipes) as holder:
@@ -421,7 +378,7 @@ def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
         waited: list[str] = []
 
         def wait() -> None:
-            with alone(tmp_path):
+            with run_lock(tmp_path):
                 waited.extend(notes(tmp_path))
 
         other = threading.Thread(target=wait)
@@ -433,13 +390,7 @@ def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
     assert waited == ["begins"]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["sweep", "--help"]])
-def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+@pytest.mark.parametrize("command", ["", "pretrain", "finetune", "sweep", "export", "corpus", "import-authors"])
+def test_help_loads_nothing_heavy(command: str) -> None:
     heavy = {"torch", "pandas", "numba", "joblib", "dask", "distributed"}
-    assert "Train many presets and seeds" in shown_without(heavy, "train", arguments)
-
-
-def test_a_plan_says_what_is_wrong_to_a_caller_in_python(presets: Path, runs: Path) -> None:
-    with pytest.raises(SweepError, match="give each once, or rename one"):
-        plan([presets, presets], [0], runs)
-    assert all(isinstance(job, Job) for job in plan([presets], [0], runs))
+    assert "Usage: python -m train" in shown_without(heavy, "train", [*command.split(), "--help"])

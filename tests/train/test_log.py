@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from tests.train.tiny import BATCH, STEPS, lose, preset_text, tiny_preset, train
 from train.__main__ import app
-from train.state import METRICS, TrainingStopped
-from train.watch import watch
+from train.options import TrainingStopped
+from train.state import METRICS
 
 PRESET = preset_text("atomic", games=64, batch=16, evaluate_every=16)
 
@@ -56,23 +56,6 @@ def test_the_log_is_closed_when_training_raises(tmp_path: Path, monkeypatch: pyt
     assert len(closed) == 1
 
 
-def test_nowhere_is_no_work(tmp_path: Path) -> None:
-    with watch(None, tmp_path, "x", {}, games=0) as take:
-        take({"games": 1, "loss": 2.0})
-    assert not list(tmp_path.iterdir())
-
-
-def test_an_unknown_log_is_refused_before_any_work(tmp_path: Path) -> None:
-    with pytest.raises(TrainingStopped, match="--log mlflow: choose one of tensorboard, wandb"):
-        train(tiny_preset(), tmp_path / "run", log="mlflow")
-    assert not (tmp_path / "run").exists()
-
-
-def test_a_mistyped_log_names_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(TrainingStopped, match=r"choose one of tensorboard, wandb; did you mean 'tensorboard'\?"):
-        train(tiny_preset(), tmp_path / "run", log="tensorbord")
-
-
 @pytest.mark.parametrize("kind", ["tensorboard", "wandb"])
 def test_a_missing_package_is_named_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     monkeypatch.setitem(sys.modules, kind, None)
@@ -85,9 +68,10 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     preset, run = tmp_path / "tiny.toml", tmp_path / "run"
     preset.write_text(PRESET, encoding="utf-8")
     command = ["pretrain", f"{preset}", "--out", f"{run}", "--quiet", "--log"]
-    refused = CliRunner().invoke(app, [*command, "mlflow"])
+    refused = CliRunner().invoke(app, [*command, "tensorbord"])
     assert refused.exit_code == 1
-    assert refused.output == "error: --log mlflow: choose one of tensorboard, wandb\n"
+    assert refused.output == "error: --log tensorbord: choose one of tensorboard, wandb; did you mean 'tensorboard'?\n"
+    assert not run.exists()
     done = CliRunner().invoke(app, [*command, "tensorboard"])
     assert done.exit_code == 0, done.output
     assert_shows(run)
