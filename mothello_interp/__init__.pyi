@@ -1,5 +1,5 @@
 from .activations import Activations, collect
-from .alignment import align, align_by_move
+from .alignment import align, align_by_move, align_on
 from .attention import attention_overlap
 from .attribution import direct_logit_attribution
 from .comparison import compare
@@ -36,6 +36,7 @@ __all__ = [
     "Split",
     "align",
     "align_by_move",
+    "align_on",
     "align_up_to_symmetry",
     "attention_overlap",
     "bundled",
