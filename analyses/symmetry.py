@@ -81,7 +81,7 @@ def measure(
     checkpoint: Checkpoint, *, fit: int = _maps.FIT, score: int = _maps.SCORE, pairs: int = 150
 ) -> pd.DataFrame:
     """Maps of all pairs by layer ("pairs"), the pairs together by move ("moves"; raised ones, of eight candidates, through
-    one of the four: "raised", through one of the others: "turned"), and what the maps do ("patching")."""
+    one of the four: "aligned", through one of the others: "turned"), and what the maps do ("patching")."""
     from mothello_interp.activations import all_layers
 
     layers = all_layers(checkpoint) if len(checkpoint.mothello.inputs) <= 5 else (LAYER,)
@@ -288,7 +288,7 @@ def _raised_pairs(pairs: pd.DataFrame) -> dict[str, Any]:
     once = both[both["source"] < both["target"]]
     counts = once[once["aligned"]]["symmetry"].value_counts()
     return {
-        "raised pairs": f"{once['raised'].sum()} of {len(once)}",
+        "aligned pairs": f"{once['aligned'].sum()} of {len(once)}",
         "maps": ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in SYMMETRIES if name in counts),
         **both[["accuracy", "floor", "ceiling", "normalised", "margin"]].mean(),
         "margin of a language and itself": both["margin_ceiling"].mean(),
@@ -317,7 +317,7 @@ def _of_eight(pairs: pd.DataFrame) -> dict[str, Any]:
     both = aligned(pairs)
     turned, once = both["symmetry"].isin(list(CONTROLS)), both["source"] < both["target"]
     found: dict[str, Any] = {"flip or quarter turn": f"{turned.sum()} of {len(both)}"}
-    found["raised, of eight"] = f"{both[once]['raised'].sum()} of {once.sum()}"
+    found["aligned, of eight"] = f"{both[once]['aligned'].sum()} of {once.sum()}"
     found["of these flips or turns"] = int((both["aligned"] & turned & once).sum())
     if pairs["source"].nunique() < 3:
         return found

@@ -23,7 +23,7 @@ from analyses import (
 )
 from analyses._maps import RAISED
 from analyses._models import BUNDLE, LABELS, TABLES
-from mothello_interp import alignment
+from mothello_interp import symmetries
 from mothello_interp.othello import CONTROLS, Symmetry
 from mothello_interp.similarity import SAME_COORDINATES
 
@@ -41,7 +41,7 @@ def stored(name: str, models: dict[str, str]) -> Any:
 def all_maps() -> Any:
     """Trained and random weights."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(alignment, "group_test", partial(alignment.group_test, draws=999))
+        patch.setattr(symmetries, "cycle_consistency_test", partial(symmetries.cycle_consistency_test, draws=999))
         return symmetry.headline(stored("symmetry", symmetry.MODELS))
 
 
@@ -63,10 +63,10 @@ def test_symmetry_is_told_as_it_is() -> None:
     aligned = pd.concat([twenty, five.drop([2, 3])])
     assert (aligned["p, random maps"] < 0.05).all()
     assert (aligned["p, shuffled"] < 0.06).all()  # 0.047 of seed 5 by 9,999 draws
-    assert (shares(aligned["raised pairs"]) > 0.5).all()
+    assert (shares(aligned["aligned pairs"]) > 0.5).all()
     assert sorted(aligned["normalised"] > 0.6) == [False] * 4 + [True]
     assert aligned["normalised"].max() > 0.85
-    assert (shares(five["raised pairs"].loc[[2, 3]]) < 0.5).all()
+    assert (shares(five["aligned pairs"].loc[[2, 3]]) < 0.5).all()
     assert (found.loc["4 naive languages", "normalised"] < 1 / 3).all()
     assert (found.loc["4 naive languages", "p, random maps"] > 0.05).all()
     longer = found.loc["4 naive languages, longer"]
@@ -100,7 +100,7 @@ def test_flips_and_quarter_turns_are_chosen_by_two_models_and_compose() -> None:
     start, later = turned["turned, after move 1"], turned["turned, from move 2"]
     assert start.min() < -0.2
     assert (start < later).all()
-    lower = found["raised, after move 1"] < found["raised, from move 2"]
+    lower = found["aligned, after move 1"] < found["aligned, from move 2"]
     assert lower.mean() > 0.9
     assert lower[[*turned.index]].all()
     stored_maps = stored("symmetry", symmetry.MODELS).query(
@@ -118,8 +118,8 @@ def test_random_weights_raise_no_pair_of_four_candidates_or_eight() -> None:
     found = all_maps()
     random = found[found["weights"] == "random"].set_index(["regime", "seed"])
     assert len(random) == len(maps())
-    assert (shares(random["raised pairs"]) == 0).all()
-    assert (shares(random["raised, of eight"]) == 0).all()
+    assert (shares(random["aligned pairs"]) == 0).all()
+    assert (shares(random["aligned, of eight"]) == 0).all()
     assert random.loc["5 naive languages", "accuracy"].nunique() == 6
     assert (shares(random["flip or quarter turn"]) < 0.4).all()
 
@@ -162,7 +162,7 @@ def test_learning_arrives_at_the_image_named_best_or_second() -> None:
     pairs: Any = preferences._pairs(stored("preferences", preferences.MODELS))
     pairs = pairs[pairs["teaching"] == "full"]
     naive = pairs[pairs["regime"].str.contains(NAIVE)]
-    mapped = naive[naive["raised"]]
+    mapped = naive[naive["aligned"]]
     most = mapped.loc[mapped.groupby(["regime", "seed", "source", "target"])["coefficient"].idxmax(), "kind"]
     assert set(most) == {"first", "second"}
     assert (most == "first").mean() > 0.8
@@ -234,11 +234,11 @@ def test_of_three_changes_the_rotation_aligns_naive_languages() -> None:
     assert table["seed"].unique().tolist() == [1, 2]
     assert table[table["part"] == "identity"]["accuracy"].min() > 0.999
     way = table[table["part"] == "alignment"].groupby(["change", "seed", "layer"])["normalised"].mean()
-    assert way["turned"].min() > 0.92
+    assert way["rotated"].min() > 0.92
     changes = ["as it is", "less the means", "without the language subspace"]
     assert way[changes].max() < 0.25
-    assert way["turned, re-paired"].abs().max() < 0.02
-    gain = (way["turned, random weights"] / way["turned"]).groupby("seed").mean()
+    assert way["rotated, mismatched"].abs().max() < 0.02
+    gain = (way["rotated, random weights"] / way["rotated"]).groupby("seed").mean()
     assert (gain.round(1) == 0.6).all()
 
 
@@ -362,7 +362,7 @@ def test_twenty_languages_fall_into_five_clusters_and_half_turns_score_the_floor
     best = many_languages._best(table).pivot(index="source", columns="target", values="symmetry")
     assert (best.loc[one, clusters[0]] == "identity").mean() > 0.5 < (best.loc[other, clusters[2]] == "identity").mean()
     rounded = found.round(2)
-    assert rounded["guess"].unique().tolist() == [0.61]
+    assert rounded["majority"].unique().tolist() == [0.61]
     assert rounded["ceiling"].unique().tolist() == [0.78]
     assert rounded.loc["identity", "against the board"] == 0.62
     assert rounded["through the map"].between(0.62, 0.63).all()

@@ -13,10 +13,10 @@ def test_heads_draws_its_table() -> None:
     for column, regime in enumerate(REGIMES, 1):
         here = table[(table["regime"] == regime) & (table["seed"] == 0)]
         pairs = here[here["part"] == "pairs"]
-        across = pairs["base"] != pairs["donor"]
+        across = pairs["target"] != pairs["source"]
         ends = pairs[(pairs["place"] == "z") & (pairs["offset"] == 2)]
-        own = ends["base"] == ends["donor"]
-        for row, (rows, value) in enumerate(((ends[own], "recovery"), (ends[~own], "recovery"), (ends[~own], "zero"))):
+        own = ends["target"] == ends["source"]
+        for row, (rows, value) in enumerate(((ends[own], "recovery"), (ends[~own], "recovery"), (ends[~own], "floor"))):
             expected = rows.groupby(["layer", "head"])[value].mean().unstack()
             equal(heatmap(figure, 3 * row + column).z, expected)
         drawn = curve(figure, "MLP", panel=9 + column)
@@ -25,7 +25,7 @@ def test_heads_draws_its_table() -> None:
         equal(drawn.y, rows["estimate"])
         overlap = here[here["part"] == "overlap"]
         equal(curve(figure, "same game", panel=12 + column).y, overlap["overlap"])
-        equal(curve(figure, "another game", panel=12 + column).y, overlap["zero"])
+        equal(curve(figure, "another game", panel=12 + column).y, overlap["floor"])
         pattern = here[here["part"] == "pattern"]
         for row, language in enumerate(pattern["language"].unique(), 5):
             cells = pattern[pattern["language"] == language].pivot(index="move", columns="other_move", values="weight")
@@ -42,10 +42,10 @@ def test_the_headline_of_heads() -> None:
         name=lambda t: t["layer"].map("L{:.0f}H".format)
     )
     ends["name"] += ends["head"].map("{:.0f}".format)
-    own = ends[ends["base"] == ends["donor"]].groupby("name")["recovery"].mean()
-    cross = ends[ends["base"] != ends["donor"]].groupby("name")["recovery"].mean()
+    own = ends[ends["target"] == ends["source"]].groupby("name")["recovery"].mean()
+    cross = ends[ends["target"] != ends["source"]].groupby("name")["recovery"].mean()
     assert (row["head"], row["own language"]) == (own.idxmax(), pytest.approx(own.max()))
     assert row["other language"] == pytest.approx(cross[str(own.idxmax())])
-    mlps = pairs[(pairs["place"] == "mlp_out") & (pairs["base"] != pairs["donor"])]
+    mlps = pairs[(pairs["place"] == "mlp_out") & (pairs["target"] != pairs["source"])]
     assert row["r, MLP"] == pytest.approx(mlps["recovery"].corr(mlps["estimate"]))
     assert row["attention shared"] == pytest.approx(here["overlap"][here["part"] == "overlap"].mean())

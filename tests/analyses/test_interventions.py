@@ -20,7 +20,7 @@ def test_interventions_draws_its_table() -> None:
             drawn = curve(figure, "own probe", panel=panel)
             equal(drawn.x, [-1, 0, 1])
             equal(drawn.y, own["errors"])
-            equal(curve(figure, "no edit", panel=panel).y, own["null"])
+            equal(curve(figure, "no edit", panel=panel).y, own["floor"])
             equal(curve(figure, "no edit, true board", panel=panel).y, own["unedited"])
             equal(curve(figure, "random direction", panel=panel).y, random["errors"])
             thick = curve(figure, "other language's probe", panel=panel)
@@ -49,7 +49,7 @@ def test_the_headline_of_interventions() -> None:
     assert (row["low"], row["high"]) == (other["low"].min(), other["high"].max())
     shares = []
     for seed in (0, 3):
-        by_edit = at[at["seed"] == seed].groupby("edit")[["errors", "null"]].mean()
-        gain = by_edit["null"] - by_edit["errors"]
+        by_edit = at[at["seed"] == seed].groupby("edit")[["errors", "floor"]].mean()
+        gain = by_edit["floor"] - by_edit["errors"]
         shares.append(gain["other"] / gain["own"])
     assert row["share of own, each seed"] == ", ".join(f"{value:.2f}" for value in shares)

@@ -24,7 +24,7 @@ def test_legality_draws_its_table() -> None:
             equal(mass.y, 1 - rows["legal_mass"])
             assert drawn.line.color == mass.line.color == LANGUAGES[language]
             assert (drawn.line.dash, mass.line.dash) == ("solid", "dash")
-        equal(curve(figure, "guess", panel=panel).y, 1 - rows["guess"])
+        equal(curve(figure, "chance", panel=panel).y, 1 - rows["chance"])
         assert figure.get_subplot(1, panel).yaxis.type == "log"
 
 
@@ -36,6 +36,6 @@ def test_the_headline_of_legality() -> None:
     here = table[(table["regime"] == "naive") & (table["seed"] == 3) & (table["language"] == 1)]
     assert here["prefixes"].min() < here["prefixes"].max()
     assert row["regime"] == LABELS["naive"]
-    for column in ("top1", "legal_mass", "guess"):
+    for column in ("top1", "legal_mass", "chance"):
         assert row[column] == pytest.approx(np.average(here[column], weights=here["prefixes"]))
     assert row["prefixes"] == here["prefixes"].sum()

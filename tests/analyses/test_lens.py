@@ -14,9 +14,9 @@ def test_lens_draws_its_table() -> None:
         here = table[(table["regime"] == regime) & (table["seed"] == 0)]
         for kind, called in (("identity", "logit lens"), ("affine", "tuned lens")):
             lens = here[(here["part"] == "lens") & (here["kind"] == kind)]
-            own = lens[lens["speaks"].astype(bool)].groupby("layer")
+            own = lens[lens["is_output"].astype(bool)].groupby("layer")
             equal(curve(figure, f"its own language, {called}", panel=column).y, own["mass"].mean())
-            anchors = lens[lens["answer"] == -1].groupby("layer")["mass"].mean()
+            anchors = lens[lens["target"] == -1].groupby("layer")["mass"].mean()
             equal(curve(figure, f"anchors, {called}", panel=column).y, anchors)
             legal = lens.groupby(["language", "layer"])["legal_mass"].sum().groupby("layer").mean()
             equal(curve(figure, f"legal in any words, {called}", panel=3 + column).y, legal)
@@ -32,6 +32,6 @@ def test_lens_draws_its_table() -> None:
     row = module_of("lens").headline(table).query("seed == 3 and layer == '0' and lens == 'bias'").set_index("regime")
     here = table.query("regime == 'unified' and seed == 3 and layer == 0")
     lens = here[here["kind"] == "bias"]
-    assert row.loc[LABELS["unified"], "own language"] == pytest.approx(lens[lens["speaks"] == True]["mass"].mean())  # noqa: E712
+    assert row.loc[LABELS["unified"], "own language"] == pytest.approx(lens[lens["is_output"] == True]["mass"].mean())  # noqa: E712
     wrote = here[(here["part"] == "direct") & (here["contrast"] == "move")].groupby("component")["value"].mean().sum()
     assert row.loc[LABELS["unified"], "to moves, this block"] == pytest.approx(wrote)

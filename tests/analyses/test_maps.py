@@ -8,7 +8,7 @@ from analyses import _models
 
 @pytest.mark.parametrize(
     ("name", "source", "target", "named"),
-    [("transplant", "base", "donor", "named"), ("preferences", "source", "target", "first")],
+    [("transplant", "target", "source", "named"), ("preferences", "source", "target", "first")],
 )
 def test_the_maps_are_those_of_symmetry(name: str, source: str, target: str, named: str) -> None:
     """Stored rows: the image named for a pair is the one that the analysis `symmetry` found, at the same layer."""

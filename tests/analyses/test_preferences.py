@@ -14,7 +14,7 @@ def test_preferences_draw_their_table() -> None:
     """Every pair once at the image named best, coloured, once at the second, twice at the last; means over draws with
     Student's interval; who comes first is counted among pairs that have a map."""
     table = table_of("preferences").assign(first="diagonal", second="half_turn", normalised=0.5)
-    table["raised"] = table["regime"] != "naive"
+    table["aligned"] = table["regime"] != "naive"
     figure = module_of("preferences").figure(table)
     for panel, regime in enumerate(labels_of("preferences"), 1):
         here = table[(table["regime"] == regime) & (table["source"] != table["target"])]
@@ -46,7 +46,7 @@ def test_preferences_draw_their_table() -> None:
     assert row["second"] == pytest.approx(wide["half_turn"].mean())
     assert row["last"] == pytest.approx(wide[["identity", "antidiagonal"]].to_numpy().mean())
     assert rows.loc[LABELS["naive"], "directions with a map"] == f"0 of {of}"
-    for column, name in (("untaught legal after", "legal_after"), ("in the taught words after", "words_after")):
+    for column, name in (("untaught legal after", "legal_after"), ("in the taught words after", "taught_tokens_after")):
         assert row[column] == pytest.approx(here[name].mean())
 
 

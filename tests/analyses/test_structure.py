@@ -25,5 +25,5 @@ def test_structure_draws_its_table() -> None:
     rows = module_of("structure").headline(table).set_index(["regime", "seed"])
     for seed in (0, 3):
         inner = table[(table["regime"] == "naive") & (table["seed"] == seed) & (table["layer"] >= 0)]
-        turned = inner[inner["change"] == "turned"]["normalised"].mean()
-        assert rows.loc[(LABELS["naive"], seed), "turned"] == pytest.approx(turned)
+        turned = inner[inner["change"] == "rotated"]["normalised"].mean()
+        assert rows.loc[(LABELS["naive"], seed), "rotated"] == pytest.approx(turned)

@@ -37,11 +37,11 @@ def symmetric(pairs: pd.DataFrame, *, turned: bool = False) -> pd.DataFrame:
     """With the parts that the figure and the headline need beside the pairs; of eight, a quarter turn may relate 0 and 2."""
     moves = pd.DataFrame([{"symmetry": name, "move": move} for name in SYMMETRIES for move in range(3)])
     model: dict[str, Any] = {"floor": 0.4, "regime": "5 naive languages", "seed": 0}
-    differing = {"moved": [0.2, 0.5, np.nan], "unmoved": [0.3, 0.1, np.nan], "moved_ceiling": [1.0, 0.9, np.nan]}
+    differing = {"differing": [0.2, 0.5, np.nan], "differing_as_board": [0.3, 0.1, np.nan], "differing_ceiling": [1.0, 0.9, np.nan]}
     moves = moves.assign(**model, part="moves", accuracy=0.6, predicted=0.7)
     moves.loc[moves["symmetry"] == "identity", list(differing)] = pd.DataFrame(differing).to_numpy()
     way = pd.DataFrame({"move": range(3), "accuracy": [0.5, 0.7, 0.7]})
-    moves = pd.concat([moves, way.assign(**model, part="raised", ceiling=0.8, pairs=10)])
+    moves = pd.concat([moves, way.assign(**model, part="aligned", ceiling=0.8, pairs=10)])
     eight = pairs.assign(candidates=8)
     if turned:
         eight.loc[(eight["source"] == 0) & (eight["target"] == 2), "symmetry"] = "quarter_turn"
@@ -52,7 +52,7 @@ def symmetric(pairs: pd.DataFrame, *, turned: bool = False) -> pd.DataFrame:
     values = [(0, True, 0.8, 0.7), (1, True, 0.6, 0.1), (1, False, 0.2, 0.1), (1, False, 0.4, 0.3)]
     values += [(2, True, 0.2, 0.1), (2, False, 0.3, 0.2), (3, True, 0.5, 0.4), (3, False, 0.0, 0.0)]
     effects = [
-        {**effect, "source": source, "best": best, "recovery": value, "low": low, "zero": 0.1}
+        {**effect, "source": source, "best": best, "recovery": value, "low": low, "floor": 0.1}
         for source, best, value, low in values
     ]
     return pd.concat([pairs, eight, moves, pd.DataFrame(effects)], ignore_index=True)
@@ -93,24 +93,24 @@ def test_symmetry_draws_quarter_turns_apart() -> None:
 
 def test_the_headline_of_symmetry() -> None:
     row = module_of("symmetry").headline(symmetric(maps_of(OWN))).iloc[0]
-    assert row["raised pairs"] == "6 of 6"
+    assert row["aligned pairs"] == "6 of 6"
     assert row["maps"] == "1 identity, 2 diagonal, 2 antidiagonal, 1 half turn"
     assert row["triples that compose"] == "4 of 4"
     assert row["chance that all do"] == 4.0**-3
     assert row["p, random maps"] == pytest.approx(1 / 64, abs=0.006)
-    assert row[["flip or quarter turn", "raised, of eight", "triples, of eight"]].tolist() == [
+    assert row[["flip or quarter turn", "aligned, of eight", "triples, of eight"]].tolist() == [
         "0 of 12",
         "6 of 6",
         "4 of 4",
     ]
     assert row["p of eight, random maps"] == pytest.approx(1 / 512, abs=0.003)
     assert row[["turned, after move 1", "turned, from move 2"]].isna().all()
-    assert row[["raised, after move 1", "raised, from move 2"]].tolist() == pytest.approx([0.25, 0.75])
+    assert row[["aligned, after move 1", "aligned, from move 2"]].tolist() == pytest.approx([0.25, 0.75])
     found = row[["as the image", "as the board", "own language there"]]
     assert found.tolist() == pytest.approx([0.35, 0.2, 0.95])
     assert row["moves, image first"] == "1 of 2"
     row = module_of("symmetry").headline(symmetric(maps_of(OWN), turned=True)).iloc[0]
-    assert row[["flip or quarter turn", "raised, of eight", "triples, of eight"]].tolist() == [
+    assert row[["flip or quarter turn", "aligned, of eight", "triples, of eight"]].tolist() == [
         "2 of 12",
         "6 of 6",
         "2 of 4",
@@ -120,7 +120,7 @@ def test_the_headline_of_symmetry() -> None:
     swapped = (broken["source"] == 0) & (broken["target"] == 2)
     broken.loc[swapped, "symmetry"] = "identity"
     row = module_of("symmetry").headline(symmetric(broken)).iloc[0]
-    assert (row["raised pairs"], row["triples that compose"]) == ("5 of 6", "2 of 4")
+    assert (row["aligned pairs"], row["triples that compose"]) == ("5 of 6", "2 of 4")
 
 
 def test_recovery_is_counted_in_donors_that_have_a_map() -> None:
@@ -162,14 +162,14 @@ def test_what_is_read_at_home_goes_with_the_inverse(monkeypatch: pytest.MonkeyPa
     """A board is as far from its quarter turn as that from the board, whose own quarter turn back it is."""
     symmetry = module_of("symmetry")
     keys = [(a, b, name) for a in (0, 1) for b in (0, 1) for name in ALL]
-    table = pd.DataFrame(keys, columns=["source", "target", "symmetry"]).assign(move=0, moved=0.5)
-    table["unmoved"] = np.arange(len(table)) / 100
+    table = pd.DataFrame(keys, columns=["source", "target", "symmetry"]).assign(move=0, differing=0.5)
+    table["differing_as_board"] = np.arange(len(table)) / 100
     monkeypatch.setattr(alignment, "align_by_move", lambda *given, **asked: table)
     found = symmetry._curves_of_pairs(tiny_checkpoint(), None, 20).set_index(["source", "target", "symmetry"])
-    assert found.loc[(0, 1, "quarter_turn"), "moved_ceiling"] == found.loc[(0, 0, "three_quarter_turn"), "unmoved"]
-    assert found.loc[(1, 0, "diagonal"), "moved_ceiling"] == found.loc[(1, 1, "diagonal"), "unmoved"]
+    assert found.loc[(0, 1, "quarter_turn"), "differing_ceiling"] == found.loc[(0, 0, "three_quarter_turn"), "differing_as_board"]
+    assert found.loc[(1, 0, "diagonal"), "differing_ceiling"] == found.loc[(1, 1, "diagonal"), "differing_as_board"]
     maps = {(0, 1): ALL["quarter_turn"], (1, 0): ALL["three_quarter_turn"]}
     columns = dict.fromkeys(("accuracy", "floor", "ceiling"), 0.5)
     (row,) = symmetry._through_own(found.reset_index().assign(**columns), maps).to_dict("records")
     own = found.loc[[(0, 1, "quarter_turn"), (1, 0, "three_quarter_turn")]]
-    assert (row["pairs"], row["unmoved"]) == (2, pytest.approx(own["unmoved"].mean()))
+    assert (row["pairs"], row["differing_as_board"]) == (2, pytest.approx(own["differing_as_board"].mean()))

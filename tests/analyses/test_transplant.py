@@ -15,20 +15,20 @@ def test_transplant_draws_its_table() -> None:
     figure = module_of("transplant").figure(table)
     for panel, regime in enumerate(labels_of("transplant"), 1):
         here = table[(table["regime"] == regime) & (table["seed"] == 0)]
-        across = here[here["base"] != here["donor"]].sort_values("layer")
+        across = here[here["target"] != here["source"]].sort_values("layer")
         assert panel == ["4 naive languages, longer", "5 naive languages", "anchors", "naive"].index(regime) + 1
         equal(
             curve(figure, "own language", panel=panel).y,
-            here[here["base"] == here["donor"]].sort_values("layer")["mass"],
+            here[here["target"] == here["source"]].sort_values("layer")["mass"],
         )
         for name in SYMMETRIES:
             drawn = curve(figure, name.replace("_", " "), panel=panel)
             equal(drawn.y, across[across["symmetry"] == name]["mass"])
             assert (drawn.line.width == 5) == (name == "diagonal" and regime != "naive")
             assert drawn.line.color == COLOURS[name]
-        equal(curve(figure, "a third game's moves", panel=panel).y, across[across["symmetry"] == "identity"]["zero"])
+        equal(curve(figure, "a third game's moves", panel=panel).y, across[across["symmetry"] == "identity"]["floor"])
     row = module_of("transplant").headline(table).query("seed == 3").set_index("regime").loc["5 naive languages"]
-    at = table.query("regime == '5 naive languages' and seed == 3 and layer == 0 and base != donor").set_index(
+    at = table.query("regime == '5 naive languages' and seed == 3 and layer == 0 and target != source").set_index(
         "symmetry"
     )
     assert (row["the probes name"], row["mass"]) == ("diagonal", at.loc["diagonal", "mass"])

@@ -167,13 +167,13 @@ def test_a_facet_has_a_panel_for_each_value_and_list_of_lines() -> None:
 
 
 def test_bounds_are_thin_and_grey_and_the_ceiling_dark() -> None:
-    lines = bounds("ceiling", "floor", "guess", names=["own", "floor", "best guess"], rows={"a": 1})
+    lines = bounds("ceiling", "floor", "majority", names=["own", "floor", "majority baseline"], rows={"a": 1})
     found = [(line.y, line.name, line.colour, line.dash, line.width, line.rows) for line in lines]
     grey = COLOURS["floor"]
     assert found == [
         ("ceiling", "own", COLOURS["ceiling"], "solid", 1.5, {"a": 1}),
         ("floor", "floor", grey, "dot", 1.5, {"a": 1}),
-        ("guess", "best guess", grey, "dash", 1.5, {"a": 1}),
+        ("majority", "majority baseline", grey, "dash", 1.5, {"a": 1}),
     ]
     assert bounds("guess", dash="dot", width=2)[0] == Line("guess", "guess", grey, dash="dot", width=2)
 
@@ -295,9 +295,9 @@ def test_colours_can_be_told_apart() -> None:
         assert re.fullmatch("#[0-9A-F]{6}", colour)
         assert colour in palette or red == green == blue
     panels = (
-        ("naive", "anchors", "unified", "zero", "ceiling"),
-        ("identity", "diagonal", "antidiagonal", "half_turn", "zero", "ceiling"),
-        ("cka", "retrieval", "cosine", "zero", "ceiling"),
+        ("naive", "anchors", "unified", "floor", "ceiling"),
+        ("identity", "diagonal", "antidiagonal", "half_turn", "floor", "ceiling"),
+        ("cka", "retrieval", "cosine", "floor", "ceiling"),
     )
     for names in panels:
         assert len({COLOURS[name] for name in names}) == len(names)
