@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 import plotly.graph_objects as go
-import plotly.io as pio
 import pytest
 from plotly.offline import get_plotlyjs
 
