@@ -80,7 +80,7 @@ def _origin(module: str, name: str) -> set[str]:
 
 @cache
 def _read(text: str) -> tuple[str, list[tuple[int, str, str]], list[tuple[int, str, str]]]:
-    """A file's code without comments and docstrings; what it imports when it runs; what for type checkers alone."""
+    """A hash of a file's code without comments and docstrings; what it imports when it runs; what for type checkers alone."""
     tree = ast.parse(text)
     blocks = [part for part in ast.walk(tree) if isinstance(part, ast.If) and ast.unparse(part.test) == "TYPE_CHECKING"]
     typing = {id(part) for block in blocks for statement in block.body for part in ast.walk(statement)}
@@ -92,4 +92,4 @@ def _read(text: str) -> tuple[str, list[tuple[int, str, str]], list[tuple[int, s
             imports[id(part) in typing].extend((part.level, part.module or "", alias.name) for alias in part.names)
         if isinstance(part, _DOCUMENTED) and ast.get_docstring(part) is not None:
             part.body = part.body[1:]
-    return ast.dump(tree), *imports
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest(), *imports
