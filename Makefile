@@ -40,7 +40,7 @@ check: $(READY)  ## lint, format and types
 	$(BIN)/mypy
 
 bench: $(READY)  ## speeds, as ratios measured side by side
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m benchmarks
 
 clean:  ## forget figures, site and caches, keep .venv
 	rm -rf figures site build .pytest_cache .mypy_cache .ruff_cache

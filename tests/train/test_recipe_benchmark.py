@@ -6,7 +6,7 @@ from multiprocessing import Pipe
 
 import pytest
 
-from tests.benchmarks import recipe
+from benchmarks import recipe
 
 Curve = list[tuple[int, float, float]]
 CASES: dict[str, tuple[Curve, Curve, list[str]]] = {
@@ -50,7 +50,7 @@ def test_whatever_happens(case: str) -> None:
 
 def test_it_is_named_where_benchmarks_are_chosen() -> None:
     told = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks", "recipe"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "benchmarks", "recipe"], capture_output=True, text=True, check=False
     )
     assert told.returncode == 1
-    assert "is run by: python -m tests.benchmarks.recipe" in told.stderr
+    assert "is run by: python -m benchmarks.recipe" in told.stderr

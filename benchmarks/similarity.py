@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from mothello_interp.similarity import minibatch_cka
-from tests.benchmarks.timing import side_by_side
+from benchmarks.timing import side_by_side
 
 _ROWS, _WIDTH, _BATCH = 100_000, 512, 1000
 _GRAM_ROWS = 16_000  # two Gram matrices of this many rows take 4 GB
@@ -18,7 +18,7 @@ _GRAM_ROWS = 16_000  # two Gram matrices of this many rows take 4 GB
 
 def run() -> list[str]:
     """Lines to print."""
-    command = [sys.executable, "-m", "tests.benchmarks.similarity"]
+    command = [sys.executable, "-m", "benchmarks.similarity"]
     root = Path(__file__).parents[2]
     child = subprocess.run(command, check=True, capture_output=True, text=True, cwd=root).stdout
     lines = [f"debiased CKA of {_ROWS:,} positions of width {_WIDTH}, in batches: {child.strip()}"]

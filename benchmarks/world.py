@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from mothello_interp.othello import random_games, replay
-from tests.benchmarks.timing import seconds, side_by_side
+from benchmarks.timing import seconds, side_by_side
 from tests.othello import reference
 
 

@@ -10,7 +10,7 @@ from shutil import which
 import torch
 
 from mothello_interp.models import build_model
-from tests.benchmarks.timing import seconds
+from benchmarks.timing import seconds
 from train.gradient import add_gradients
 from train.parallel import Processes
 from train.settings import PRESETS, Preset

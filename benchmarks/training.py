@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from mothello_interp.models import Checkpoint, build_model
-from tests.benchmarks.timing import side_by_side
+from benchmarks.timing import side_by_side
 from train.parallel import precision
 from train.pretrain import QuickLegality
 from train.settings import PRESETS, Preset

@@ -1,8 +1,8 @@
-"""`python -m tests.benchmarks [name ...]`: all of them, or those named, but for recipe, which takes half an hour."""
+"""`python -m benchmarks [name ...]`: all of them, or those named, but for recipe, which takes half an hour."""
 
 import sys
 
-from tests.benchmarks import engines, explorer, patching, probes, probing_loop, rate, similarity, training, words, world
+from benchmarks import engines, explorer, patching, probes, probing_loop, rate, similarity, training, words, world
 
 _ALL = {
     "world": world,
@@ -21,7 +21,7 @@ unknown = sorted(set(sys.argv[1:]) - _ALL.keys())
 if unknown:
     sys.exit(
         f"no benchmark {unknown[0]!r} here; there are: {', '.join(_ALL)}. "
-        f"recipe takes half an hour and is run by: python -m tests.benchmarks.recipe"
+        f"recipe takes half an hour and is run by: python -m benchmarks.recipe"
     )
 for name in sys.argv[1:] or _ALL:
     print(f"{name}\n  " + "\n  ".join(_ALL[name].run()), flush=True)

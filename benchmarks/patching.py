@@ -12,7 +12,7 @@ from transformer_lens import patching as reference
 
 from mothello_interp import load, random_games
 from mothello_interp.patching import minimal_pairs, patch_grid
-from tests.benchmarks.timing import side_by_side
+from benchmarks.timing import side_by_side
 
 _PAIRS, _CHANGED = 64, 20
 

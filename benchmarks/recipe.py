@@ -1,4 +1,4 @@
-"""CPU minutes to a legal accuracy, our recipe beside the paper's: `python -m tests.benchmarks.recipe`. Takes half an hour.
+"""CPU minutes to a legal accuracy, our recipe beside the paper's: `python -m benchmarks.recipe`. Takes half an hour.
 
 Both learn two atomic languages on 6x6 with the same model, one thread each, at the same time. The paper's side: AdamW at
 5e-4 (held after a warm-up of 25 steps, which is kinder than its own schedule), batch 1024, float32, sampled targets,

@@ -5,7 +5,7 @@ from functools import partial
 from mothello_interp.corpus import Corpus
 from mothello_interp.languages import Atomic, Compositional, Mothello, Split
 from mothello_interp.othello import random_games
-from tests.benchmarks.timing import seconds
+from benchmarks.timing import seconds
 
 
 def run() -> list[str]:

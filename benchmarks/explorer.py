@@ -12,7 +12,7 @@ from functools import partial
 from mothello_interp.explorer import Explorer
 from mothello_interp.models import bundled
 from mothello_interp.othello import square_name
-from tests.benchmarks.timing import once
+from benchmarks.timing import once
 
 LIMIT = 150  # milliseconds
 _REPEATS = 8

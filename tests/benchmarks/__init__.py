@@ -1,1 +1,0 @@
-"""Speeds, as ratios measured side by side in one run: `python -m tests.benchmarks [NAME ...]`."""
