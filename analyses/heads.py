@@ -116,7 +116,7 @@ def _heads(drawing: go.Figure, pairs: pd.DataFrame, column: int) -> None:
     """Recovery at the last shared move by layer and head, both directions averaged."""
     ends = where(pairs, place="z", offset=pairs["offset"].max())
     for row, (cells, value) in enumerate(
-        ((_own(ends), "recovery"), (_across(ends), "recovery"), (_across(ends), "zero")), 1
+        ((_own(ends), "recovery"), (_across(ends), "recovery"), (_across(ends), "floor")), 1
     ):
         means = cells.groupby(["layer", "head"])[value].mean().rename("recovery").reset_index()
         add_heatmap(drawing, means, x="head", y="layer", z="recovery", limits=(-0.3, 0.3), row=row, column=column)
@@ -146,7 +146,7 @@ def _overlaps(drawing: go.Figure, overlap: pd.DataFrame, colour: str, column: in
     table = overlap.assign(place=overlap["layer"] * (int(overlap["head"].max()) + 1) + overlap["head"])
     look: dict[str, Any] = {"width": 0, "hover": ("layer", "head")}
     lines = [Line("overlap", "same game", colour, symbol="circle", **look)]
-    lines.append(Line("zero", "another game", COLOURS["floor"], symbol="x", **look))
+    lines.append(Line("floor", "another game", COLOURS["floor"], symbol="x", **look))
     add_lines(drawing, table, lines, x="place", row=5, column=column)
     ticks = where(table, head=0)
     drawing.update_xaxes(title_text="head", tickvals=ticks["place"], ticktext=[f"L{layer:.0f}H0" for layer in ticks["layer"]],
@@ -173,6 +173,6 @@ def _strongest_head(group: pd.DataFrame) -> dict[str, Any]:
     own, across = (where(part, layer=layer, head=head) for part in (_own(ends), _across(ends)))
     row: dict[str, Any] = {"head": f"L{layer:.0f}H{head:.0f}", "own language": own["recovery"].mean()}
     row |= {"other language": across["recovery"].mean(), "low": across["low"].min(), "high": across["high"].max()}
-    row["another game"] = across["zero"].mean()
+    row["another game"] = across["floor"].mean()
     row |= {f"r, {name}": _correlation(where(pairs, place=hook)) for hook, name in _HOOKS.items()}
-    return {**row, "attention shared": overlap["overlap"].mean(), "with another game": overlap["zero"].mean()}
+    return {**row, "attention shared": overlap["overlap"].mean(), "with another game": overlap["floor"].mean()}

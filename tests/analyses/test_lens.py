@@ -18,7 +18,7 @@ def test_lens_draws_its_table() -> None:
             equal(curve(figure, f"its own language, {called}", panel=column).y, own["mass"].mean())
             anchors = lens[lens["target"] == -1].groupby("layer")["mass"].mean()
             equal(curve(figure, f"anchors, {called}", panel=column).y, anchors)
-            legal = lens.groupby(["language", "layer"])["legal_mass"].sum().groupby("layer").mean()
+            legal = lens.groupby(["source", "layer"])["legal_mass"].sum().groupby("layer").mean()
             equal(curve(figure, f"legal in any words, {called}", panel=3 + column).y, legal)
             equal(curve(figure, f"KL from the answer, {called}", panel=6 + column).y, own["kl"].mean())
             equal(curve(figure, f"entropy, {called}", panel=6 + column).y, own["entropy"].mean())

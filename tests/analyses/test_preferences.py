@@ -50,12 +50,11 @@ def test_preferences_draw_their_table() -> None:
         assert row[column] == pytest.approx(here[name].mean())
 
 
-def test_words_of_the_language_taught_are_counted_where_another_is_read() -> None:
-    """Nearly all at home, nearly none elsewhere, before it is taught."""
+def test_output_languages_is_the_own_language_before_fine_tuning() -> None:
     preferences = module_of("preferences")
     checkpoint = load("mini/atomic-atomic-anchors4")
-    words = preferences._words(checkpoint, random_games(30, board=6, seed=1), [0, 1])
+    mass = preferences._output_languages(checkpoint, random_games(30, board=6, seed=1), [0, 1])
     for language in (0, 1):
-        assert words[language][language] > 0.8
-        assert words[language][1 - language] < 0.01
-        assert words[language].sum() == pytest.approx(1)
+        assert mass[language][language] > 0.8
+        assert mass[language][1 - language] < 0.01
+        assert mass[language].sum() == pytest.approx(1)
