@@ -213,9 +213,9 @@ def interchange(
             unknown hook, or maps of other languages.
     """
     symmetry, given = _seen_through(source, target, symmetry, hook, through)
-    behind = np.asarray(back)[:, None]
-    if not len(behind) or behind.dtype.kind not in "iu" or behind.min() < 0:
-        raise ValueError(f"back={back!r}: expected one or more numbers of moves from the last, 0 or more")
+    behind = np.asarray(back)[..., None]
+    if behind.ndim != 2 or not len(behind) or behind.dtype.kind not in "iu" or behind.min() < 0:
+        raise ValueError(f"back={back!r}: expected one or more numbers of moves from the last, 0 or more, as in (0, 1)")
     legal = _check_truncated(source, target, int(behind.max()) + 1)
     mask, plain, lengths = _outcomes(target, legal, mass), _predicted(target, mass), target.games.lengths
     other, boot = mismatched(lengths, seed), Bootstrap(len(target), resamples, seed)
