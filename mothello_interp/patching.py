@@ -278,16 +278,17 @@ def transplant(
     here = np.flatnonzero(giver >= 0)
     if not len(here):
         raise ValueError(f"{len(target)} games, no three of one length: pass more games, or truncate them alike")
-    run = target.of(target.games[here])
     move_tokens = target.checkpoint.mothello.move_tokens
     differ = (move_tokens[target.output] != move_tokens[source.output]).any(axis=1)
-    plain, last = run.final_moves(), run.games.lengths[None] - 1
-    exchange = _Exchange(source, run, last, giver[here][None], last, hook, through)
+    plain, last = target.final_moves()[here], target.games.lengths[None] - 1
+    exchange = _Exchange(
+        source, target, last, np.where(giver < 0, np.arange(len(target)), giver)[None], last, hook, through
+    )
     rows = []
     for row, values in exchange.places():
         row |= {"source": source.language, "target": target.language}
         outputs = dict.fromkeys((target.output, source.output))
-        found = {output: exchange.patched(row, values, "move", output)[0] for output in outputs}
+        found = {output: exchange.patched(row, values, "move", output)[0, here] for output in outputs}
         after, theirs = found[target.output], found[source.output]
         for symmetry in images:
             boards = [symmetry.boards(legal[who[here]]) for who in (giver, third)]
