@@ -97,7 +97,7 @@ def point(model: Any, layer: int, hook: str) -> str:
     if not -1 <= layer < model.cfg.n_layers:
         raise ValueError(f"layer {layer}: this model has layers -1 (the embeddings) to {model.cfg.n_layers - 1}")
     name = hook_name(layer, hook)
-    if name not in model.hook_dict:
+    if name not in model.hook_dict or (hook == "mlp_out" and model.cfg.attn_only):  # there, though nothing runs it
         raise ValueError(f"hook={hook!r}: this model has no hook point {name}")
     return name
 
