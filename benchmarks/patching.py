@@ -16,7 +16,7 @@ import torch
 from mothello_interp import load, patch_grid, random_games, recovery
 from mothello_interp.forward import HOOKS
 from mothello_interp.models import Checkpoint, ModelSpec, build_model
-from mothello_interp.pairs import Pairs, minimal_pairs
+from mothello_interp.pairs import minimal_pairs
 from mothello_interp.reading import Reading
 from tests.benchmarks.timing import side_by_side
 
@@ -44,11 +44,6 @@ def _random(tiny: bool, *languages: str) -> Checkpoint:
     return Checkpoint(model, spec, {"seed": 0}, "random")
 
 
-def _pairs(board: int, n: int, *, changed: int | None = None) -> Pairs:
-    games = random_games(400 + 20 * n, board=board, seed=1)
-    return minimal_pairs(games, n, seed=0, earliest=changed or 4, latest=changed)
-
-
 def _looped(model: Any, clean: torch.Tensor, corrupted: torch.Tensor, metric: Any, hook: str) -> torch.Tensor:
     """One run_with_hooks a cell."""
     grid = []
@@ -68,12 +63,13 @@ def _looped(model: Any, clean: torch.Tensor, corrupted: torch.Tensor, metric: An
 def grids(*, tiny: bool) -> Iterator[str]:
     """patch_grid and a loop over its cells, at every hook."""
     for checkpoint, n in ((load("mini/atomic-atomic-anchors4"), 64), (_random(tiny, "atomic", "atomic"), 4)):
-        pairs = _pairs(checkpoint.mothello.board, 2 if tiny else n, changed=8 if tiny else 20)
+        games, changed = random_games(20_000, board=checkpoint.mothello.board, seed=1), 8 if tiny else 20
+        pairs = minimal_pairs(games, 2 if tiny else n, seed=0, earliest=changed, latest=changed)
         length = int(pairs.clean.lengths.max())
         clean, corrupted = (checkpoint.tokens(games, 0)[:, :length] for games in (pairs.clean, pairs.corrupted))
         yield f"{checkpoint.name}: {len(pairs)} pairs of {length} moves, {checkpoint.model.cfg.n_layers} layers"
         for hook in HOOKS:
-            given = checkpoint.model, clean, corrupted, lambda logits: logits[:, -1].softmax(-1)[:, 5].mean(), hook
+            given = checkpoint.model, clean, corrupted, lambda logits: logits[:, -1].log_softmax(-1)[:, 5].mean(), hook
             off = (patch_grid(*given) - _looped(*given)).abs().max()
             ours, loop, ratio = side_by_side(
                 partial(patch_grid, *given), partial(_looped, *given), repeats=1 if tiny else 3
@@ -110,11 +106,14 @@ def moves(*, tiny: bool) -> Iterator[str]:
 
 def memory(*, tiny: bool) -> Iterator[str]:
     """Peak of recovery, 1,000 games at all layers."""
-    checkpoint, pairs = _random(tiny, "atomic", "atomic"), _pairs(8, 50 if tiny else 1000)
+    checkpoint, pairs = (
+        _random(tiny, "atomic", "atomic"),
+        minimal_pairs(random_games(20_000, board=8, seed=1), 50 if tiny else 1000, seed=0),
+    )
     table = recovery(checkpoint.read(pairs.clean, 1), checkpoint.read(pairs.corrupted, 0), resamples=100)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    yield f"recovery of {len(pairs)} games, {len(table)} rows: peak {peak:,.0f} MB, limit {_LIMIT:,} MB"
     assert peak < _LIMIT, f"peak memory {peak:,.0f} MB: expected below {_LIMIT:,} MB"
+    yield f"recovery of {len(pairs)} games, {len(table)} rows: peak {peak:,.0f} MB, limit {_LIMIT:,} MB"
 
 
 if __name__ == "__main__":

@@ -548,7 +548,7 @@ def test_interchange_of_first_tokens_and_of_moves() -> None:
     """The same where a move is one token; else moves that begin alike count together."""
     for world, same in (("atomic", True), ("compositional", False)):
         source, target = sharp(world).read(GAMES, 1), sharp(world).read(GAMES, 0)
-        moves, first = (interchange(source, target, mass=mass, resamples=20) for mass in ("move", "first"))  # type: ignore[arg-type]
+        moves, first = (interchange(source, target, mass=mass, resamples=20) for mass in ("move", "first"))
         if same:
             kinds = ["kl", "floor_kl"]
             pd.testing.assert_frame_equal(moves.drop(columns=kinds), first.drop(columns=kinds), atol=1e-5)
@@ -611,10 +611,11 @@ def test_every_measure_through_maps() -> None:
 
     pairs = minimal_pairs(random_games(1000, board=4, seed=4), 12, seed=0, earliest=2, latest=2)
     source, target = planted(shared=False).read(pairs.clean, 1), planted(shared=False).read(pairs.corrupted, 0)
-    without, mapped = (
+    results: list[Any] = [
         recovery(source, target, through=maps, resamples=5).set_index(["layer", "offset"]).loc[(1, SHARED_AFTER)]
         for maps in (None, rotated)
-    )
+    ]
+    without, mapped = results
     assert mapped["recovery"] > max(0.9, mapped["floor"] + 0.1)
     assert without["recovery"] < 0.6
 
@@ -758,7 +759,8 @@ def test_transplant_drops_games_without_partners() -> None:
         target = sharp().read(some, 0).edited(Steer(given, layer=0, moves=1))
         tables.append(transplant(sharp().read(some, 1), target, resamples=5))
     assert (tables[0]["dropped"] == tables[1]["dropped"] + 1).all()
-    pd.testing.assert_frame_equal(*(table.drop(columns="dropped") for table in tables), atol=1e-5)
+    first, second = (table.drop(columns="dropped") for table in tables)
+    pd.testing.assert_frame_equal(first, second, atol=1e-5)
 
 
 @pytest.mark.parametrize(("source", "target"), [(1, 0), (0, 1), (0, 0)])

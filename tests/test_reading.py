@@ -206,7 +206,7 @@ def test_every_measure_takes_an_edited_reading(world: str) -> None:
     """A vector added to what an MLP writes is the same as another bias, where each predicted move is one token; the inputs are
     atomic, split and compositional."""
     checkpoint = sharp(world)
-    other = copy.deepcopy(checkpoint.model)
+    other: Any = copy.deepcopy(checkpoint.model)
     other.blocks[0].mlp.b_out.data += VECTOR
     expected = tables(Checkpoint(other, checkpoint.spec, {"seed": 0}, checkpoint.name), [])
     plain = tables(checkpoint, [])
@@ -360,7 +360,7 @@ def test_hooks_refuse_any_other_run(name: str, checkpoint: Checkpoint) -> None:
 def test_hooks_leave_the_model_as_it_was(checkpoint: Checkpoint) -> None:
     """Also when the body or an edit raises; hooks of the user's stay and act; no activation given is written to."""
     reading = checkpoint.read(some_games(), 0)
-    before, calls = checkpoint.model(reading.tokens), []
+    before = checkpoint.model(reading.tokens)
     for edit, error in (
         (Apply(plus_one, layer=0), KeyError),
         (Apply(lambda rows, _: rows / (1 // 0), layer=0), ZeroDivisionError),
@@ -371,12 +371,12 @@ def test_hooks_leave_the_model_as_it_was(checkpoint: Checkpoint) -> None:
     assert torch.equal(checkpoint.model(reading.tokens), before)
 
     kept: list[torch.Tensor] = []
-    own = [("blocks.0.hook_resid_post", lambda value, hook: calls.append(kept.append(value)))]
+    own: Any = [("blocks.0.hook_resid_post", lambda value, hook: kept.append(value))]
     wipe = reading.edited(Apply(lambda rows, context: rows.zero_(), layer=0))
     with checkpoint.model.hooks(fwd_hooks=own):
         wiped = activation(wipe, "blocks.0.hook_resid_post")
         checkpoint.model(reading.tokens)
-    assert len(calls) == 2
+    assert len(kept) == 2
     assert not wiped[:, 0].any()
     assert torch.equal(kept[0], kept[1])
 
