@@ -81,17 +81,16 @@ def _one_by_one(reading: Reading) -> np.ndarray:
     """next_moves by one complete run for every prefix and every beginning of a move."""
     words, model = reading.checkpoint.mothello.words[reading.output], reading.checkpoint.model
     result = np.zeros((*reading.games.moves.shape, len(words)))
-    with torch.inference_mode():
-        for game, move in np.argwhere(reading.games.moves[:, 1:] >= 0):
-            text, found = reading.tokens[game, : reading.last[game, move] + 1], {}
-            for square, word in enumerate(words):
-                pieces = [int(token) for token in word if token]
-                begun = [tuple(pieces[:n]) for n in range(len(pieces)) if len(text) + n <= model.cfg.n_ctx]
-                for each in begun:
-                    if each not in found:
-                        found[each] = model(torch.cat([text, text.new_tensor(each)])[None])[0, -1].softmax(-1)
-                chances = [float(found[each][piece]) for each, piece in zip(begun, pieces, strict=False)]
-                result[game, move, square] = np.prod(chances) if pieces and len(begun) == len(pieces) else 0
+    for game, move in np.argwhere(reading.games.moves[:, 1:] >= 0):
+        text, found = reading.tokens[game, : reading.last[game, move] + 1], {}
+        for square, word in enumerate(words):
+            pieces = [int(token) for token in word if token]
+            begun = [tuple(pieces[:n]) for n in range(len(pieces)) if len(text) + n <= model.cfg.n_ctx]
+            for each in set(begun) - found.keys():
+                with torch.inference_mode():
+                    found[each] = model(torch.cat([text, text.new_tensor(each)])[None])[0, -1].softmax(-1)
+            chances = [float(found[each][piece]) for each, piece in zip(begun, pieces, strict=False)]
+            result[game, move, square] = np.prod(chances) if pieces and len(begun) == len(pieces) else 0
     return result
 
 
@@ -117,7 +116,7 @@ def memory(*, tiny: bool) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    asked = [name for name in sys.argv[1:] if name != "--tiny"] or ["grids", "moves", "memory"]
-    for name in asked:
-        for line in {"grids": grids, "moves": moves, "memory": memory}[name](tiny="--tiny" in sys.argv):
+    known = {"grids": grids, "moves": moves, "memory": memory}
+    for name in [name for name in sys.argv[1:] if name != "--tiny"] or known:
+        for line in known[name](tiny="--tiny" in sys.argv):
             print(line, flush=True)

@@ -13,7 +13,7 @@ import torch
 from transformer_lens import HookedTransformer
 from transformer_lens import patching as reference
 
-from mothello_interp import patching
+from mothello_interp import decoding, patching
 from mothello_interp.activations import collect
 from mothello_interp.forward import HOOKS, TOKENS, Hook, fwd_hooks, hook_name, run_edited
 from mothello_interp.interventions import Steer
@@ -848,14 +848,18 @@ def test_experiments_are_the_same_however_many_rows_run_together(
     pd.testing.assert_frame_equal(measured(name, 6, **settings), expected, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["recovery", "interchange", "transplant"])
+@pytest.mark.parametrize("name", ["recovery", "interchange", "transplant", "next_moves"])
 def test_experiments_run_no_more_tokens_at_once_for_more_games(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The largest pass stays below the limit, which twelve games reach already."""
+    """The largest pass stays below the limit, which twelve games reach already; in complete sequences too."""
     assert TOKENS == 8192
     limit(monkeypatch, 150)
     largest = []
     for n in (12, 96):
         with largest_batch(sharp("compositional").model) as seen:
-            measured(name, n)
+            if name == "next_moves":
+                monkeypatch.setattr(decoding, "_keys_suffice", lambda model: False)
+                sharp("compositional").read(pairs_of(4, 120).clean[:n], 0).next_moves()
+            else:
+                measured(name, n)
         largest.append(max(seen))
     assert 75 < largest[0] <= largest[1] <= 150
