@@ -1,6 +1,6 @@
 """Patching grids against one full run a cell; predicted moves against one run a beginning; peak memory of recovery.
 
-`python -m tests.benchmarks.patching [grids] [moves] [memory] [--tiny]`: some of them, or all; tiny ones only show that they work.
+`python -m benchmarks.patching [grids] [moves] [memory] [--tiny]`: some of them, or all; tiny ones only show that they work.
 """
 
 import resource
@@ -18,7 +18,7 @@ from mothello_interp.forward import HOOKS
 from mothello_interp.models import Checkpoint, ModelSpec, build_model
 from mothello_interp.pairs import minimal_pairs
 from mothello_interp.reading import Reading
-from tests.benchmarks.timing import side_by_side
+from benchmarks.timing import side_by_side
 
 _LIMIT = 2 * 1024  # MB
 
@@ -28,7 +28,7 @@ def run() -> list[str]:
     command = [
         sys.executable,
         "-m",
-        "tests.benchmarks.patching",
+        "benchmarks.patching",
         "memory",
     ]  # a process of its own, for a peak of its own
     memory = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
@@ -79,7 +79,7 @@ def grids(*, tiny: bool) -> Iterator[str]:
 
 def _one_by_one(reading: Reading) -> np.ndarray:
     """next_moves by one complete run for every prefix and every beginning of a move."""
-    words, model = reading.checkpoint.mothello.words[reading.output], reading.checkpoint.model
+    words, model = reading.checkpoint.mothello.move_tokens[reading.output], reading.checkpoint.model
     result = np.zeros((*reading.games.moves.shape, len(words)))
     for game, move in np.argwhere(reading.games.moves[:, 1:] >= 0):
         text, found = reading.tokens[game, : reading.last[game, move] + 1], {}

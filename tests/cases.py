@@ -167,7 +167,7 @@ def spans(checkpoint: Checkpoint, language: int, moves: np.ndarray) -> list[list
     """The positions of every move's tokens in one game, counted move by move."""
     found, place = [], 0
     for square in moves[moves >= 0]:
-        length = int((checkpoint.mothello.words[language, square] != 0).sum())
+        length = int((checkpoint.mothello.move_tokens[language, square] != 0).sum())
         found.append(list(range(place, place + length)))
         place += length
     return found
@@ -175,7 +175,7 @@ def spans(checkpoint: Checkpoint, language: int, moves: np.ndarray) -> list[list
 
 def written(checkpoint: Checkpoint, language: int, moves: np.ndarray) -> torch.Tensor:
     """A game without padding, int64 `[1 pos]`."""
-    words = checkpoint.mothello.words[language]
+    words = checkpoint.mothello.move_tokens[language]
     return torch.tensor([[int(token) for move in moves[moves >= 0] for token in words[move] if token]])
 
 
@@ -213,8 +213,8 @@ def predicted(
         tokens = torch.cat([game, torch.tensor([beginning], dtype=torch.long)], dim=1)
         return next_token(checkpoint, tokens, hooks) if tokens.shape[1] <= checkpoint.model.cfg.n_ctx else None
 
-    result = np.zeros(len(checkpoint.mothello.words[output]))
-    for square, word in enumerate(checkpoint.mothello.words[output]):
+    result = np.zeros(len(checkpoint.mothello.move_tokens[output]))
+    for square, word in enumerate(checkpoint.mothello.move_tokens[output]):
         pieces = tuple(int(token) for token in word if token)
         parts = [after(pieces[:n]) for n in range(len(pieces))]
         if parts and parts[-1] is not None:

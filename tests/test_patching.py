@@ -243,7 +243,7 @@ def signs(pairs: Pairs, target: Checkpoint, output: int, mass: str) -> np.ndarra
         clean, corrupted = (set(np.flatnonzero(which).tolist()) for which in legal)
         size = len(legal[0])
         if mass == "first":
-            first, size = target.mothello.words[output, :, 0], target.mothello.d_vocab
+            first, size = target.mothello.move_tokens[output, :, 0], target.mothello.d_vocab
             clean, corrupted = ({int(first[square]) for square in squares} for squares in (clean, corrupted))
         result.append([(which in clean) - (which in corrupted) for which in range(size)])
     return np.array(result, float)
@@ -420,7 +420,7 @@ def test_recovery_refuses_pairs_that_tell_nothing() -> None:
 def language_1_shows(image: np.ndarray) -> Iterator[Checkpoint]:
     """The sharp model of two naive languages, with language 1's token of square s embedded as language 0's of image[s]."""
     checkpoint = sharp("naive")
-    weights, words = checkpoint.model.W_E.data, torch.from_numpy(checkpoint.mothello.words[:, :, 0].astype(np.int64))
+    weights, words = checkpoint.model.W_E.data, torch.from_numpy(checkpoint.mothello.move_tokens[:, :, 0].astype(np.int64))
     before, playable = weights.clone(), words[0] > 0
     assert playable.sum() == 12
     try:
@@ -712,7 +712,7 @@ def test_transplant_by_hand(world: str) -> None:
     legal, (giver, third) = at_ends(ALIKE), patching._partners(ALIKE.lengths, 0)
     table = transplant(checkpoint.read(ALIKE, source), checkpoint.read(ALIKE, target), resamples=20)
     assert [*table["layer"]] == [-1, 0, 1]
-    differ = (checkpoint.mothello.words[output] != checkpoint.mothello.words[theirs]).any(axis=1)
+    differ = (checkpoint.mothello.move_tokens[output] != checkpoint.mothello.move_tokens[theirs]).any(axis=1)
     for row in table.to_dict("records"):
         found: dict[str, list[float]] = {}
         for game, moves in enumerate(ALIKE.moves):
