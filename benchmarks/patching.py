@@ -1,56 +1,122 @@
-"""A full patching grid, every layer and position of 64 pairs, against one full run a cell, with equal numbers.
+"""Patching grids against one full run a cell; predicted moves against one run a beginning; peak memory of recovery.
 
-On a processor arithmetic is the limit: a full run is as busy as a batch of cells, so what can be won is what need not be run
-again. Of L blocks and T positions a cell of `resid_pre` needs (L + 1) / 2L and (T + 1) / 2T on average; behind the attention
-of its block one block less. With few layers that is a third and a fifth, hence 3 and 5 times at the very most.
+`python -m benchmarks.patching [grids] [moves] [memory] [--tiny]`: some of them, or all; tiny ones only show that they work.
 """
 
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
-from transformer_lens import patching as reference
 
-from mothello_interp import load, random_games
-from mothello_interp.patching import minimal_pairs, patch_grid
+from mothello_interp import load, patch_grid, random_games, recovery
+from mothello_interp.forward import HOOKS
+from mothello_interp.models import Checkpoint, ModelSpec, build_model
+from mothello_interp.pairs import minimal_pairs
+from mothello_interp.reading import Reading
 from benchmarks.timing import side_by_side
 
-_PAIRS, _CHANGED = 64, 20
+_LIMIT = 2 * 1024  # MB
 
 
 def run() -> list[str]:
     """Lines to print."""
-    checkpoint = load("mini/atomic-atomic-anchors4")
-    model: Any = checkpoint.model
-    games = random_games(20_000, board=6, seed=1)
-    pairs = minimal_pairs(games, _PAIRS, seed=0, earliest=_CHANGED, latest=_CHANGED)
-    clean, corrupted = (checkpoint.tokens(some, 0)[:, : _CHANGED + 3] for some in (pairs.clean, pairs.corrupted))
-    sign = torch.from_numpy(pairs.legal_clean.astype("float32") - pairs.legal_corrupted)
-    words = torch.from_numpy(checkpoint.mothello.move_tokens[0, :, 0]).long()
+    command = [
+        sys.executable,
+        "-m",
+        "benchmarks.patching",
+        "memory",
+    ]  # a process of its own, for a peak of its own
+    memory = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    return [*grids(tiny=False), *moves(tiny=False), *memory]
 
-    def metric(logits: torch.Tensor) -> torch.Tensor:
-        return (logits[:, -1].softmax(-1)[:, words] * (words > 0) * sign).sum(1).mean()
 
+def _random(tiny: bool, *languages: str) -> Checkpoint:
+    """Random weights on an 8x8 board, 8 layers of 512, with an unembedding so large that predictions differ."""
+    sizes = {"n_layers": 3, "d_model": 32, "n_heads": 2} if tiny else {"n_layers": 8, "d_model": 512, "n_heads": 8}
+    spec = ModelSpec.read({"world": {"board": 8, "languages": list(languages)}, "model": sizes}, "random")
+    model = build_model(spec, seed=0).eval()
+    model.unembed.W_U.data *= 20 / model.unembed.W_U.std() / sizes["d_model"] ** 0.5
+    return Checkpoint(model, spec, {"seed": 0}, "random")
+
+
+def _looped(model: Any, clean: torch.Tensor, corrupted: torch.Tensor, metric: Any, hook: str) -> torch.Tensor:
+    """One run_with_hooks a cell."""
+    grid = []
     with torch.inference_mode():
         _, states = model.run_with_cache(clean)
-    layers, length = model.cfg.n_layers, clean.shape[1]
-    lines = [
-        f"{_PAIRS} pairs of {length} moves, {layers} layers; ours, one run a cell, the ratio, and its limit in arithmetic"
-    ]
-    for hook in ("resid_pre", "attn_out", "mlp_out"):
+        for layer in range(model.cfg.n_layers):
+            for position in range(clean.shape[1]):
 
-        def ours(hook: str = hook) -> torch.Tensor:
-            return patch_grid(model, clean, corrupted, metric, hook)
+                def put(activation: torch.Tensor, hook: Any, position: int = position) -> torch.Tensor:
+                    activation[:, position] = states[hook.name][:, position]
+                    return activation
 
-        def looped(hook: str = hook) -> torch.Tensor:
-            with torch.inference_mode():
-                found: torch.Tensor = getattr(reference, f"get_act_patch_{hook}")(model, corrupted, states, metric)
-            return found
+                grid.append(metric(model.run_with_hooks(corrupted, fwd_hooks=[(f"blocks.{layer}.hook_{hook}", put)])))
+    return torch.stack(grid).unflatten(0, (model.cfg.n_layers, -1))
 
-        off = (ours() - looped()).abs().max()
-        fast, slow, ratio = side_by_side(ours, looped, repeats=3)
-        blocks = (layers + (1 if hook == "resid_pre" else -1)) / (2 * layers)
-        limit = 1 / (blocks * (length + 1) / (2 * length))
-        lines.append(
-            f"{hook}: {fast:.2f} s, {slow:.2f} s, {ratio:.1f}x of {limit:.1f}x; numbers differ by {off:.0e} at most"
-        )
-    return lines
+
+def grids(*, tiny: bool) -> Iterator[str]:
+    """patch_grid and a loop over its cells, at every hook."""
+    for checkpoint, n in ((load("mini/atomic-atomic-anchors4"), 64), (_random(tiny, "atomic", "atomic"), 4)):
+        games, changed = random_games(20_000, board=checkpoint.mothello.board, seed=1), 8 if tiny else 20
+        pairs = minimal_pairs(games, 2 if tiny else n, seed=0, earliest=changed, latest=changed)
+        length = int(pairs.clean.lengths.max())
+        clean, corrupted = (checkpoint.tokens(games, 0)[:, :length] for games in (pairs.clean, pairs.corrupted))
+        yield f"{checkpoint.name}: {len(pairs)} pairs of {length} moves, {checkpoint.model.cfg.n_layers} layers"
+        for hook in HOOKS:
+            given = checkpoint.model, clean, corrupted, lambda logits: logits[:, -1].log_softmax(-1)[:, 5].mean(), hook
+            off = (patch_grid(*given) - _looped(*given)).abs().max()
+            ours, loop, ratio = side_by_side(
+                partial(patch_grid, *given), partial(_looped, *given), repeats=1 if tiny else 3
+            )
+            yield f"{hook}: {ours:.2f} s, loop {loop:.2f} s, {ratio:.1f}x; numbers differ by {off:.0e} at most"
+
+
+def _one_by_one(reading: Reading) -> np.ndarray:
+    """next_moves by one complete run for every prefix and every beginning of a move."""
+    words, model = reading.checkpoint.mothello.move_tokens[reading.output], reading.checkpoint.model
+    result = np.zeros((*reading.games.moves.shape, len(words)))
+    for game, move in np.argwhere(reading.games.moves[:, 1:] >= 0):
+        text, found = reading.tokens[game, : reading.last[game, move] + 1], {}
+        for square, word in enumerate(words):
+            pieces = [int(token) for token in word if token]
+            begun = [tuple(pieces[:n]) for n in range(len(pieces)) if len(text) + n <= model.cfg.n_ctx]
+            for each in set(begun) - found.keys():
+                with torch.inference_mode():
+                    found[each] = model(torch.cat([text, text.new_tensor(each)])[None])[0, -1].softmax(-1)
+            chances = [float(found[each][piece]) for each, piece in zip(begun, pieces, strict=False)]
+            result[game, move, square] = np.prod(chances) if pieces and len(begun) == len(pieces) else 0
+    return result
+
+
+def moves(*, tiny: bool) -> Iterator[str]:
+    """The probabilities of moves of two tokens, as legal mass needs them."""
+    games = random_games(1 if tiny else 4, board=8, seed=0)
+    reading = _random(True, "compositional", "atomic").read(games, 0)
+    off = np.abs(reading.next_moves() - _one_by_one(reading)).max()
+    ours, single, ratio = side_by_side(reading.next_moves, partial(_one_by_one, reading), repeats=1 if tiny else 3)
+    yield f"next_moves of {len(games)} games: {ours:.2f} s, run by run {single:.2f} s, {ratio:.0f}x; differ by {off:.0e} at most"
+
+
+def memory(*, tiny: bool) -> Iterator[str]:
+    """Peak of recovery, 1,000 games at all layers."""
+    checkpoint, pairs = (
+        _random(tiny, "atomic", "atomic"),
+        minimal_pairs(random_games(20_000, board=8, seed=1), 50 if tiny else 1000, seed=0),
+    )
+    table = recovery(checkpoint.read(pairs.clean, 1), checkpoint.read(pairs.corrupted, 0), resamples=100)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    assert peak < _LIMIT, f"peak memory {peak:,.0f} MB: expected below {_LIMIT:,} MB"
+    yield f"recovery of {len(pairs)} games, {len(table)} rows: peak {peak:,.0f} MB, limit {_LIMIT:,} MB"
+
+
+if __name__ == "__main__":
+    known = {"grids": grids, "moves": moves, "memory": memory}
+    for name in [name for name in sys.argv[1:] if name != "--tiny"] or known:
+        for line in known[name](tiny="--tiny" in sys.argv):
+            print(line, flush=True)

@@ -97,7 +97,7 @@ def point(model: Any, layer: int, hook: str) -> str:
     if not -1 <= layer < model.cfg.n_layers:
         raise ValueError(f"layer {layer}: this model has layers -1 (the embeddings) to {model.cfg.n_layers - 1}")
     name = hook_name(layer, hook)
-    if name not in model.hook_dict:
+    if name not in model.hook_dict or (hook == "mlp_out" and model.cfg.attn_only):  # there, though nothing runs it
         raise ValueError(f"hook={hook!r}: this model has no hook point {name}")
     return name
 
@@ -174,13 +174,13 @@ class _BoundPatch:
     def __init__(self, patch: StatePatch, reading: "Reading"):
         self.patch, self.changed = patch, False
         self.name = point(reading.checkpoint.model, patch.layer, patch.hook)
-        if patch.moves.shape[1] != len(reading) or patch.values.shape[:2] != patch.moves.shape:
+        if patch.head is not None and patch.hook not in HEAD_HOOKS:
+            raise ValueError(f"{patch}: head={patch.head} goes with one of {', '.join(HEAD_HOOKS)}")
+        if patch.moves.shape[1:] != (len(reading),) or patch.values.shape[:2] != patch.moves.shape:
             raise ValueError(
                 f"values {tuple(patch.values.shape)}, moves {patch.moves.shape}: expected one a cell and game, for {len(reading)} games"
             )
-        self.position = reading.last[np.arange(len(reading)), patch.moves]
-        if (self.position < 0).any() or (patch.moves < 0).any():
-            raise ValueError(f"{patch}: a game has no such move")
+        self.position = reading.positions(np.arange(len(reading)), patch.moves)
 
     def hooks(self, rows: Rows) -> list[Hook]:
         return [Hook(self.name, max(self.patch.layer, 0), partial(self._act, rows))]
@@ -194,9 +194,11 @@ class _BoundPatch:
     def _act(self, rows: Rows, activation: torch.Tensor) -> torch.Tensor:
         result = activation.clone()
         seen = result.transpose(1, 2) if self.patch.hook == "pattern" else result
-        at: tuple[Any, ...] = (torch.arange(len(rows.game)), torch.from_numpy(self.position[rows.cell, rows.game]))
+        position = self.position[rows.cell, rows.game]
+        here = np.flatnonzero(position <= np.minimum(rows.end, seen.shape[1] - 1))
+        at: tuple[Any, ...] = (torch.from_numpy(here), torch.from_numpy(position[here]))
         at = at if self.patch.head is None else (*at, self.patch.head)
-        values = self.patch.values[torch.from_numpy(rows.cell), torch.from_numpy(rows.game)].to(activation)
+        values = self.patch.values[torch.from_numpy(rows.cell[here]), torch.from_numpy(rows.game[here])].to(activation)
         if seen[at].shape != values.shape:
             raise ValueError(f"{self.patch}: values of shape {tuple(values.shape)}, expected {tuple(seen[at].shape)}")
         self.changed = self.changed or not torch.equal(seen[at], values)

@@ -213,9 +213,9 @@ def interchange(
             unknown hook, or maps of other languages.
     """
     symmetry, given = _seen_through(source, target, symmetry, hook, through)
-    behind = np.asarray(back)[:, None]
-    if not len(behind) or behind.dtype.kind not in "iu" or behind.min() < 0:
-        raise ValueError(f"back={back!r}: expected one or more numbers of moves from the last, 0 or more")
+    behind = np.asarray(back)[..., None]
+    if behind.ndim != 2 or not len(behind) or behind.dtype.kind not in "iu" or behind.min() < 0:
+        raise ValueError(f"back={back!r}: expected one or more numbers of moves from the last, 0 or more, as in (0, 1)")
     legal = _check_truncated(source, target, int(behind.max()) + 1)
     mask, plain, lengths = _outcomes(target, legal, mass), _predicted(target, mass), target.games.lengths
     other, boot = mismatched(lengths, seed), Bootstrap(len(target), resamples, seed)
@@ -278,16 +278,17 @@ def transplant(
     here = np.flatnonzero(giver >= 0)
     if not len(here):
         raise ValueError(f"{len(target)} games, no three of one length: pass more games, or truncate them alike")
-    run = target.of(target.games[here])
     move_tokens = target.checkpoint.mothello.move_tokens
     differ = (move_tokens[target.output] != move_tokens[source.output]).any(axis=1)
-    plain, last = run.final_moves(), run.games.lengths[None] - 1
-    exchange = _Exchange(source, run, last, giver[here][None], last, hook, through)
+    plain, last = target.final_moves()[here], target.games.lengths[None] - 1
+    exchange = _Exchange(
+        source, target, last, np.where(giver < 0, np.arange(len(target)), giver)[None], last, hook, through
+    )
     rows = []
     for row, values in exchange.places():
         row |= {"source": source.language, "target": target.language}
         outputs = dict.fromkeys((target.output, source.output))
-        found = {output: exchange.patched(row, values, "move", output)[0] for output in outputs}
+        found = {output: exchange.patched(row, values, "move", output)[0, here] for output in outputs}
         after, theirs = found[target.output], found[source.output]
         for symmetry in images:
             boards = [symmetry.boards(legal[who[here]]) for who in (giver, third)]

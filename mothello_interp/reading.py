@@ -106,6 +106,20 @@ class Reading:
         game, move = np.nonzero(self.games.moves[:, : full_length(self.games.board) - 1] >= 0)
         return game, move
 
+    def positions(self, game: np.ndarray, move: np.ndarray) -> np.ndarray:
+        """The positions of some moves' last tokens, int64 of one shape with both.
+
+        Raises:
+            ValueError: for a move that a game does not have, or that the model never reads.
+        """
+        known = (move >= 0) & (move < self.games.lengths[game])
+        position: np.ndarray = self.last[game, np.where(known, move, 0)]
+        if not known.all() or position.max(initial=-1) >= self.tokens.shape[1]:
+            raise ValueError(
+                f"{self}: a game has no such move, or it is the last of a full game, which models never read"
+            )
+        return position
+
     def of(self, games: Games) -> "Reading":
         """Other games, read in the same way."""
         return replace(self, games=games)
@@ -219,7 +233,7 @@ class Reading:
         """
         game, move = np.broadcast_arrays(game, move)
         needed, place = np.unique(game, return_inverse=True)
-        place, position = place.reshape(-1), self.last[game, move].reshape(-1)
+        place, position = place.reshape(-1), self.positions(game, move).reshape(-1)
         found: list[torch.Tensor] = []
         order = np.argsort(place, kind="stable")
         for part, kept in self._cached(needed, layers, hook):
@@ -374,4 +388,6 @@ def _chosen(games: Games, moves: str | int | np.ndarray) -> np.ndarray:
         if moves != "last":
             raise ValueError(f'moves={moves!r}: choose "last", a number, or one a game')
         return games.lengths.astype(np.int64) - 1
+    if np.asarray(moves).dtype.kind not in "iu":
+        raise ValueError(f'moves={moves!r}: choose "last", a number, or one a game')
     return np.broadcast_to(np.asarray(moves, np.int64), len(games))
