@@ -67,7 +67,7 @@ class Explorer(anywidget.AnyWidget):
     ):
         super().__init__()
         self._seed, self._drawn, self._on_screen = seed, 0, False
-        found = load(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
+        found = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
         self._readers = [Reader(found, probes)]
         self._show(replace(State.opening(found, self._random(found) if games is None else games), **settings))
         self.on_msg(self._heard)
@@ -88,7 +88,7 @@ class Explorer(anywidget.AnyWidget):
 
     @checkpoint.setter
     def checkpoint(self, checkpoint: str | Path | Checkpoint) -> None:
-        if isinstance(checkpoint, str | Path):
+        if not isinstance(checkpoint, Checkpoint):
             known = [reader.checkpoint for reader in self._readers if reader.checkpoint.name == str(checkpoint)]
             with self._busy(f"Loading {checkpoint} ..."):
                 checkpoint = known[0] if known else load(checkpoint)
@@ -170,8 +170,7 @@ class Explorer(anywidget.AnyWidget):
 
     def _reader(self, state: State) -> Reader:
         """The one of the state's checkpoint, new if need be."""
-        known = [reader for reader in self._readers if reader.checkpoint is state.checkpoint]
-        return known[0] if known else Reader(state.checkpoint)
+        return next((one for one in self._readers if one.checkpoint is state.checkpoint), Reader(state.checkpoint))
 
     def _fit(self, reader: Reader) -> None:
         with self._busy("Fitting board probes, once for this checkpoint ..."):
@@ -207,24 +206,18 @@ class Explorer(anywidget.AnyWidget):
             raise ValueError(f"the page cannot set {name!r}")
         setattr(self, name, value)
 
-    def _flip(self, square: str, onward: bool) -> None:
-        self.flip(square, onward=onward)
-
-    def _drop(self, place: int) -> None:
-        edits = self.edits
-        self._show(replace(self.state, edits=edits[:place] + edits[place + 1 :]))
-
-    def _clear(self) -> None:
-        self._show(replace(self.state, edits=()))
+    def _drop(self, *places: int) -> None:
+        kept = [edit for place, edit in enumerate(self.edits) if place not in places]
+        self._show(replace(self.state, edits=tuple(kept)))
 
 
 _ACTIONS: dict[str, Callable[..., None]] = {
     "opened": Explorer._opened,
     "set": Explorer._set,
     "play": Explorer.play,
-    "flip": Explorer._flip,
+    "flip": lambda explorer, square, onward: explorer.flip(square, onward=onward),
     "patch": Explorer.patch,
     "new game": Explorer.new_game,
     "drop": Explorer._drop,
-    "clear": Explorer._clear,
+    "clear": lambda explorer: explorer._drop(*range(len(explorer.edits))),
 }
