@@ -146,9 +146,10 @@ class State:
         return replace(self, games=every, game=len(self.games), move=move)
 
     def _check(self, name: str, value: int) -> None:
-        known = self.checkpoint.mothello.inputs if name == "language" else all_layers(self.checkpoint)
+        inputs = self.checkpoint.mothello.inputs
+        verb, known = ("reads", inputs) if name == "language" else ("has", all_layers(self.checkpoint))
         if value not in known:
-            raise ValueError(f"{name} {value}: {self.name} has {name}s {list(known)}")
+            raise ValueError(f"{name} {value}: {self.name} {verb} {name}s {list(known)}")
 
     def _check_edit(self, edit: Edit) -> None:
         if not isinstance(edit, Flip | Patch | Intervention):

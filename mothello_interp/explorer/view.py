@@ -12,7 +12,7 @@ from mothello_interp.explorer.lens import decoded_board, lens
 from mothello_interp.explorer.reader import Numbers, Reader
 from mothello_interp.explorer.state import State, language_name
 from mothello_interp.forward import NoEffectError
-from mothello_interp.othello import legal_squares, replay, square_index, square_name, start_squares
+from mothello_interp.othello import legal_squares, replay, square_index, start_squares
 
 View = dict[str, Any]
 
