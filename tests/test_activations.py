@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from mothello_interp.activations import all_layers, collect
-from mothello_interp.languages import Encoded, Mothello
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games, random_games
 from tests.cases import ended, limit, spans, written
 from tests.conftest import every_world, tiny_checkpoint
 from tests.othello import reference
+from tests.players import noisy_padding
 
 
 def some_games(n: int = 24) -> Games:
@@ -86,15 +86,7 @@ def test_batches_are_their_games_one_by_one(world: str, monkeypatch: pytest.Monk
 def test_other_pad_tokens_change_nothing(world: str, monkeypatch: pytest.MonkeyPatch) -> None:
     checkpoint, games = tiny_checkpoint(world), some_games()
     before = collect(checkpoint, games)
-    encode = Mothello.encode
-
-    def noisy(self: Mothello, games: Games, language: int) -> Encoded:
-        encoded = encode(self, games, language)
-        noise = np.random.default_rng(0).integers(1, self.d_vocab, encoded.tokens.shape, dtype=np.int32)
-        assert (encoded.tokens == 0).any()
-        return Encoded(np.where(encoded.tokens == 0, noise, encoded.tokens), encoded.last)
-
-    monkeypatch.setattr(Mothello, "encode", noisy)
+    noisy_padding(monkeypatch)
     assert torch.equal(collect(checkpoint, games).values, before.values)
 
 

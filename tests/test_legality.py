@@ -11,7 +11,7 @@ import torch
 from mothello_interp.corpus import Corpus
 from mothello_interp.forward import FwdHooks, hook_name
 from mothello_interp.interventions import Steer
-from mothello_interp.languages import PAD, Encoded, Mothello
+from mothello_interp.languages import PAD
 from mothello_interp.legality import legal_accuracy, summary
 from mothello_interp.models import Checkpoint, build_model
 from mothello_interp.othello import Games, full_length, random_games, replay, start_squares
@@ -20,7 +20,7 @@ from mothello_interp.reading import Reading
 from tests.cases import ended, every_language, limit, next_token, predicted, spans, written
 from tests.conftest import every_world, tiny_checkpoint, tiny_spec
 from tests.othello import reference
-from tests.players import player, prefixes, tokens_of
+from tests.players import noisy_padding, player, prefixes, tokens_of
 
 COLUMNS = ["language", "move", "top1", "legal_mass", "chance", "prefixes", "open", "top1_known", "top1_own"]
 PLAYABLE = sorted(set(range(16)) - set(start_squares(4)))
@@ -248,14 +248,8 @@ def test_other_pad_tokens_change_nothing(world: str, monkeypatch: pytest.MonkeyP
         reading: Reading = checkpoint.read(games, checkpoint.mothello.inputs[0])
         return reading.greedy_moves(), reading.next_moves()
 
-    before, encode = measured(), Mothello.encode
-
-    def noisy(self: Mothello, games: Games, language: int) -> Encoded:
-        encoded = encode(self, games, language)
-        noise = np.random.default_rng(0).integers(1, self.d_vocab, encoded.tokens.shape, dtype=np.int32)
-        return Encoded(np.where(encoded.tokens == PAD, noise, encoded.tokens), encoded.last)
-
-    monkeypatch.setattr(Mothello, "encode", noisy)
+    before = measured()
+    noisy_padding(monkeypatch)
     for found, expected in zip(measured(), before, strict=True):
         assert np.array_equal(found, expected)
 
