@@ -198,7 +198,8 @@ class TestPatching:
         checkpoint, found = planted(), pairs()
         clean, corrupted = (checkpoint.tokens(games, language)[:, :MOVES] for games in (found.clean, found.corrupted))
         words = torch.from_numpy(checkpoint.mothello.words[language, :, 0]).long()
-        sign = torch.from_numpy(found.legal_clean.astype(np.float32) - found.legal_corrupted)
+        right, wrong = (replay(games).legal[:, MOVES].astype(np.float32) for games in (found.clean, found.corrupted))
+        sign = torch.from_numpy(right - wrong)
 
         def metric(logits: torch.Tensor) -> torch.Tensor:
             return (logits[:, MOVES - 1].softmax(-1)[:, words] * (words != 0) * sign).sum(1)
