@@ -1,14 +1,13 @@
-"""Players in place of a model: what they predict is known, for any tokens; games as they read them."""
+"""Players in place of a model: what they predict is known, for any tokens."""
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any, cast
 
 import numpy as np
-import pytest
 import torch
 
-from mothello_interp.languages import Encoded, Mothello
+from mothello_interp.languages import Mothello
 from mothello_interp.models import Checkpoint, ModelSpec
 from mothello_interp.models.build import config_of
 from mothello_interp.othello import Games
@@ -49,16 +48,3 @@ def prefixes(mothello: Mothello, games: Games, language: int) -> Sequence[tuple[
         moves = [tokens_of(mothello, language, square) for square in games.moves[game, : length - 1]]
         found += [(game, move, sum(moves[: move + 1], ())) for move in range(len(moves))]
     return found
-
-
-def noisy_padding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Games end in random tokens from here on."""
-    encode = Mothello.encode
-
-    def noisy(self: Mothello, games: Games, language: int) -> Encoded:
-        encoded = encode(self, games, language)
-        assert (encoded.tokens == 0).any() or not len(games)
-        noise = np.random.default_rng(0).integers(1, self.d_vocab, encoded.tokens.shape, dtype=np.int32)
-        return Encoded(np.where(encoded.tokens == 0, noise, encoded.tokens), encoded.last)
-
-    monkeypatch.setattr(Mothello, "encode", noisy)

@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from mothello_interp.activations import all_layers, collect
+from mothello_interp.activations import Frame, all_layers, collect
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games, random_games
 from tests.cases import ended, limit, spans, written
 from tests.conftest import every_world, tiny_checkpoint
 from tests.othello import reference
-from tests.players import noisy_padding
 
 
 def some_games(n: int = 24) -> Games:
@@ -70,54 +69,29 @@ def test_layers_and_languages_are_kept_in_the_order_asked_for() -> None:
         assert not torch.equal(some.at(2, layer), rows.at(1, layer))
 
 
-@every_world
-def test_batches_are_their_games_one_by_one(world: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    checkpoint, games = tiny_checkpoint(world), some_games()
-    whole = collect(checkpoint, games)
-    single = [collect(checkpoint, games[game : game + 1]) for game in range(len(games))]
-    torch.testing.assert_close(torch.cat([rows.values for rows in single], dim=2), whole.values, atol=1e-5, rtol=1e-5)
+def test_batches_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint, games = tiny_checkpoint("split"), some_games()
+    expected = collect(checkpoint, games)
     limit(monkeypatch, 100)
-    batched = collect(checkpoint, games)
-    torch.testing.assert_close(batched.values, whole.values, atol=1e-5, rtol=1e-5)
-    assert np.array_equal(batched.game, whole.game)
+    torch.testing.assert_close(collect(checkpoint, games).values, expected.values, atol=1e-5, rtol=1e-5)
 
 
-@every_world
-def test_other_pad_tokens_change_nothing(world: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    checkpoint, games = tiny_checkpoint(world), some_games()
-    before = collect(checkpoint, games)
-    noisy_padding(monkeypatch)
-    assert torch.equal(collect(checkpoint, games).values, before.values)
-
-
-def test_labels_in_the_absolute_frame(checkpoint: Checkpoint) -> None:
-    """Against the reference engine: 0 white, 1 empty, 2 black, on every row."""
+@pytest.mark.parametrize("frame", ["absolute", "relative"])
+def test_labels_are_the_reference_engines_boards(checkpoint: Checkpoint, frame: Frame) -> None:
+    """0 white, 1 empty, 2 black; or 0 theirs, 1 empty, 2 mine, by who moves next, where somebody does."""
     games = some_games()
     rows = collect(checkpoint, games, layers=[-1])
-    kept, classes = rows.labels("absolute")
-    assert np.array_equal(kept, np.arange(len(rows.game)))
-    assert classes.dtype == np.int8
-    for row in kept:
-        position = after(games, rows.game[row], rows.move[row])
-        expected = [1 + position.discs.get(divmod(square, 4), 0) for square in range(16)]
-        assert classes[row].tolist() == expected
-
-
-def test_labels_in_the_relative_frame(checkpoint: Checkpoint) -> None:
-    """0 theirs, 1 empty, 2 mine, by who moves next; positions where nobody moves are left out."""
-    games = some_games()
-    rows = collect(checkpoint, games, layers=[-1])
-    kept, classes = rows.labels("relative")
     positions = [after(games, game, move) for game, move in zip(rows.game, rows.move, strict=True)]
-    assert kept.tolist() == [row for row, position in enumerate(positions) if position.mover]
-    assert len(kept) < len(positions)
+    kept, classes = rows.labels(frame)
+    assert classes.dtype == np.int8
+    assert kept.tolist() == [row for row, found in enumerate(positions) if found.mover or frame == "absolute"]
     by_parity = 0
     for row, found in zip(kept, classes, strict=True):
-        position = positions[row]
-        expected = [1 + position.mover * position.discs.get(divmod(square, 4), 0) for square in range(16)]
-        assert found.tolist() == expected
-        by_parity += position.mover == (-1) ** (rows.move[row] + 1)
+        sign = positions[row].mover if frame == "relative" else 1
+        assert found.tolist() == [1 + sign * positions[row].discs.get(divmod(square, 4), 0) for square in range(16)]
+        by_parity += sign == (-1) ** (rows.move[row] + 1)
     assert 0 < by_parity < len(kept)
+    assert (len(kept) < len(positions)) == (frame == "relative")
 
 
 def after(games: Games, game: int, move: int) -> Any:
@@ -137,11 +111,6 @@ def test_what_cannot_be_collected(checkpoint: Checkpoint) -> None:
     for nothing in ({"layers": []}, {"languages": []}):
         with pytest.raises(ValueError, match="name at least one of each"):
             collect(checkpoint, games, **nothing)
-    for world, language in (("atomic", 2), ("unified", 0)):
-        with pytest.raises(ValueError, match=f"language {language} is no input language of this Mothello"):
-            collect(tiny_checkpoint(world), games, languages=[language])
-    with pytest.raises(ValueError, match="board"):
-        collect(checkpoint, random_games(2, board=6, seed=0))
 
 
 def test_what_activations_do_not_hold(checkpoint: Checkpoint) -> None:

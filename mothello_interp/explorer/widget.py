@@ -20,13 +20,26 @@ from mothello_interp.probes import Probes
 _HERE = Path(__file__).parent
 
 
-def _setting(name: str, doc: str) -> property:
+def _setting(name: str, doc: str, change: Callable[["Explorer", Any], None] | None = None) -> property:
     """A field of the state, to read and to set."""
 
-    def change(self: "Explorer", value: Any) -> None:
+    def plainly(self: "Explorer", value: Any) -> None:
         self.state = replace(self.state, **{name: value})
 
-    return property(lambda self: getattr(self.state, name), change, doc=doc)
+    return property(lambda self: getattr(self.state, name), change or plainly, doc=doc)
+
+
+def _set_games(explorer: "Explorer", games: Games) -> None:
+    start = State.opening(explorer.checkpoint, games)
+    explorer.state = replace(explorer.state, games=games, game=0, move=start.move)
+
+
+def _set_language(explorer: "Explorer", language: int) -> None:
+    explorer.state = explorer.state.reading(language)
+
+
+def _set_edits(explorer: "Explorer", edits: Sequence[Edit]) -> None:
+    explorer._show(replace(explorer.state, edits=tuple(edits)), strict=True)
 
 
 class Explorer(anywidget.AnyWidget):
@@ -54,7 +67,12 @@ class Explorer(anywidget.AnyWidget):
     game = _setting("game", "Which of the games is shown.")
     move = _setting("move", "How many of its moves are on the board.")
     second = _setting("second", "Another language to show beside it, unedited, or None.")
-    layer = _setting("layer", "At which the board is read, and flipped by a click.")
+    layer = _setting("layer", "At which the board is decoded, and flipped by a click.")
+    games = _setting("games", "The games at hand; when set, the first one is shown.", _set_games)
+    language = _setting(
+        "language", "Which the model is given; set to the second, the two change places.", _set_language
+    )
+    edits = _setting("edits", "Of the run in `language`: Flip, Patch, or any Intervention, in order.", _set_edits)
 
     def __init__(
         self,
@@ -94,34 +112,6 @@ class Explorer(anywidget.AnyWidget):
                 checkpoint = known[0] if known else load(checkpoint)
         same = checkpoint.spec.board == self.state.board
         self._show(self.state.read_by(checkpoint) if same else State.opening(checkpoint, self._random(checkpoint)))
-
-    @property
-    def games(self) -> Games:
-        """The games at hand; when set, the first one is shown."""
-        return self.state.games
-
-    @games.setter
-    def games(self, games: Games) -> None:
-        start = State.opening(self.checkpoint, games)
-        self._show(replace(self.state, games=games, game=0, move=start.move))
-
-    @property
-    def language(self) -> int:
-        """In which the model reads; set to the second one, the two change places."""
-        return self.state.language
-
-    @language.setter
-    def language(self, language: int) -> None:
-        self._show(self.state.reading(language))
-
-    @property
-    def edits(self) -> tuple[Edit, ...]:
-        """What is done to the run in `language`: Flip, Patch, or any Intervention, in order."""
-        return self.state.edits
-
-    @edits.setter
-    def edits(self, edits: Sequence[Edit]) -> None:
-        self._show(replace(self.state, edits=tuple(edits)), strict=True)
 
     @property
     def probes(self) -> Probes:

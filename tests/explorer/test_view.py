@@ -135,20 +135,18 @@ def test_edits_that_do_nothing_or_cannot_be_made_say_so(state: State, reader: Re
     assert "broken" not in shown["code"]
 
 
-def test_without_probes_there_is_no_belief_and_no_flip(state: State) -> None:
-    shown = view(state.toggled(Flip(first_disc(state), 1)))
-    assert "being fitted" in shown["columns"][0]["belief"]["problem"]
-    assert "there are no probes yet" in shown["edits"][0]["problem"]
-    assert not any(shown["position"]["flipped"])
-
-
-def test_probes_that_do_not_reach_say_so(state: State, reader: Reader) -> None:
+def test_where_there_are_no_probes_there_is_no_belief_and_no_flip(state: State, reader: Reader) -> None:
+    """None yet, or none of this language."""
     games = random_games(5, board=4, seed=3)
-    narrow = Reader(
-        reader.checkpoint, fit_probes(reader.checkpoint, games, layers=[0], languages=[1], epochs=1, seed=0)
-    )
-    assert "no probe of language 0 at layer 1" in view(state, narrow)["columns"][0]["belief"]["problem"]
-    assert "no probe of language 0" in view(state.toggled(Flip("b2", 1)), narrow)["edits"][0]["problem"]
+    probes = fit_probes(reader.checkpoint, games, layers=[0], languages=[1], epochs=1, seed=0)
+    for there, belief, edit in (
+        (Reader(reader.checkpoint), "being fitted", "there are no probes yet"),
+        (Reader(reader.checkpoint, probes), "no probe of language 0 at layer 1", "no probe of language 0"),
+    ):
+        shown = view(state.toggled(Flip(first_disc(state), 1)), there)
+        assert belief in shown["columns"][0]["belief"]["problem"]
+        assert edit in shown["edits"][0]["problem"]
+        assert not any(shown["position"]["flipped"])
 
 
 def test_before_the_first_move_and_after_the_last_nothing_is_predicted(state: State, reader: Reader) -> None:
