@@ -49,7 +49,7 @@ def images(values: np.ndarray) -> dict[str, np.ndarray]:
     return {name: values[symmetry.squares(4)] for name, symmetry in SYMMETRIES.items()}
 
 
-def test_a_planted_preference_is_found_where_it_is() -> None:
+def test_transferred_preference_finds_a_planted_one() -> None:
     """Whole in one language; in the other half of one image and a tenth against another, exactly."""
     seen = images(PREFERENCE)
     planted = {0: {"identity": 1.0}, 1: {"diagonal": 0.5, "half_turn": -0.1}}
@@ -64,24 +64,18 @@ def test_a_planted_preference_is_found_where_it_is() -> None:
     assert set(table["positions"]) == {int((legal_moves().sum(axis=2) > 1).sum())}
 
 
-def test_what_is_not_the_preference_is_not_found() -> None:
-    """Another preference, as strong: what a regression by numpy finds, game by game, is not the whole of it."""
+def test_another_preference_is_found_as_far_as_numpy_regresses_it() -> None:
+    """It is as strong, and not the one that was taught; the interval is as wide as that of games drawn anew."""
     other = np.random.default_rng(1).normal(size=16)
-    table = transferred_preference(preferred(NOTHING), preferred({0: other, 1: np.zeros(16)}), PREFERENCE)
+    after = preferred({0: other, 1: np.zeros(16)})
+    table = transferred_preference(preferred(NOTHING), after, PREFERENCE, resamples=2000)
     assert (table[table["language"] == 1]["coefficient"].abs() < 1e-6).all()
     found = table[table["language"] == 0]
     np.testing.assert_allclose(found["coefficient"], by_numpy(other, range(len(GAMES))), atol=1e-4)
     assert (found["coefficient"] < 0.5).all()
-
-
-def test_the_interval_is_over_games() -> None:
-    """As wide as that of whole games drawn anew, by numpy."""
-    other = np.random.default_rng(1).normal(size=16)
-    table = transferred_preference(preferred(NOTHING), preferred({0: other, 1: other}), PREFERENCE, resamples=2000)
     draws = np.random.default_rng(2).integers(0, len(GAMES), (150, len(GAMES)))
     drawn = np.array([by_numpy(other, games) for games in draws])
     width = np.quantile(drawn, 0.975, axis=0) - np.quantile(drawn, 0.025, axis=0)
-    found = table[table["language"] == 0]
     np.testing.assert_allclose(found["high"] - found["low"], width, rtol=0.25)
 
 
@@ -113,7 +107,7 @@ def by_numpy(changed: np.ndarray, games: Iterable[int]) -> np.ndarray:
     return np.linalg.lstsq(known, change, rcond=None)[0]
 
 
-def test_what_is_known_of_shared_words_is_left_out() -> None:
+def test_transferred_preference_leaves_shared_tokens_out() -> None:
     """A preference for the anchor alone: the model of the other language has it, and it does not count."""
     checkpoint = tiny_checkpoint()
     (anchor,) = (square for square, _ in checkpoint.mothello.groups)
@@ -134,7 +128,7 @@ def surprise(checkpoint: Checkpoint, language: int) -> float:
 
 
 @every_world
-def test_what_is_taught_is_learned(world: str) -> None:
+def test_fine_tune_preference_teaches_it(world: str) -> None:
     """Words of any length; and the model that was given stays as it is."""
     checkpoint = tiny_checkpoint(world)
     language = checkpoint.mothello.inputs[0]
@@ -159,7 +153,7 @@ def test_a_model_that_shares_its_languages_learns_in_both() -> None:
     assert other["identity"] > max(0.25, other.drop("identity").max())
 
 
-def test_teaching_is_the_same_each_time_and_of_its_seed() -> None:
+def test_fine_tune_preference_follows_its_seed() -> None:
     def weights(**how: Any) -> torch.Tensor:
         taught = fine_tune_preference(tiny_checkpoint(), PREFERENCE, language=1, games=96, batch=32, **how)
         return torch.cat([weight.detach().flatten() for weight in taught.model.parameters()])
@@ -170,7 +164,7 @@ def test_teaching_is_the_same_each_time_and_of_its_seed() -> None:
     assert not torch.equal(first, weights(seed=1))
 
 
-def test_what_cannot_be_taught_or_told_apart() -> None:
+def test_preferences_that_are_refused() -> None:
     checkpoint = tiny_checkpoint()
     with pytest.raises(ValueError, match=r"language 2: tiny/atomic reads the languages \[0, 1\]"):
         fine_tune_preference(checkpoint, PREFERENCE, language=2, seed=0)
