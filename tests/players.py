@@ -38,7 +38,7 @@ def player(spec: ModelSpec, logits: Callable[[tuple[int, ...]], np.ndarray]) -> 
 
 def tokens_of(mothello: Mothello, language: int, square: int) -> tuple[int, ...]:
     """The tokens of a move."""
-    return tuple(int(token) for token in mothello.words[language, square] if token)
+    return tuple(int(token) for token in mothello.move_tokens[language, square] if token)
 
 
 def prefixes(mothello: Mothello, games: Games, language: int) -> Sequence[tuple[int, int, tuple[int, ...]]]:

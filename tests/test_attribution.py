@@ -121,8 +121,8 @@ def test_contrasts_by_hand(world: str) -> None:
         for game, move, row in zip(split.game, split.move, logits, strict=True):
             legal = np.flatnonzero(boards.legal[game, move + 1])
             empty = np.flatnonzero((boards.state[game, move] == 0) & ~boards.legal[game, move + 1])
-            right = {int(mothello.words[output, square, 0]) for square in legal} - {0}
-            wrong = {int(mothello.words[output, square, 0]) for square in empty} - {0} - right
+            right = {int(mothello.move_tokens[output, square, 0]) for square in legal} - {0}
+            wrong = {int(mothello.move_tokens[output, square, 0]) for square in empty} - {0} - right
             if right and wrong:
                 moves.append(row[sorted(right)].mean() - row[sorted(wrong)].mean())
             languages.append(row[own].mean() - row[rest].mean())

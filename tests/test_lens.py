@@ -67,7 +67,7 @@ def test_the_table_by_hand(world: str) -> None:
                 for token in range(mothello.d_vocab):
                     writers = [one for one in range(len(mothello.languages)) if token in mothello.tokens_of(one)]
                     target = -1 if token in mothello.anchor_tokens or token == 0 else writers[0]
-                    words = mothello.words[output if target < 0 else target]
+                    words = mothello.move_tokens[output if target < 0 else target]
                     right = bool(token > 0 and any(words[square, 0] == token for square in squares))
                     sums[target, right] = sums.get((target, right), 0.0) + p[token]
             found = table[(table["layer"] == layer) & (table["source"] == language)]

@@ -59,7 +59,7 @@ def final_logits(reading: Reading) -> torch.Tensor:
     """The logits of each language's moves after the last move, `[game language square]`; -inf where there is no move."""
     with torch.inference_mode(), reading.hooks() as model:
         logits = model(reading.tokens[:, :MOVES])[:, -1]
-    words = torch.from_numpy(reading.checkpoint.mothello.words[..., 0]).long()
+    words = torch.from_numpy(reading.checkpoint.mothello.move_tokens[..., 0]).long()
     return logits[:, words].masked_fill(words == 0, -torch.inf)
 
 

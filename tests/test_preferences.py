@@ -37,7 +37,7 @@ def preferred(prefers: dict[int, np.ndarray]) -> MovePreferences:
         for game, move, tokens in prefixes(mothello, GAMES, language):
             squares = np.flatnonzero(legal[game, move + 1])
             known[tokens] = np.full(mothello.d_vocab, -50.0)
-            known[tokens][mothello.words[language, squares, 0]] = values[squares]
+            known[tokens][mothello.move_tokens[language, squares, 0]] = values[squares]
     nothing = np.zeros(mothello.d_vocab)
     return move_preferences(player(SPEC, lambda tokens: known.get(tokens, nothing)), GAMES)
 

@@ -71,7 +71,7 @@ def test_output_language_mass_is_that_of_the_next_token(world: str) -> None:
     """Prefix by prefix, token by token."""
     checkpoint, games = tiny_checkpoint(world), GAMES[:4]
     mothello = checkpoint.mothello
-    shared = {token for square, group in mothello.groups for token in mothello.words[group[0], square]}
+    shared = {token for square, group in mothello.groups for token in mothello.move_tokens[group[0], square]}
     for reading in checkpoint.readings(games):
         expected = np.zeros((*games.moves.shape, len(mothello.languages) + 1))
         for game, move, tokens in prefixes(mothello, games, reading.language):

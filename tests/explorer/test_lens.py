@@ -20,7 +20,7 @@ def test_every_layer_by_hand(world: str) -> None:
     for language in mothello.inputs:
         reading = checkpoint.read(game, language)
         output, squares = mothello.output_of(language), np.flatnonzero(replay(game).legal[0, 5])
-        right = sorted({int(mothello.words[output, square, 0]) for square in squares})
+        right = sorted({int(mothello.move_tokens[output, square, 0]) for square in squares})
         own = {mothello.vocabulary[token].split(":")[1] for token in mothello.tokens_of(output)}
         found = lens(reading, states_by_layer(reading)[:, -1], top=mothello.d_vocab)
         assert [row.layer for row in found] == [-1, 0, 1]
