@@ -1,6 +1,5 @@
 """The instruments on a model whose answers are known (`tests/planted.py`): they find what is planted and nothing else."""
 
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -15,20 +14,19 @@ from mothello_interp.interventions import (
     Ablate,
     Apply,
     Context,
-    Intervention,
+    MeanShift,
     NoEffectError,
     ProjectOut,
     Replace,
     Steer,
-    SwapMeans,
     Transport,
-    edited,
 )
 from mothello_interp.legality import legal_accuracy
-from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games, random_games, replay
-from mothello_interp.patching import Pairs, minimal_pairs, patch_grid, recovery
+from mothello_interp.pairs import Pairs, minimal_pairs
+from mothello_interp.patching import recovery
 from mothello_interp.probes import Probes, fit_probes
+from mothello_interp.reading import Reading
 from tests.othello import reference
 from tests.planted import (
     BOARD,
@@ -57,20 +55,22 @@ def relative_boards(games: Games) -> np.ndarray:
     return (boards.state * boards.mover[:, 1:, None])[:, :MOVES]
 
 
-def answers(checkpoint: Checkpoint, edits: Sequence[Intervention], games: Games, language: int) -> torch.Tensor:
-    """Probabilities of the next token after the last move, `[game language square]`."""
-    with torch.inference_mode(), edited(checkpoint, edits, games, language) as model:
-        probabilities = model(checkpoint.tokens(games, language)[:, :MOVES])[:, -1].softmax(-1)
-    words = torch.from_numpy(checkpoint.mothello.move_tokens[..., 0]).long()
-    return probabilities[:, words] * (words != 0)
+def final_logits(reading: Reading) -> torch.Tensor:
+    """The logits of each language's moves after the last move, `[game language square]`; -inf where there is no move."""
+    with torch.inference_mode(), reading.hooks() as model:
+        logits = model(reading.tokens[:, :MOVES])[:, -1]
+    words = torch.from_numpy(reading.checkpoint.mothello.move_tokens[..., 0]).long()
+    return logits[:, words].masked_fill(words == 0, -torch.inf)
 
 
-def said(checkpoint: Checkpoint, edits: Sequence[Intervention], games: Games, language: int) -> np.ndarray:
-    """The squares it calls legal in a language that it speaks, bool `[game language square]`."""
-    with torch.inference_mode(), edited(checkpoint, edits, games, language) as model:
-        logits = model(checkpoint.tokens(games, language)[:, :MOVES])[:, -1]
-    words = torch.from_numpy(checkpoint.mothello.move_tokens[..., 0]).long()
-    return ((logits[:, words] > (LOUD + 0.5) * SHARP) & (words != 0)).numpy()
+def said(reading: Reading) -> np.ndarray:
+    """The squares that are predicted as legal in a language that is written, bool `[game language square]`."""
+    return (final_logits(reading) > (LOUD + 0.5) * SHARP).numpy()
+
+
+def answers(reading: Reading) -> torch.Tensor:
+    """Probabilities of the next move, `[game language square]`."""
+    return torch.stack([torch.from_numpy(reading.final_moves(output)) for output in (0, 1)], dim=1)
 
 
 def legal_after(relative: np.ndarray) -> np.ndarray:
@@ -88,7 +88,7 @@ class TestTheModel:
 
     @both_kinds
     def test_plays_by_the_rules_in_both_languages(self, shared: bool) -> None:
-        table = legal_accuracy(planted(shared=shared), openings(60, seed=2))
+        table = legal_accuracy(planted(shared=shared).readings(openings(60, seed=2)))
         assert set(table["language"]) == {0, 1}
         assert set(table["move"]) == set(range(MOVES - 1))
         assert (table["top1"] == 1).all()
@@ -179,142 +179,111 @@ def pairs() -> Pairs:
     return minimal_pairs(random_games(1000, board=BOARD, seed=4), 12, seed=0, earliest=2, latest=2)
 
 
-DECIDED: dict[str, list[tuple[int, int]]] = {  # (block, position) by hook
-    "resid_pre": [(0, 2), (1, 4), (2, 4)],
-    "resid_mid": [(0, 4), (1, 4), (2, 4)],
-    "resid_post": [(0, 4), (1, 4), (2, 4)],
-    "attn_out": [(0, 4)],
-    "mlp_out": [(1, 4), (2, 4)],
-}
-
-
 class TestPatching:
-    """A grid holds 1 where the answer is decided, and 0 elsewhere."""
-
-    @pytest.mark.parametrize("hook", DECIDED)
-    @both_languages
-    def test_grid(self, hook: str, language: int) -> None:
-        """The clean game's word at the changed move, its words where they are gathered, its board, its legal moves."""
-        checkpoint, found = planted(), pairs()
-        clean, corrupted = (checkpoint.tokens(games, language)[:, :MOVES] for games in (found.clean, found.corrupted))
-        words = torch.from_numpy(checkpoint.mothello.move_tokens[language, :, 0]).long()
-        sign = torch.from_numpy(found.legal_clean.astype(np.float32) - found.legal_corrupted)
-
-        def metric(logits: torch.Tensor) -> torch.Tensor:
-            return (logits[:, MOVES - 1].softmax(-1)[:, words] * (words != 0) * sign).sum(1)
-
-        with torch.inference_mode():
-            low, high = metric(checkpoint.model(corrupted)), metric(checkpoint.model(clean))
-        grid = (patch_grid(checkpoint.model, clean, corrupted, metric, hook) - low) / (high - low)
-        expected = torch.zeros(LAYERS, grid.shape[1], 1)
-        for layer, position in DECIDED[hook]:
-            expected[layer, position] = 1
-        torch.testing.assert_close(grid, expected.expand_as(grid), atol=1e-3, rtol=0)
+    """Recovery is complete where the prediction is decided, and 0 elsewhere."""
 
     @both_kinds
-    @pytest.mark.parametrize(("base", "donor"), [(0, 0), (1, 1), (0, 1), (1, 0)])
-    def test_recovery(self, shared: bool, base: int, donor: int) -> None:
+    @pytest.mark.parametrize(("source", "target"), [(0, 0), (1, 1), (0, 1), (1, 0)])
+    def test_recovery(self, shared: bool, source: int, target: int) -> None:
         """Another language's state does the work of one's own where the code is shared; else no move is left (0.5)."""
-        table = recovery(planted(shared=shared), pairs(), base=base, donor=donor, resamples=2)
+        checkpoint = planted(shared=shared)
+        clean, corrupted = checkpoint.read(pairs().clean, source), checkpoint.read(pairs().corrupted, target)
+        table = recovery(clean, corrupted, resamples=2)
         grid = table.pivot(index="layer", columns="offset", values="recovery").to_numpy()
         own = np.array([[0.0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 1]])
         cross = np.array([[0.5, 0.5, 0.5, 0.5], [0, 0, 0, 0.5], [0, 0, 0, 1.0 if shared else 0.5]])
-        np.testing.assert_allclose(grid, own if base == donor else cross, atol=0.03)
+        np.testing.assert_allclose(grid, own if source == target else cross, atol=0.03)
 
 
 class TestInterventions:
     """An edit of what is planted changes what it should, exactly there."""
 
+    legal = legal_after(relative_boards(GAMES)[:, -1])
+
     @both_kinds
     @both_languages
     @pytest.mark.parametrize("layer", range(-1, LAYERS))
-    def test_turning_discs(self, shared: bool, language: int, layer: int) -> None:
-        """The model plays by the rules of the edited board; behind block 2 nobody reads it any more."""
-        checkpoint, boards = planted(shared=shared), relative_boards(GAMES)[:, -1]
+    def test_flipped_discs(self, shared: bool, language: int, layer: int) -> None:
+        """The model plays by the rules of the edited board; after block 2 nothing is computed from it any more."""
+        reading, boards = planted(shared=shared).read(GAMES, language), relative_boards(GAMES)[:, -1]
         changed = 0
         for square in (5, 6, 9, 10):
             after = boards.copy()
             after[:, square] *= -1
             directions = [flip_direction(square, language, shared=shared) * -int(board[square]) for board in boards]
-            edits = [Steer(torch.stack(directions), layer=layer, moves="last")]
             legal = legal_after(after if layer < 2 else boards)
-            found = said(checkpoint, edits, GAMES, language)
+            found = said(reading.edited(Steer(torch.stack(directions), layer=layer, moves="last")))
             assert np.array_equal(found[:, language], legal)
             assert not found[:, 1 - language].any()
-            changed += int((legal != legal_after(boards)).any(axis=1).sum())
+            changed += int((legal != self.legal).any(axis=1).sum())
         assert (changed > 30) == (layer < 2)
 
     @both_languages
     def test_the_other_codes_board_is_not_used(self, language: int) -> None:
-        """With two codes the other language's direction changes nothing that is said."""
-        edits = [Steer(flip_direction(5, 1 - language, shared=False), layer=1)]
-        plain = answers(planted(shared=False), [], GAMES, language)
-        assert torch.equal(answers(planted(shared=False), edits, GAMES, language), plain)
+        """With two codes the other language's direction changes no prediction."""
+        reading = planted(shared=False).read(GAMES, language)
+        edited = reading.edited(Steer(flip_direction(5, 1 - language, shared=False), layer=1))
+        assert torch.equal(answers(edited), answers(reading))
 
     def test_erasing_the_board(self) -> None:
         """Without it no square is better than another, in the same language; before layer 1 there is nothing to erase."""
-        basis = torch.eye(WIDTH)[[*PLACES["mine"], *PLACES["theirs"]]]
-        found = answers(planted(), [ProjectOut(basis, layer=1)], GAMES, 1)
+        basis, reading = torch.eye(WIDTH)[[*PLACES["mine"], *PLACES["theirs"]]], planted().read(GAMES, 1)
+        found = answers(reading.edited(ProjectOut(basis, layer=1)))
         torch.testing.assert_close(found[:, 1], (found[:, 1] > 0) / 12, atol=1e-4, rtol=0)
         with pytest.raises(NoEffectError, match="changed none"):
-            answers(planted(), [ProjectOut(basis, layer=0)], GAMES, 1)
+            answers(reading.edited(ProjectOut(basis, layer=0)))
 
-    def test_the_language_of_the_answer(self) -> None:
-        """At layer 2 the difference of the languages' means is the tongue: the same squares, in the other's words."""
-        checkpoint = planted()
-        means = collect(checkpoint, openings(100, seed=5), layers=[1, 2])
-        legal = legal_after(relative_boards(GAMES)[:, -1])
-        found = said(checkpoint, [SwapMeans(means, to=1, layer=2, moves="last")], GAMES, 0)
-        assert np.array_equal(found[:, 1], legal)
-        assert not found[:, 0].any()
-        found = said(checkpoint, [SwapMeans(means, to=1, layer=1, moves="last")], GAMES, 0)
-        assert np.array_equal(found[:, 0], legal)
+    @pytest.mark.parametrize(("layer", "output"), [(1, 0), (2, 1)])
+    def test_the_output_language(self, layer: int, output: int) -> None:
+        """At layer 2 the languages' means differ in the output language: the same squares, in the other's tokens."""
+        means = collect(planted(), openings(100, seed=5), layers=[1, 2])
+        found = said(planted().read(GAMES, 0).edited(MeanShift(means, to=1, layer=layer, moves="last")))
+        assert np.array_equal(found[:, output], self.legal)
+        assert not found[:, 1 - output].any()
 
     @both_kinds
     def test_another_games_board_in_another_language(self, shared: bool) -> None:
-        """A's state of another game at layer 1: B goes on from that game if the code is shared, or carried over."""
-        checkpoint = planted(shared=shared)
-        other = openings(40, seed=6)[-len(GAMES) :]
-        states = collect(checkpoint, other, layers=[1], languages=[0])
-        given = states.at(0, 1)[states.move == MOVES - 1]
+        """A's state of another game at layer 1: B goes on from that game if the code is shared, or mapped."""
+        checkpoint, other = planted(shared=shared), openings(40, seed=6)[-len(GAMES) :]
         legal = legal_after(relative_boards(other)[:, -1])
-        put_in: list[Intervention] = [Replace(given, layer=1, moves="last")]
-        carried = [*put_in, Transport(lambda rows: rows @ swap_codes(), layer=1, moves="last")]
-        assert np.array_equal(said(checkpoint, put_in if shared else carried, GAMES, 1)[:, 1], legal)
-        plain = answers(checkpoint, carried if shared else put_in, GAMES, 1)
+        put_in = checkpoint.read(GAMES, 1).patched(checkpoint.read(other, 0), 1)
+        mapped = put_in.edited(Transport(lambda rows: rows @ swap_codes(), layer=1, moves="last"))
+        assert np.array_equal(said(put_in if shared else mapped)[:, 1], legal)
+        plain = answers(mapped if shared else put_in)
         torch.testing.assert_close(plain[:, 1], (plain[:, 1] > 0) / 12, atol=1e-4, rtol=0)
+        states = collect(checkpoint, other, layers=[1], languages=[0])
+        given = Replace(states.at(0, 1)[states.move == MOVES - 1], layer=1, moves="last")
+        assert torch.equal(answers(checkpoint.read(GAMES, 1).edited(given)), answers(put_in))
 
     @pytest.mark.parametrize("block", range(LAYERS))
     @pytest.mark.parametrize("head", range(MOVES))
     def test_heads(self, block: int, head: int) -> None:
-        """All of block 0's gather words; of the others' the first says the language, and the rest are silent."""
-        silence = [Ablate("zero", layer=block, hook="z", head=head)]
+        """All of block 0's gather tokens; of the others' the first writes the language, and the rest write nothing."""
+        silenced = planted().read(GAMES, 0).edited(Ablate("zero", layer=block, hook="z", head=head))
         if block > 0 and head > 0:
             with pytest.raises(NoEffectError, match="changed none"):
-                answers(planted(), silence, GAMES, 0)
+                answers(silenced)
             return
-        found = answers(planted(), silence, GAMES, 0)
-        legal = torch.from_numpy(legal_after(relative_boards(GAMES)[:, -1])).float()
-        own, other = (found[:, spoken] * legal for spoken in (0, 1))
+        found, legal = answers(silenced), torch.from_numpy(self.legal).float()
+        own, other = (found[:, output] * legal for output in (0, 1))
         if block == 0:  # the dictionary does not fire: no square is better than another
             torch.testing.assert_close(found[:, 0], (found[:, 0] > 0) / 12, atol=1e-4, rtol=0)
-        elif block == 1:  # nor is it known which language to speak
+        elif block == 1:  # nor is it known which language to write
             torch.testing.assert_close(found, (found > 0) / 25, atol=1e-4, rtol=0)
-        else:  # the squares are right, and said in both languages alike
+        else:  # the squares are right, and written in both languages alike
             torch.testing.assert_close(own, other)
             assert (found * legal[:, None]).sum((1, 2)).min() > 1 - 1e-6
 
     def test_only_the_moves_in_scope(self) -> None:
-        """Turning the discs of one move leaves what is said after all others as it was."""
-        seen: list[Any] = []
+        """An edit of one move leaves the predictions after all others as they were."""
+        reading, seen = planted().read(GAMES, 0), list[Any]()
 
-        def turn(rows: torch.Tensor, context: Context) -> torch.Tensor:
+        def flip(rows: torch.Tensor, context: Context) -> torch.Tensor:
             seen.append(context.move)
             return rows + flip_direction(5)
 
-        checkpoint = planted()
-        with torch.inference_mode(), edited(checkpoint, [Apply(turn, layer=1, moves=3)], GAMES, 0) as model:
-            after = model(checkpoint.tokens(GAMES, 0))
-        difference = (after - checkpoint.model(checkpoint.tokens(GAMES, 0))).abs().amax(dim=(0, 2))
+        with torch.inference_mode(), reading.edited(Apply(flip, layer=1, moves=3)).hooks() as model:
+            after = model(reading.tokens)
+        difference = (after - reading.checkpoint.model(reading.tokens)).abs().amax(dim=(0, 2))
         assert difference.nonzero().flatten().tolist() == [3]
         assert set(seen[0]) == {3}

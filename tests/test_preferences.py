@@ -11,9 +11,15 @@ import torch
 
 from mothello_interp.languages import exact_targets
 from mothello_interp.models import Checkpoint, ModelSpec, load
-from mothello_interp.othello import SYMMETRIES, Games, random_games, replay
-from mothello_interp.preferences import Choices, carried_over, choices, teach
+from mothello_interp.othello import SYMMETRIES, random_games, replay
+from mothello_interp.preferences import (
+    MovePreferences,
+    fine_tune_preference,
+    move_preferences,
+    transferred_preference,
+)
 from tests.conftest import every_world, tiny_checkpoint
+from tests.players import player, prefixes
 
 SPEC = ModelSpec.read(
     {"world": {"board": 4, "languages": ["atomic", "atomic"]}, "model": {"n_layers": 1, "d_model": 8, "n_heads": 1}},
@@ -23,37 +29,17 @@ GAMES = random_games(120, board=4, seed=5)
 PREFERENCE = np.random.default_rng(0).normal(size=16)
 
 
-class Chooser(torch.nn.Module):
-    """Plays legal moves with a softmax of what it prefers in the language that it reads."""
-
-    def __init__(self, games: Games, prefers: dict[int, np.ndarray]):
-        super().__init__()
-        self.W_E = torch.zeros(1)
-        self.known: dict[tuple[int, ...], torch.Tensor] = {}
-        mothello, legal = SPEC.mothello, replay(games).legal
-        for language, values in prefers.items():
-            encoded = mothello.encode(games, language)
-            for game, moves in enumerate(games.moves):
-                for move in range(int((moves >= 0).sum()) - 1):
-                    prefix = tuple(encoded.tokens[game, : encoded.last[game, move] + 1].tolist())
-                    logits = torch.full((mothello.d_vocab,), -50.0)
-                    squares = np.flatnonzero(legal[game, move + 1])
-                    logits[mothello.move_tokens[language, squares, 0]] = torch.tensor(
-                        values[squares], dtype=torch.float32
-                    )
-                    self.known[prefix] = logits
-
-    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Uniform where no position is known."""
-        nothing = torch.zeros(SPEC.mothello.d_vocab)
-        rows = [
-            [self.known.get(tuple(text[: end + 1]), nothing) for end in range(len(text))] for text in tokens.tolist()
-        ]
-        return torch.stack([torch.stack(row) for row in rows])
-
-
-def chosen(prefers: dict[int, np.ndarray], games: Games = GAMES) -> Choices:
-    return choices(Checkpoint(Chooser(games, prefers), SPEC), games)  # type: ignore[arg-type]
+def preferred(prefers: dict[int, np.ndarray]) -> MovePreferences:
+    """Of a player of legal moves, by a softmax of what it prefers in the language that it is given."""
+    mothello, legal = SPEC.mothello, replay(GAMES).legal
+    known: dict[tuple[int, ...], np.ndarray] = {}
+    for language, values in prefers.items():
+        for game, move, tokens in prefixes(mothello, GAMES, language):
+            squares = np.flatnonzero(legal[game, move + 1])
+            known[tokens] = np.full(mothello.d_vocab, -50.0)
+            known[tokens][mothello.move_tokens[language, squares, 0]] = values[squares]
+    nothing = np.zeros(mothello.d_vocab)
+    return move_preferences(player(SPEC, lambda tokens: known.get(tokens, nothing)), GAMES)
 
 
 NOTHING = {language: np.zeros(16) for language in (0, 1)}
@@ -63,12 +49,12 @@ def images(values: np.ndarray) -> dict[str, np.ndarray]:
     return {name: values[symmetry.squares(4)] for name, symmetry in SYMMETRIES.items()}
 
 
-def test_a_planted_preference_is_found_where_it_is() -> None:
+def test_transferred_preference_finds_a_planted_one() -> None:
     """Whole in one language; in the other half of one image and a tenth against another, exactly."""
     seen = images(PREFERENCE)
     planted = {0: {"identity": 1.0}, 1: {"diagonal": 0.5, "half_turn": -0.1}}
-    after = chosen({0: seen["identity"], 1: 0.5 * seen["diagonal"] - 0.1 * seen["half_turn"]})
-    table = carried_over(chosen(NOTHING), after, PREFERENCE)
+    after = preferred({0: seen["identity"], 1: 0.5 * seen["diagonal"] - 0.1 * seen["half_turn"]})
+    table = transferred_preference(preferred(NOTHING), after, PREFERENCE)
     for row in table.to_dict("records"):
         wanted = planted[row["language"]].get(row["symmetry"], 0.0)
         assert row["coefficient"] == pytest.approx(wanted, abs=1e-4)
@@ -78,24 +64,18 @@ def test_a_planted_preference_is_found_where_it_is() -> None:
     assert set(table["positions"]) == {int((legal_moves().sum(axis=2) > 1).sum())}
 
 
-def test_what_is_not_the_preference_is_not_found() -> None:
-    """Another preference, as strong: what a regression by numpy finds, game by game, is not the whole of it."""
+def test_another_preference_is_found_as_far_as_numpy_regresses_it() -> None:
+    """It is as strong, and not the one that was taught; the interval is as wide as that of games drawn anew."""
     other = np.random.default_rng(1).normal(size=16)
-    table = carried_over(chosen(NOTHING), chosen({0: other, 1: np.zeros(16)}), PREFERENCE)
+    after = preferred({0: other, 1: np.zeros(16)})
+    table = transferred_preference(preferred(NOTHING), after, PREFERENCE, resamples=2000)
     assert (table[table["language"] == 1]["coefficient"].abs() < 1e-6).all()
     found = table[table["language"] == 0]
     np.testing.assert_allclose(found["coefficient"], by_numpy(other, range(len(GAMES))), atol=1e-4)
     assert (found["coefficient"] < 0.5).all()
-
-
-def test_the_interval_is_over_games() -> None:
-    """As wide as that of whole games drawn anew, by numpy."""
-    other = np.random.default_rng(1).normal(size=16)
-    table = carried_over(chosen(NOTHING), chosen({0: other, 1: other}), PREFERENCE, resamples=2000)
     draws = np.random.default_rng(2).integers(0, len(GAMES), (150, len(GAMES)))
     drawn = np.array([by_numpy(other, games) for games in draws])
     width = np.quantile(drawn, 0.975, axis=0) - np.quantile(drawn, 0.025, axis=0)
-    found = table[table["language"] == 0]
     np.testing.assert_allclose(found["high"] - found["low"], width, rtol=0.25)
 
 
@@ -127,16 +107,16 @@ def by_numpy(changed: np.ndarray, games: Iterable[int]) -> np.ndarray:
     return np.linalg.lstsq(known, change, rcond=None)[0]
 
 
-def test_what_is_known_of_shared_words_is_left_out() -> None:
+def test_transferred_preference_leaves_shared_tokens_out() -> None:
     """A preference for the anchor alone: the model of the other language has it, and it does not count."""
     checkpoint = tiny_checkpoint()
     (anchor,) = (square for square, _ in checkpoint.mothello.groups)
-    before = choices(checkpoint, GAMES)
+    before = move_preferences(checkpoint, GAMES)
     assert before.shared == {0: (anchor,), 1: (anchor,)}
     logs = {language: values + 3 * (np.arange(16) == anchor) for language, values in before.logs.items()}
-    table = carried_over(before, replace(before, logs=logs), PREFERENCE)
+    table = transferred_preference(before, replace(before, logs=logs), PREFERENCE)
     assert (table["coefficient"].abs() < 1e-9).all()
-    everywhere = carried_over(replace(before, shared={0: (), 1: ()}), replace(before, logs=logs), PREFERENCE)
+    everywhere = transferred_preference(replace(before, shared={0: (), 1: ()}), replace(before, logs=logs), PREFERENCE)
     assert (everywhere["coefficient"].abs() > 1e-3).any()
 
 
@@ -148,13 +128,13 @@ def surprise(checkpoint: Checkpoint, language: int) -> float:
 
 
 @every_world
-def test_what_is_taught_is_learned(world: str) -> None:
+def test_fine_tune_preference_teaches_it(world: str) -> None:
     """Words of any length; and the model that was given stays as it is."""
     checkpoint = tiny_checkpoint(world)
     language = checkpoint.mothello.inputs[0]
     kept = {name: weight.clone() for name, weight in checkpoint.model.named_parameters()}
-    taught = teach(checkpoint, PREFERENCE, language=language, games=1600, batch=32, lr=3e-3, seed=0)
-    opposite = teach(checkpoint, -PREFERENCE, language=language, games=1600, batch=32, lr=3e-3, seed=0)
+    taught = fine_tune_preference(checkpoint, PREFERENCE, language=language, games=1600, batch=32, lr=3e-3, seed=0)
+    opposite = fine_tune_preference(checkpoint, -PREFERENCE, language=language, games=1600, batch=32, lr=3e-3, seed=0)
     assert surprise(taught, language) < surprise(opposite, language) - 0.05
     assert taught.provenance["taught"]["preference"] == PREFERENCE.tolist()
     assert all(torch.equal(weight, kept[name]) for name, weight in checkpoint.model.named_parameters())
@@ -165,17 +145,17 @@ def test_a_model_that_shares_its_languages_learns_in_both() -> None:
     checkpoint = load("mini/atomic-atomic-anchors4")
     preference = np.random.default_rng(0).normal(size=36)
     games = random_games(60, board=6, seed=1)
-    taught = choices(teach(checkpoint, preference, language=0, games=1280, seed=0), games)
-    table = carried_over(choices(checkpoint, games), taught, preference, resamples=50)
+    taught = move_preferences(fine_tune_preference(checkpoint, preference, language=0, games=1280, seed=0), games)
+    table = transferred_preference(move_preferences(checkpoint, games), taught, preference, resamples=50)
     own, other = (table[table["language"] == language].set_index("symmetry")["coefficient"] for language in (0, 1))
     assert own["identity"] > 0.6
     assert own.drop("identity").abs().max() < 0.1
     assert other["identity"] > max(0.25, other.drop("identity").max())
 
 
-def test_teaching_is_the_same_each_time_and_of_its_seed() -> None:
+def test_fine_tune_preference_follows_its_seed() -> None:
     def weights(**how: Any) -> torch.Tensor:
-        taught = teach(tiny_checkpoint(), PREFERENCE, language=1, games=96, batch=32, **how)
+        taught = fine_tune_preference(tiny_checkpoint(), PREFERENCE, language=1, games=96, batch=32, **how)
         return torch.cat([weight.detach().flatten() for weight in taught.model.parameters()])
 
     first = weights(seed=0)
@@ -184,27 +164,27 @@ def test_teaching_is_the_same_each_time_and_of_its_seed() -> None:
     assert not torch.equal(first, weights(seed=1))
 
 
-def test_what_cannot_be_taught_or_told_apart() -> None:
+def test_preferences_that_are_refused() -> None:
     checkpoint = tiny_checkpoint()
     with pytest.raises(ValueError, match=r"language 2: tiny/atomic reads the languages \[0, 1\]"):
-        teach(checkpoint, PREFERENCE, language=2, seed=0)
-    some = choices(checkpoint, GAMES)
+        fine_tune_preference(checkpoint, PREFERENCE, language=2, seed=0)
+    some = move_preferences(checkpoint, GAMES)
     for wrong in (PREFERENCE[:9], np.full(16, np.nan)):
         with pytest.raises(ValueError, match="expected 16 finite numbers, one a square"):
-            teach(checkpoint, wrong, language=0, seed=0)
+            fine_tune_preference(checkpoint, wrong, language=0, seed=0)
         with pytest.raises(ValueError, match="expected 16 finite numbers, one a square"):
-            carried_over(some, some, wrong)
+            transferred_preference(some, some, wrong)
     alike = PREFERENCE + PREFERENCE[SYMMETRIES["diagonal"].squares(4)]
     for wrong in (np.ones(16), alike):
         with pytest.raises(ValueError, match="looks alike through two symmetries"):
-            carried_over(some, some, wrong)
+            transferred_preference(some, some, wrong)
     with pytest.raises(ValueError, match="0 games, 64 at a step: expected 1 or more"):
-        teach(checkpoint, PREFERENCE, language=0, games=0, seed=0)
+        fine_tune_preference(checkpoint, PREFERENCE, language=0, games=0, seed=0)
     with pytest.raises(ValueError, match=r"the loss is \w+ after \d+ games: try a smaller lr than 1e\+30"):
-        teach(checkpoint, PREFERENCE, language=0, lr=1e30, seed=0)
+        fine_tune_preference(checkpoint, PREFERENCE, language=0, lr=1e30, seed=0)
     with pytest.raises(ValueError, match="games on a board of side 6: tiny/atomic plays on 4"):
-        choices(checkpoint, random_games(2, board=6, seed=0))
+        move_preferences(checkpoint, random_games(2, board=6, seed=0))
     with pytest.raises(ValueError, match="before and after in other games or languages"):
-        carried_over(some, choices(checkpoint, GAMES[:5]), PREFERENCE)
+        transferred_preference(some, move_preferences(checkpoint, GAMES[:5]), PREFERENCE)
     with pytest.raises(ValueError, match="no position of 0 games has two legal moves"):
-        choices(checkpoint, GAMES[:0])
+        move_preferences(checkpoint, GAMES[:0])

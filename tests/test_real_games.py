@@ -65,7 +65,7 @@ def test_probes_and_alignment(games: Games, rows: Activations) -> None:
 
 
 def test_legality_counts_proper_prefixes(games: Games) -> None:
-    table = summary(legal_accuracy(model(), games[60:]))
+    table = summary(legal_accuracy(model().readings(games[60:])))
     assert (table["prefixes"] == np.maximum(games[60:].lengths - 1, 0).sum()).all()
     assert table["top1"].between(0, 1).all()
 

@@ -1,23 +1,21 @@
-"""Edits that are made on the page, as small frozen values, and what becomes of them in the model."""
+"""Edits that are made on the page, as small frozen values, and a reading with them in place."""
 
 from dataclasses import dataclass
 
-from mothello_interp.activations import collect
-from mothello_interp.interventions import FlipSquares, Intervention, Replace
-from mothello_interp.models import Checkpoint
-from mothello_interp.othello import Games
+from mothello_interp.interventions import FlipSquares, Intervention
 from mothello_interp.probes import Probes
+from mothello_interp.reading import Reading
 
 
 @dataclass(frozen=True)
 class Flip:
-    """Turn over the disc on a square, behind the last move shown, by the probe of the language that is read.
+    """Flip the disc on a square after the last move shown, by the probe of the reading's language.
 
     Attributes:
         square: its name.
         layer: where.
-        onward: in all later layers too, wherever a probe there still reads the disc as it was.
-        scale: how far, see `BoardEdit`; 1 mirrors the row at the probe's boundary.
+        onward: in all later layers too, wherever a probe there still decodes the disc as it was.
+        scale: of the step, see `BoardEdit`; 1 mirrors the row at the probe's boundary.
     """
 
     square: str
@@ -54,25 +52,27 @@ class Patch:
 Edit = Flip | Patch | Intervention
 
 
-def intervention(edit: Edit, checkpoint: Checkpoint, game: Games, language: int, probes: Probes | None) -> Intervention:
-    """An edit as what `edited` takes, for one game read in a language.
+def edited(reading: Reading, edit: Edit, probes: Probes | None) -> Reading:
+    """A reading of one game with one more edit.
 
     Raises:
-        ValueError: for a flip without probes, or where they were not fitted; or a patch at a move that is not there.
+        ValueError: for a flip without probes, or where they were not fitted; for a patch at a move that is not there.
     """
-    if isinstance(edit, Flip):
-        if probes is None:
-            raise ValueError(f"{edit}: there are no probes yet")
-        layers = edit.layers(probes)
-        if edit.layer not in layers or language not in probes.languages:
-            raise ValueError(
-                f"{edit}: no probe of language {language} at layer {edit.layer}; these were fitted on languages "
-                f"{list(probes.languages)} at layers {list(probes.layers)}"
-            )
-        return FlipSquares(probes, squares=edit.square, scale=edit.scale, layer=layers, moves="last")
     if isinstance(edit, Patch):
-        if edit.move >= game.lengths[0]:
-            raise ValueError(f"{edit}: only {game.lengths[0]} moves are on the board")
-        theirs = collect(checkpoint, game, layers=[edit.layer], languages=[edit.source])
-        return Replace(theirs.at(edit.source, edit.layer)[edit.move], layer=edit.layer, moves=edit.move)
-    return edit
+        played = reading.games.lengths[0]
+        if edit.move >= played:
+            raise ValueError(f"{edit}: only {played} moves are on the board")
+        return reading.patched(reading.checkpoint.read(reading.games, edit.source), edit.layer, edit.move)
+    return reading.edited(_flip(edit, reading, probes) if isinstance(edit, Flip) else edit)
+
+
+def _flip(flip: Flip, reading: Reading, probes: Probes | None) -> FlipSquares:
+    if probes is None:
+        raise ValueError(f"{flip}: there are no probes yet")
+    layers = flip.layers(probes)
+    if flip.layer not in layers or reading.language not in probes.languages:
+        raise ValueError(
+            f"{flip}: no probe of language {reading.language} at layer {flip.layer}; these were fitted on languages "
+            f"{list(probes.languages)} at layers {list(probes.layers)}"
+        )
+    return FlipSquares(probes, squares=flip.square, scale=flip.scale, layer=layers, moves="last")

@@ -50,12 +50,12 @@ class State:
         replay(self.games[self.game : self.game + 1])
         if not 0 <= self.move <= len(self.moves):
             raise ValueError(f"move {self.move}: game {self.game} has {len(self.moves)} moves, so show 0 to as many")
-        self._check_language(self.language)
+        self._check("language", self.language)
         if self.second is not None:
-            self._check_language(self.second)
-            if self.second == self.language:
-                raise ValueError(f"language {self.second} is shown already: choose another one as the second, or None")
-        self._check_layer(self.layer)
+            self._check("language", self.second)
+        if self.second == self.language:
+            raise ValueError(f"language {self.second} is shown already: choose another one as the second, or None")
+        self._check("layer", self.layer)
         for edit in self.edits:
             self._check_edit(edit)
 
@@ -85,9 +85,14 @@ class State:
         return tuple(moves[moves >= 0].tolist())
 
     @property
+    def names(self) -> list[str]:
+        """All moves of the game shown, by the names of their squares."""
+        return [square_name(square, self.board) for square in self.moves]
+
+    @property
     def shown(self) -> Games:
         """The game shown, alone and cut at the position."""
-        return _one_game(self.moves[: self.move], self.board)
+        return Games.from_lists([self.moves[: self.move]], self.board)
 
     def at(self, move: int) -> "State":
         """The same game with that many moves on the board; too many or too few give its end or start."""
@@ -100,21 +105,19 @@ class State:
             IllegalGame: for a square that is not legal, naming those that are.
         """
         index = square_index(square, self.board) if isinstance(square, str) else square
-        before, after = self.moves[: self.move], self.moves[self.move :]
-        if after[:1] == (index,):
+        if self.moves[self.move : self.move + 1] == (index,):
             return self.at(self.move + 1)
-        played = _one_game((*before, index), self.board)
+        played = Games.from_lists([(*self.moves[: self.move], index)], self.board)
         replay(played)
-        if after:
-            return self._with_games(np.concatenate([self.games.moves, played.moves]), len(self.games), self.move + 1)
+        if self.move < len(self.moves):
+            return self._joined(played, self.move + 1)
         moves = self.games.moves.copy()
         moves[self.game] = played.moves[0]
-        return self._with_games(moves, self.game, self.move + 1)
+        return replace(self, games=Games(moves, self.board), move=self.move + 1)
 
     def joined_by(self, games: Games) -> "State":
         """With more games at hand, the first of which is shown."""
-        move = min(OPENED_AT, int(games.lengths[0]))
-        return self._with_games(np.concatenate([self.games.moves, games.moves]), len(self.games), move)
+        return self._joined(games, min(OPENED_AT, int(games.lengths[0])))
 
     def reading(self, language: int) -> "State":
         """Read in a language; if it stands beside already, the two change places."""
@@ -138,43 +141,31 @@ class State:
         layer = self.layer if self.layer in all_layers(checkpoint) else fresh.layer
         return replace(fresh, game=self.game, move=self.move, language=language, second=second, layer=layer)
 
-    def _with_games(self, moves: np.ndarray, game: int, move: int) -> "State":
-        return replace(self, games=Games(moves, self.board), game=game, move=move)
+    def _joined(self, games: Games, move: int) -> "State":
+        every = Games(np.concatenate([self.games.moves, games.moves]), self.board)
+        return replace(self, games=every, game=len(self.games), move=move)
 
-    def _check_language(self, language: int) -> None:
-        inputs = list(self.checkpoint.mothello.inputs)
-        if language not in inputs:
-            raise ValueError(f"language {language}: {self.name} reads languages {inputs}")
-
-    def _check_layer(self, layer: int) -> None:
-        layers = list(all_layers(self.checkpoint))
-        if layer not in layers:
-            raise ValueError(f"layer {layer}: {self.name} has layers {layers} (-1: the embeddings)")
+    def _check(self, name: str, value: int) -> None:
+        inputs = self.checkpoint.mothello.inputs
+        verb, known = ("reads", inputs) if name == "language" else ("has", all_layers(self.checkpoint))
+        if value not in known:
+            raise ValueError(f"{name} {value}: {self.name} {verb} {name}s {list(known)}")
 
     def _check_edit(self, edit: Edit) -> None:
-        if isinstance(edit, Flip):
-            square_index(edit.square, self.board)
-            self._check_layer(edit.layer)
-        elif isinstance(edit, Patch):
-            self._check_layer(edit.layer)
-            self._check_language(edit.source)
-            if not 0 <= edit.move < full_length(self.board):
-                raise ValueError(f"{edit}: moves are numbered 0 to {full_length(self.board) - 1}")
-        elif not isinstance(edit, Intervention):
+        if not isinstance(edit, Flip | Patch | Intervention):
             raise ValueError(
                 f'{edit!r} is no edit: give Flip("c3", layer=2), Patch(layer=2, move=5, source=1) or any Intervention'
             )
+        if isinstance(edit, Flip):
+            square_index(edit.square, self.board)
+        if isinstance(edit, Patch):
+            self._check("language", edit.source)
+            if not 0 <= edit.move < full_length(self.board):
+                raise ValueError(f"{edit}: moves are numbered 0 to {full_length(self.board) - 1}")
+        if not isinstance(edit, Intervention):
+            self._check("layer", edit.layer)
 
 
 def language_name(checkpoint: Checkpoint, language: int) -> str:
     """How a language is called on screen: `1: split`."""
     return f"{language}: {type(checkpoint.mothello.languages[language]).__name__.lower()}"
-
-
-def square_names(board: int) -> list[str]:
-    """The names of all squares, row-major."""
-    return [square_name(square, board) for square in range(board * board)]
-
-
-def _one_game(moves: tuple[int, ...], board: int) -> Games:
-    return Games.from_lists([moves], board)

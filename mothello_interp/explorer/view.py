@@ -8,12 +8,11 @@ import numpy as np
 from mothello_interp.activations import all_layers
 from mothello_interp.explorer.code import code
 from mothello_interp.explorer.edits import Edit, Flip
-from mothello_interp.explorer.lens import lens
-from mothello_interp.explorer.reader import Reader, Run
+from mothello_interp.explorer.lens import decoded_board, lens
+from mothello_interp.explorer.reader import Numbers, Reader
 from mothello_interp.explorer.state import State, language_name
-from mothello_interp.interventions import NoEffectError
-from mothello_interp.othello import legal_squares, replay, square_index, square_name, start_squares
-from mothello_interp.probes import Probes
+from mothello_interp.forward import NoEffectError
+from mothello_interp.othello import legal_squares, replay, square_index, start_squares
 
 View = dict[str, Any]
 
@@ -39,18 +38,17 @@ def view(state: State, reader: Reader | None = None) -> View:
         raise ValueError(
             f"a reader of {reader.checkpoint.name} for a state of {state.name}: make Reader(state.checkpoint)"
         )
-    position = _position(state)
-    message, columns = _silence(state, position), []
+    position, columns = _position(state), []
+    message = _silence(state, position)
     problems: tuple[Exception | None, ...] = (NoEffectError(),) * len(state.edits)
     if not message:
-        plain = reader.plain(state.shown, state.language)
-        after = reader.run(state.shown, state.language, state.edits) if state.edits else None
-        problems = after.problems if after else ()
+        plain, after = reader.plain(state.shown, state.language), None
+        if state.edits:
+            after, problems = reader.edited(state.shown, state.language, state.edits)
         position |= _flipped(state, position, problems)
-        columns = [_column(state, position, reader.probes, state.language, plain, after)]
+        columns = [_column(state, position, reader, plain, after)]
         if state.second is not None:
-            other = reader.plain(state.shown, state.second)
-            columns.append(_column(state, position, reader.probes, state.second, other, None))
+            columns.append(_column(state, position, reader, reader.plain(state.shown, state.second), None))
     checkpoint = state.checkpoint
     return {
         "board": state.board,
@@ -60,17 +58,13 @@ def view(state: State, reader: Reader | None = None) -> View:
         "language": state.language,
         "second": state.second,
         "layer": state.layer,
-        "game": {"index": state.game, "of": len(state.games), "at": state.move, "moves": _names(state)},
+        "game": {"index": state.game, "of": len(state.games), "at": state.move, "moves": state.names},
         "position": position,
         "columns": columns,
         "edits": [_edit(edit, problem) for edit, problem in zip(state.edits, problems, strict=True)],
         "message": message,
         "code": code(state, reader, problems) if columns else "",
     }
-
-
-def _names(state: State) -> list[str]:
-    return [square_name(square, state.board) for square in state.moves]
 
 
 def _position(state: State) -> View:
@@ -80,7 +74,10 @@ def _position(state: State) -> View:
     `flipped` (by edits that act), and `legal_edited`: what is legal with these discs turned, None without any.
     """
     boards = replay(state.shown)
-    discs = boards.state[0, state.move - 1] if state.move else _start(state)
+    discs = np.zeros(state.board**2, np.int8)
+    discs[list(start_squares(state.board))] = -1, 1, 1, -1
+    if state.move:
+        discs = boards.state[0, state.move - 1]
     return {
         "discs": discs.tolist(),
         "legal": boards.legal[0, state.move].tolist(),
@@ -89,13 +86,6 @@ def _position(state: State) -> View:
         "flipped": [False] * len(discs),
         "legal_edited": None,
     }
-
-
-def _start(state: State) -> np.ndarray:
-    """The board before the first move, int8 `[square]`."""
-    discs = np.zeros(state.board**2, np.int8)
-    discs[list(start_squares(state.board))] = -1, 1, 1, -1
-    return discs
 
 
 def _flipped(state: State, position: View, problems: tuple[Exception | None, ...]) -> View:
@@ -119,44 +109,40 @@ def _silence(state: State, position: View) -> str:
     return ""
 
 
-def _column(state: State, position: View, probes: Probes | None, language: int, plain: Run, after: Run | None) -> View:
+def _column(state: State, position: View, reader: Reader, plain: Numbers, after: Numbers | None) -> View:
     """One language.
 
-    Keys: `language`, `name`, `answers` (in which language it goes on); `before` and `after` (probability of every
-    square, without and with edits; `after` is None without any); `mass` (the share of it on moves that are legal: on the true
-    board and, with flips in this language, on the edited one, each before and after); `belief` (see `_belief`, with the edits); `lens`
-    and `lens_before` (by layer, with and without edits).
+    Keys: `language`, `name`, `answers` (the output language, if it is another); `before` and `after` (probability of every
+    square, without and with edits; `after` is None without any); `mass` (probability of the moves that are legal: on the
+    true board and, with flips in this language, on the edited one, each before and after); `belief` (see `_belief`, with
+    the edits); `lens` and `lens_before` (by layer, with and without edits).
     """
-    legal = np.array(position["legal"])
-    answers = state.checkpoint.mothello.output_of(language)
-    last = after or plain
+    last, both = after or plain, [numbers.moves for numbers in (plain, after) if numbers]
+    legal, legal_edited = position["legal"], position["legal_edited"] if after else None
+    language, output = plain.reading.language, plain.reading.output
     return {
         "language": language,
         "name": language_name(state.checkpoint, language),
-        "answers": language_name(state.checkpoint, answers) if answers != language else None,
-        "before": _rounded(plain.probabilities),
-        "after": _rounded(after.probabilities) if after else None,
+        "answers": language_name(state.checkpoint, output) if output != language else None,
+        "before": _rounded(plain.moves),
+        "after": _rounded(after.moves) if after else None,
         "mass": {
-            "true": _mass(position["legal"], plain, after),
-            "edited": _mass(position["legal_edited"], plain, after) if after and position["legal_edited"] else None,
+            "true": _rounded(moves[legal].sum() for moves in both),
+            "edited": _rounded(moves[legal_edited].sum() for moves in both) if legal_edited else None,
         },
-        "belief": _belief(state, position, probes, language, last),
-        "lens": _lens(state, last, language, legal),
-        "lens_before": [row["legal"] for row in _lens(state, plain, language, legal)] if after else None,
+        "belief": _belief(state, position, reader, last),
+        "lens": _lens(last),
+        "lens_before": [row["legal"] for row in _lens(plain)] if after else None,
     }
 
 
-def _mass(legal: list[bool], plain: Run, after: Run | None) -> list[float]:
-    """The probability of legal moves together, before and, if there are edits, after."""
-    return _rounded([run.probabilities[np.array(legal)].sum() for run in (plain, after) if run])
-
-
-def _belief(state: State, position: View, probes: Probes | None, language: int, last: Run) -> View:
-    """What the language's probe reads at the layer.
+def _belief(state: State, position: View, reader: Reader, last: Numbers) -> View:
+    """What the language's probe decodes at the layer.
 
     Keys: `problem` if there is none; else `discs` (-1 white, 0 empty, 1 black), `sure` (the probability of that
     class), `wrong` (where the truth is another) and `right` (how many squares are not).
     """
+    probes, language = reader.probes, last.reading.language
     if probes is None:
         return {"problem": "The probes are being fitted, once for this checkpoint."}
     if language not in probes.languages or state.layer not in probes.layers:
@@ -164,23 +150,15 @@ def _belief(state: State, position: View, probes: Probes | None, language: int, 
             "problem": f"There is no probe of language {language} at layer {state.layer}: these probes were fitted on "
             f"languages {list(probes.languages)} at layers {list(probes.layers)}."
         }
-    rows = last.residuals[state.layer + 1][None]
-    shares = probes.logits(rows, language, state.layer)[0].softmax(1)
-    sign = 1 if probes.frame == "absolute" else position["mover"]
-    discs = (shares.argmax(1).numpy() - 1) * sign
-    wrong = discs != np.array(position["discs"])
-    return {
-        "discs": discs.tolist(),
-        "sure": _rounded(shares.max(1).values.numpy()),
-        "wrong": wrong.tolist(),
-        "right": int((~wrong).sum()),
-    }
+    discs, sure = decoded_board(last.reading, last.states[:, -1], probes, state.layer)
+    wrong = discs != position["discs"]
+    return {"discs": discs.tolist(), "sure": _rounded(sure), "wrong": wrong.tolist(), "right": int((~wrong).sum())}
 
 
-def _lens(state: State, last: Run, language: int, legal: np.ndarray) -> list[View]:
+def _lens(numbers: Numbers) -> list[View]:
     return [
         {"layer": row.layer, "legal": round(row.legal, 4), "top": [[name, round(p, 4), ok] for name, p, ok in row.top]}
-        for row in lens(state.checkpoint, last.residuals, language, legal)
+        for row in lens(numbers.reading, numbers.states[:, -1])
     ]
 
 

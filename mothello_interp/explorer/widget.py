@@ -20,13 +20,26 @@ from mothello_interp.probes import Probes
 _HERE = Path(__file__).parent
 
 
-def _setting(name: str, doc: str) -> property:
+def _setting(name: str, doc: str, change: Callable[["Explorer", Any], None] | None = None) -> property:
     """A field of the state, to read and to set."""
 
-    def change(self: "Explorer", value: Any) -> None:
+    def plainly(self: "Explorer", value: Any) -> None:
         self.state = replace(self.state, **{name: value})
 
-    return property(lambda self: getattr(self.state, name), change, doc=doc)
+    return property(lambda self: getattr(self.state, name), change or plainly, doc=doc)
+
+
+def _set_games(explorer: "Explorer", games: Games) -> None:
+    start = State.opening(explorer.checkpoint, games)
+    explorer.state = replace(explorer.state, games=games, game=0, move=start.move)
+
+
+def _set_language(explorer: "Explorer", language: int) -> None:
+    explorer.state = explorer.state.reading(language)
+
+
+def _set_edits(explorer: "Explorer", edits: Sequence[Edit]) -> None:
+    explorer._show(replace(explorer.state, edits=tuple(edits)), strict=True)
 
 
 class Explorer(anywidget.AnyWidget):
@@ -54,7 +67,12 @@ class Explorer(anywidget.AnyWidget):
     game = _setting("game", "Which of the games is shown.")
     move = _setting("move", "How many of its moves are on the board.")
     second = _setting("second", "Another language to show beside it, unedited, or None.")
-    layer = _setting("layer", "At which the board is read, and flipped by a click.")
+    layer = _setting("layer", "At which the board is decoded, and flipped by a click.")
+    games = _setting("games", "The games at hand; when set, the first one is shown.", _set_games)
+    language = _setting(
+        "language", "Which the model is given; set to the second, the two change places.", _set_language
+    )
+    edits = _setting("edits", "Of the run in `language`: Flip, Patch, or any Intervention, in order.", _set_edits)
 
     def __init__(
         self,
@@ -67,7 +85,7 @@ class Explorer(anywidget.AnyWidget):
     ):
         super().__init__()
         self._seed, self._drawn, self._on_screen = seed, 0, False
-        found = load(checkpoint) if isinstance(checkpoint, str | Path) else checkpoint
+        found = checkpoint if isinstance(checkpoint, Checkpoint) else load(checkpoint)
         self._readers = [Reader(found, probes)]
         self._show(replace(State.opening(found, self._random(found) if games is None else games), **settings))
         self.on_msg(self._heard)
@@ -88,40 +106,12 @@ class Explorer(anywidget.AnyWidget):
 
     @checkpoint.setter
     def checkpoint(self, checkpoint: str | Path | Checkpoint) -> None:
-        if isinstance(checkpoint, str | Path):
+        if not isinstance(checkpoint, Checkpoint):
             known = [reader.checkpoint for reader in self._readers if reader.checkpoint.name == str(checkpoint)]
             with self._busy(f"Loading {checkpoint} ..."):
                 checkpoint = known[0] if known else load(checkpoint)
         same = checkpoint.spec.board == self.state.board
         self._show(self.state.read_by(checkpoint) if same else State.opening(checkpoint, self._random(checkpoint)))
-
-    @property
-    def games(self) -> Games:
-        """The games at hand; when set, the first one is shown."""
-        return self.state.games
-
-    @games.setter
-    def games(self, games: Games) -> None:
-        start = State.opening(self.checkpoint, games)
-        self._show(replace(self.state, games=games, game=0, move=start.move))
-
-    @property
-    def language(self) -> int:
-        """In which the model reads; set to the second one, the two change places."""
-        return self.state.language
-
-    @language.setter
-    def language(self, language: int) -> None:
-        self._show(self.state.reading(language))
-
-    @property
-    def edits(self) -> tuple[Edit, ...]:
-        """What is done to the run in `language`: Flip, Patch, or any Intervention, in order."""
-        return self.state.edits
-
-    @edits.setter
-    def edits(self, edits: Sequence[Edit]) -> None:
-        self._show(replace(self.state, edits=tuple(edits)), strict=True)
 
     @property
     def probes(self) -> Probes:
@@ -170,8 +160,7 @@ class Explorer(anywidget.AnyWidget):
 
     def _reader(self, state: State) -> Reader:
         """The one of the state's checkpoint, new if need be."""
-        known = [reader for reader in self._readers if reader.checkpoint is state.checkpoint]
-        return known[0] if known else Reader(state.checkpoint)
+        return next((one for one in self._readers if one.checkpoint is state.checkpoint), Reader(state.checkpoint))
 
     def _fit(self, reader: Reader) -> None:
         with self._busy("Fitting board probes, once for this checkpoint ..."):
@@ -207,24 +196,18 @@ class Explorer(anywidget.AnyWidget):
             raise ValueError(f"the page cannot set {name!r}")
         setattr(self, name, value)
 
-    def _flip(self, square: str, onward: bool) -> None:
-        self.flip(square, onward=onward)
-
-    def _drop(self, place: int) -> None:
-        edits = self.edits
-        self._show(replace(self.state, edits=edits[:place] + edits[place + 1 :]))
-
-    def _clear(self) -> None:
-        self._show(replace(self.state, edits=()))
+    def _drop(self, *places: int) -> None:
+        kept = [edit for place, edit in enumerate(self.edits) if place not in places]
+        self._show(replace(self.state, edits=tuple(kept)))
 
 
 _ACTIONS: dict[str, Callable[..., None]] = {
     "opened": Explorer._opened,
     "set": Explorer._set,
     "play": Explorer.play,
-    "flip": Explorer._flip,
+    "flip": lambda explorer, square, onward: explorer.flip(square, onward=onward),
     "patch": Explorer.patch,
     "new game": Explorer.new_game,
     "drop": Explorer._drop,
-    "clear": Explorer._clear,
+    "clear": lambda explorer: explorer._drop(*range(len(explorer.edits))),
 }

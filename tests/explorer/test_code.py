@@ -1,6 +1,7 @@
 """Copy as code: the lines are run, and give the numbers on screen."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from mothello_interp.explorer import Flip, Patch, Reader, State, View, view
 from mothello_interp.explorer.reader import FIT
 from mothello_interp.interventions import Steer
-from mothello_interp.models import load
+from mothello_interp.models import load, save_checkpoint
 from mothello_interp.othello import random_games
 
 CLOSE = 1e-4  # numbers on screen have four digits
@@ -48,13 +49,16 @@ def test_the_lines_give_the_numbers_on_screen(bundled: Reader) -> None:
     assert np.abs(names["before"] - names["prediction"]).max() > 0.01
 
 
-def test_plain_lines_import_no_more_than_they_use(bundled: Reader) -> None:
-    state = State(bundled.checkpoint, random_games(1, board=6, seed=5), move=3)
-    shown = view(state, Reader(bundled.checkpoint))
+def test_plain_lines_quote_what_they_name_and_import_what_they_use(bundled: Reader, tmp_path: Path) -> None:
+    """A folder with quotes and a backslash in its name."""
+    name = str(save_checkpoint(tmp_path / 'it\'s "here"\\n', bundled.checkpoint))
+    checkpoint = load(name)
+    shown = view(State(checkpoint, random_games(1, board=6, seed=5), move=3), Reader(checkpoint))
     assert "fit_probes" not in shown["code"]
     assert "edited" not in shown["code"]
     names: dict[str, Any] = {}
     exec(shown["code"], names)
+    assert names["checkpoint"].name == name
     np.testing.assert_allclose(names["prediction"], shown["columns"][0]["before"], atol=CLOSE)
     assert "belief" not in names
 
@@ -64,5 +68,5 @@ def test_what_code_cannot_name_is_left_to_the_reader(state: State, readers: dict
     text = view(replace(state, edits=(Steer(direction, layer=0),)), readers["atomic"])["code"]
     assert "checkpoint = ...  # the one given to the Explorer" in text
     assert "probes = ...  # those given to the Explorer" in text
-    assert '"put here: Steer(layer=0' in text
+    assert "edited('put here: Steer(layer=0" in text or 'edited("put here: Steer(layer=0' in text
     compile(text, "copied", "exec")

@@ -15,21 +15,18 @@ def legal_names(state: State) -> list[str]:
     return [square_name(int(square), 4) for square in np.flatnonzero(replay(state.shown).legal[0, state.move])]
 
 
-def test_playing_the_move_of_the_game_steps_along_it(state: State) -> None:
+def test_play_steps_along_the_game_or_begins_another(state: State) -> None:
     onward = state.play(state.moves[5])
     assert (onward.game, onward.move, onward.games) == (1, 6, state.games)
-
-
-def test_playing_another_move_begins_another_game(state: State) -> None:
     other = next(name for name in legal_names(state) if name != square_name(state.moves[5], 4))
     played = state.play(other)
     assert (played.game, played.move, len(played.games)) == (3, 6, 4)
     assert played.games[:3] == state.games
     assert played.moves[:5] == state.moves[:5]
-    assert square_name(played.moves[5], 4) == other
+    assert played.names[5] == other
 
 
-def test_playing_on_at_the_end_lengthens_the_game(state: State) -> None:
+def test_play_lengthens_the_game_at_its_end(state: State) -> None:
     short = replace(state, games=state.shown, game=0)
     played = short.play(legal_names(short)[0])
     assert (len(played.games), played.game, len(played.moves)) == (1, 0, 6)
@@ -42,9 +39,10 @@ def test_an_illegal_move_names_the_legal_ones(state: State) -> None:
         state.play(illegal)
 
 
-def test_steps_stay_on_the_game(state: State) -> None:
-    assert state.at(-3).move == 0
-    assert state.at(99).move == len(state.moves)
+def test_steps_stay_on_the_game_and_more_games_are_shown(state: State) -> None:
+    assert (state.at(-3).move, state.at(99).move) == (0, len(state.moves))
+    more = state.joined_by(random_games(1, board=4, seed=9))
+    assert (len(more.games), more.game) == (4, 3)
 
 
 def test_edits_are_toggled(state: State) -> None:
@@ -55,21 +53,13 @@ def test_edits_are_toggled(state: State) -> None:
     assert both.toggled(patch).edits == (flip,)
 
 
-def test_a_language_that_stands_beside_changes_places(state: State) -> None:
+def test_languages_change_places_and_another_model_keeps_what_it_has(state: State) -> None:
     both = replace(state, second=1)
     assert (both.reading(1).language, both.reading(1).second) == (1, 0)
     assert (state.reading(1).language, state.reading(1).second) == (1, None)
-
-
-def test_another_model_keeps_what_it_has(state: State) -> None:
     other = replace(state, language=1, layer=0, edits=(Flip("b2", 0),)).read_by(tiny_checkpoint("unified"))
     assert (other.game, other.move, other.language, other.layer, other.edits) == (1, 5, 1, 0, ())
     assert state.read_by(tiny_checkpoint("unified")).language == 1
-
-
-def test_more_games_are_shown(state: State) -> None:
-    more = state.joined_by(random_games(1, board=4, seed=9))
-    assert (len(more.games), more.game) == (4, 3)
 
 
 @pytest.mark.parametrize(
@@ -93,8 +83,5 @@ def test_more_games_are_shown(state: State) -> None:
 def test_what_does_not_fit_is_refused(state: State, change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(state, **change)
-
-
-def test_there_must_be_a_game(state: State) -> None:
     with pytest.raises(ValueError, match="no games: give at least one"):
         State.opening(state.checkpoint, state.games[:0])

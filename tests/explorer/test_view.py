@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from mothello_interp.activations import collect
-from mothello_interp.explorer import Flip, Patch, Reader, State, view
-from mothello_interp.interventions import Apply, Steer, edited
-from mothello_interp.legality import next_move_probabilities
+from mothello_interp.activations import Frame
+from mothello_interp.explorer import Edit, Flip, Patch, Reader, State, view
+from mothello_interp.forward import hook_name
+from mothello_interp.interventions import Apply, Steer
 from mothello_interp.othello import Games, legal_squares, random_games, replay, square_name
 from mothello_interp.probes import fit_probes
+from tests.cases import predicted, put, spans, state_at
 from tests.conftest import every_world, tiny_checkpoint
 
 CLOSE = 1e-4  # numbers on screen have four digits
@@ -35,43 +36,29 @@ def test_the_board_is_that_of_the_rules(state: State, reader: Reader) -> None:
 
 
 @every_world
-def test_predictions_are_those_of_the_whole_game(readers: dict[str, Reader], world: str) -> None:
-    checkpoint = readers[world].checkpoint
-    games = random_games(1, board=4, seed=1)
+def test_predictions_are_products_of_conditionals(readers: dict[str, Reader], world: str) -> None:
+    checkpoint, game = readers[world].checkpoint, random_games(1, board=4, seed=1)
     for language in checkpoint.mothello.inputs:
-        expected = next_move_probabilities(checkpoint, games, language)[0, 5]
-        [column] = view(State(checkpoint, games, move=6, language=language), readers[world])["columns"]
+        [column] = view(State(checkpoint, game, move=6, language=language), readers[world])["columns"]
+        output = checkpoint.mothello.output_of(language)
+        expected = predicted(checkpoint, language, game.moves[0, :6], output)
         np.testing.assert_allclose(column["before"], expected, atol=CLOSE)
-        assert column["mass"]["true"][0] == pytest.approx(expected[replay(games).legal[0, 6]].sum(), abs=CLOSE)
+        assert column["mass"]["true"] == pytest.approx([expected[replay(game).legal[0, 6]].sum()], abs=CLOSE)
 
 
-def test_the_belief_is_that_of_the_probe(state: State, reader: Reader) -> None:
-    belief = view(state, reader)["columns"][0]["belief"]
-    assert reader.probes
-    acts = collect(reader.checkpoint, state.shown, layers=[1], languages=[0])
-    mover = replay(state.shown).mover[0, 5]
-    expected = (reader.probes.predict(acts.at(0, 1)[-1:], 0, 1)[0].astype(int) - 1) * mover
+@pytest.mark.parametrize("frame", ["relative", "absolute"])
+def test_the_belief_is_that_of_the_probe(state: State, reader: Reader, frame: Frame) -> None:
+    probes = fit_probes(reader.checkpoint, random_games(20, board=4, seed=3), frame=frame, epochs=2, seed=0)
+    belief = view(state, Reader(reader.checkpoint, probes))["columns"][0]["belief"]
+    row = state_at(reader.checkpoint, 0, np.array(state.moves[:5]), 4, hook_name(1))[None]
+    mover = int(replay(state.shown).mover[0, 5])
+    assert mover == -1
+    expected = (probes.predict(row, 0, 1)[0].astype(int) - 1) * (mover if frame == "relative" else 1)
     assert belief["discs"] == expected.tolist()
     wrong = expected != replay(state.shown).state[0, 4]
     assert belief["wrong"] == wrong.tolist()
     assert belief["right"] == 16 - wrong.sum()
-    assert min(belief["sure"]) >= 1 / 3
-
-
-def test_absolute_probes_need_no_mover(state: State, reader: Reader) -> None:
-    probes = fit_probes(reader.checkpoint, random_games(20, board=4, seed=3), frame="absolute", epochs=2, seed=0)
-    belief = view(state, Reader(reader.checkpoint, probes))["columns"][0]["belief"]
-    acts = collect(reader.checkpoint, state.shown, layers=[1], languages=[0])
-    assert belief["discs"] == (probes.predict(acts.at(0, 1)[-1:], 0, 1)[0].astype(int) - 1).tolist()
-
-
-def test_the_last_layer_of_the_lens_is_the_model(state: State, reader: Reader) -> None:
-    [column] = view(state, reader)["columns"]
-    assert [row["layer"] for row in column["lens"]] == [-1, 0, 1]
-    assert column["lens"][-1]["legal"] == pytest.approx(column["mass"]["true"][0], abs=CLOSE)
-    best = int(np.argmax(column["before"]))
-    names = [name for name, _, _ in column["lens"][-1]["top"]]
-    assert square_name(best, 4) in names
+    np.testing.assert_allclose(belief["sure"], probes.logits(row, 0, 1)[0].softmax(1).max(1).values, atol=CLOSE)
 
 
 def test_a_second_language_stands_beside_unedited(state: State, reader: Reader) -> None:
@@ -83,74 +70,50 @@ def test_a_second_language_stands_beside_unedited(state: State, reader: Reader) 
 
 
 def test_a_flip_moves_belief_prediction_and_what_is_legal(state: State, reader: Reader) -> None:
+    """At its layer: the lens below stays as it was."""
     square = first_disc(state)
-    before = view(state, reader)["columns"][0]
+    [before] = view(state, reader)["columns"]
     shown = view(state.toggled(Flip(square, 1)), reader)
-    [after] = shown["columns"]
-    index = shown["position"]["flipped"].index(True)
+    [after], position = shown["columns"], shown["position"]
+    index = position["flipped"].index(True)
     assert square_name(index, 4) == square
-    assert after["belief"] != before["belief"]
     assert reader.probes
-    row = reader.run(state.shown, 0, [Flip(square, 1)]).residuals[2][None]
+    row = reader.edited(state.shown, 0, [Flip(square, 1)])[0].states[2, -1:]
     theirs, _, mine = reader.probes.logits(row, 0, 1)[0, index].tolist()
-    assert (mine - theirs) * shown["position"]["mover"] * shown["position"]["discs"][index] < 0
-    assert after["before"] == before["before"]
-    assert after["after"] != before["before"]
-    discs = np.array(shown["position"]["discs"], np.int8)
-    discs[index] *= -1
-    assert (
-        shown["position"]["legal_edited"]
-        == legal_squares(discs[None], np.array([shown["position"]["mover"]]))[0].tolist()
-    )
-    [item] = shown["edits"]
-    assert not item["problem"]
-
-
-def test_a_flip_acts_at_its_layer(state: State, reader: Reader) -> None:
-    """The lens below the layer stays as it was."""
-    [column] = view(state.toggled(Flip(first_disc(state), 1)), reader)["columns"]
-    moved = [row["legal"] != was for row, was in zip(column["lens"], column["lens_before"], strict=True)]
+    assert (mine - theirs) * position["mover"] * position["discs"][index] < 0
+    assert after["belief"] != before["belief"]
+    assert after["before"] == before["before"] != after["after"]
+    discs = np.where(np.arange(16) == index, -1, 1) * np.array(position["discs"])
+    legal = legal_squares(discs[None].astype(np.int8), np.array([position["mover"]]))[0]
+    assert position["legal_edited"] == legal.tolist()
+    masses = [np.array(after[name])[legal].sum() for name in ("before", "after")]
+    assert after["mass"]["edited"] == pytest.approx(masses, abs=16 * CLOSE)
+    assert [edit["problem"] for edit in shown["edits"]] == [""]
+    moved = [row["legal"] != was for row, was in zip(after["lens"], after["lens_before"], strict=True)]
     assert moved == [False, False, True]
 
 
-@pytest.mark.parametrize("layer", [-1, 0, 1])
-def test_a_patch_is_the_other_language_run_by_hand(state: State, reader: Reader, layer: int) -> None:
-    model = reader.checkpoint.model
-    name = "blocks.0.hook_resid_pre" if layer == -1 else f"blocks.{layer}.hook_resid_post"
-    ours, theirs = (reader.checkpoint.tokens(state.shown, language)[:, :5] for language in (0, 1))
-    _, cache = model.run_with_cache(theirs)
-
-    def put(activation: torch.Tensor, hook: Any) -> torch.Tensor:
-        activation[:, 3] = cache[name][:, 3]
-        return activation
-
-    shares = model.run_with_hooks(ours, fwd_hooks=[(name, put)])[0, -1].softmax(0)
-    expected = shares[torch.from_numpy(reader.checkpoint.mothello.move_tokens[0, :, 0]).long()].detach().numpy()
-    [column] = view(state.toggled(Patch(layer, 3, 1)), reader)["columns"]
-    playable = [square for square in range(16) if square not in (5, 6, 9, 10)]
-    np.testing.assert_allclose(np.array(column["after"])[playable], expected[playable], atol=CLOSE)
-
-
 @every_world
-def test_edits_act_on_words_of_several_tokens(readers: dict[str, Reader], world: str) -> None:
-    """Against the same edit, made for the whole game at once."""
-    checkpoint = readers[world].checkpoint
-    language = checkpoint.mothello.inputs[-1]
-    direction = torch.randn(16, generator=torch.Generator().manual_seed(0))
-    state = State(checkpoint, random_games(1, board=4, seed=1), move=6, language=language)
-    steer = Steer(direction, layer=0, moves=4)
-    with edited(checkpoint, [steer], state.shown, language):
-        tokens = checkpoint.tokens(state.shown, language)
-        at = int(checkpoint.mothello.encode(state.shown, language).last[0, 5])
-        shares = checkpoint.model(tokens)[0, at].detach().softmax(0).numpy()
-    run = readers[world].run(state.shown, language, [steer])
-    output = checkpoint.mothello.output_of(language)
-    words = checkpoint.mothello.move_tokens[output]
-    for token in checkpoint.mothello.tokens_of(output):
-        begun = run.probabilities[words[:, 0] == token].sum()
-        assert begun <= shares[token] + 1e-5
-        if checkpoint.mothello.token_counts[output].max() == 1:
-            assert begun == pytest.approx(shares[token], abs=1e-5)
+@pytest.mark.parametrize("layer", [-1, 0, 1])
+def test_edits_are_states_put_in_by_hand(readers: dict[str, Reader], world: str, layer: int) -> None:
+    """Another language's state, or one's own moved along a direction, at move 3 of 6, in complete runs without padding."""
+    checkpoint, game = readers[world].checkpoint, random_games(1, board=4, seed=1)
+    first, second = checkpoint.mothello.inputs[:2]
+    direction, moves = torch.randn(16, generator=torch.Generator().manual_seed(0)), game.moves[0, :6]
+    theirs = state_at(checkpoint, first, moves, 3, hook_name(layer))
+    steered = state_at(checkpoint, second, moves, 3, hook_name(layer)) + 3 * direction
+    edits: list[tuple[Edit, Any]] = [
+        (Patch(layer, 3, first), theirs),
+        (Steer(direction, scale=3, layer=layer, moves=3), steered),
+    ]
+    for edit, state in edits:
+        hooks = put(hook_name(layer), spans(checkpoint, second, moves)[3][-1], state)
+        output = checkpoint.mothello.output_of(second)
+        expected = predicted(checkpoint, second, moves, output, hooks)
+        [column] = view(State(checkpoint, game, move=6, language=second, edits=(edit,)), readers[world])["columns"]
+        np.testing.assert_allclose(column["after"], expected, atol=CLOSE)
+        plain = predicted(checkpoint, second, moves, output)
+        assert np.allclose(expected, plain, rtol=1e-3) == (layer == 1)
 
 
 def test_edits_that_do_nothing_or_cannot_be_made_say_so(state: State, reader: Reader) -> None:
@@ -169,23 +132,21 @@ def test_edits_that_do_nothing_or_cannot_be_made_say_so(state: State, reader: Re
     ]
     assert [item["left_out"] for item in shown["edits"]] == [False, True, False, True]
     assert shown["columns"][0]["after"] == shown["columns"][0]["before"]
+    assert "broken" not in shown["code"]
 
 
-def test_without_probes_there_is_no_belief_and_no_flip(state: State) -> None:
-    shown = view(state.toggled(Flip(first_disc(state), 1)))
-    assert "being fitted" in shown["columns"][0]["belief"]["problem"]
-    assert "there are no probes yet" in shown["edits"][0]["problem"]
-    assert not any(shown["position"]["flipped"])
-
-
-def test_probes_that_do_not_reach_say_so(state: State, reader: Reader) -> None:
-    probes = fit_probes(
-        reader.checkpoint, random_games(5, board=4, seed=3), layers=[0], languages=[1], epochs=1, seed=0
-    )
-    narrow = Reader(reader.checkpoint, probes)
-    message = view(state, narrow)["columns"][0]["belief"]["problem"]
-    assert message.startswith("There is no probe of language 0 at layer 1: these probes were fitted on languages [1]")
-    assert "no probe of language 0" in view(state.toggled(Flip("b2", 1)), narrow)["edits"][0]["problem"]
+def test_where_there_are_no_probes_there_is_no_belief_and_no_flip(state: State, reader: Reader) -> None:
+    """None yet, or none of this language."""
+    games = random_games(5, board=4, seed=3)
+    probes = fit_probes(reader.checkpoint, games, layers=[0], languages=[1], epochs=1, seed=0)
+    for there, belief, edit in (
+        (Reader(reader.checkpoint), "being fitted", "there are no probes yet"),
+        (Reader(reader.checkpoint, probes), "no probe of language 0 at layer 1", "no probe of language 0"),
+    ):
+        shown = view(state.toggled(Flip(first_disc(state), 1)), there)
+        assert belief in shown["columns"][0]["belief"]["problem"]
+        assert edit in shown["edits"][0]["problem"]
+        assert not any(shown["position"]["flipped"])
 
 
 def test_before_the_first_move_and_after_the_last_nothing_is_predicted(state: State, reader: Reader) -> None:

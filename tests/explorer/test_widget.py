@@ -57,21 +57,17 @@ def test_probes_wait_until_they_are_needed(explorer: Explorer, say: Say) -> None
     assert len(notices) == 2
 
 
-def test_probes_can_be_had_without_a_page(explorer: Explorer) -> None:
+def test_probes_are_fitted_without_a_page_or_given(explorer: Explorer, readers: dict[str, Reader]) -> None:
+    square, probes = disc(explorer), readers["atomic"].probes
+    explorer.flip(square, onward=False)
+    assert explorer.view["edits"] == [{"text": f"flip {square} at layer 0", "problem": "", "left_out": False}]
     assert explorer.probes.board == 4
     assert "discs" in explorer.view["columns"][0]["belief"]
-
-
-def test_a_flip_needs_them(explorer: Explorer) -> None:
-    explorer.flip(disc(explorer), onward=False)
-    assert explorer.view["edits"] == [{"text": f"flip {disc(explorer)} at layer 0", "problem": "", "left_out": False}]
-
-
-def test_given_probes_are_taken(readers: dict[str, Reader]) -> None:
-    explorer = Explorer(readers["atomic"].checkpoint, probes=readers["atomic"].probes)
-    assert explorer.probes is readers["atomic"].probes
+    assert Explorer(readers["atomic"].checkpoint, probes=probes).probes is probes
     with pytest.raises(ValueError, match="probes of board 4"):
-        Explorer(probes=readers["atomic"].probes)
+        Explorer(probes=probes)
+    with pytest.raises(TypeError, match="langauge"):
+        Explorer(explorer.checkpoint, langauge=1)
 
 
 def test_a_session_of_clicks(explorer: Explorer, say: Say) -> None:
@@ -130,13 +126,9 @@ def test_another_checkpoint_keeps_the_game(explorer: Explorer) -> None:
     ("name", "value", "message"),
     [
         ("language", 9, "language 9: tiny/atomic reads languages"),
-        ("second", 0, "language 0 is shown already"),
-        ("layer", 9, "layer 9: tiny/atomic has layers"),
         ("move", 99, "move 99"),
-        ("game", 2, "game 2: there are games 0 to 1"),
         ("checkpoint", "mini/nonsense", "no checkpoint 'mini/nonsense'"),
         ("games", Games.from_lists([["a1"]], 4), "a1 is not legal"),
-        ("edits", [Flip("z9", 0)], "'z9' is no square"),
         ("edits", [Patch(0, 11, 1)], "only 4 moves are on the board"),
     ],
 )
@@ -147,16 +139,10 @@ def test_what_does_not_fit_changes_nothing(explorer: Explorer, name: str, value:
     assert (explorer.view, explorer.state, explorer.busy) == (shown, state, "")
 
 
-def test_unknown_options_are_refused() -> None:
-    with pytest.raises(TypeError, match="langauge"):
-        Explorer(tiny_checkpoint(), langauge=1)
-
-
 @pytest.mark.parametrize(
     ("what", "message"),
     [
         (("play", "b2"), "b2 is a start square"),
-        (("set", "layer", 9), "layer 9"),
         (("set", "probes", 9), "the page cannot set 'probes'"),
         (("dance",), "dance"),
         (("flip", "z9", True), "'z9' is no square"),
