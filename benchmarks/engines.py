@@ -10,9 +10,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from benchmarks.timing import side_by_side
 from mothello_interp.languages import Atomic, Mothello
 from mothello_interp.othello import random_games
-from benchmarks.timing import side_by_side
 
 _OURS = 100_000  # games a repeat, on one core
 _CORPUS, _PART = 20_000_000, 200_000

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 
+from benchmarks.timing import once
 from mothello_interp.explorer import Explorer
 from mothello_interp.models import bundled
 from mothello_interp.othello import square_name
-from benchmarks.timing import once
 
 LIMIT = 150  # milliseconds
 _REPEATS = 8

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.timing import side_by_side
 from mothello_interp import load, patch_grid, random_games, recovery
 from mothello_interp.forward import HOOKS
 from mothello_interp.models import Checkpoint, ModelSpec, build_model
 from mothello_interp.pairs import minimal_pairs
 from mothello_interp.reading import Reading
-from benchmarks.timing import side_by_side
 
 _LIMIT = 2 * 1024  # MB
 

@@ -13,8 +13,8 @@ from torch.nn.functional import cross_entropy
 
 from mothello_interp import Checkpoint, load, random_games
 from mothello_interp.activations import all_layers, collect
-from mothello_interp.forward import hook_name
 from mothello_interp.alignment import align
+from mothello_interp.forward import hook_name
 from mothello_interp.othello import Games, replay
 from mothello_interp.probes import fit_probes_on
 

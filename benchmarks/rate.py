@@ -9,8 +9,8 @@ from shutil import which
 
 import torch
 
-from mothello_interp.models import build_model
 from benchmarks.timing import seconds
+from mothello_interp.models import build_model
 from train.gradient import add_gradients
 from train.parallel import Processes
 from train.settings import PRESETS, Preset

@@ -13,8 +13,8 @@ from multiprocessing.connection import Connection
 import torch
 
 from mothello_interp.models import Checkpoint, ModelSpec, build_model
-from train.parallel import precision
 from train.optim import Optimizer, learning_rate
+from train.parallel import precision
 from train.pretrain import QuickLegality
 from train.settings import PRESETS, Preset, Training
 from train.step import fused_logits, loss_sum

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from mothello_interp.similarity import minibatch_cka
 from benchmarks.timing import side_by_side
+from mothello_interp.similarity import minibatch_cka
 
 _ROWS, _WIDTH, _BATCH = 100_000, 512, 1000
 _GRAM_ROWS = 16_000  # two Gram matrices of this many rows take 4 GB

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mothello_interp.models import Checkpoint, build_model
 from benchmarks.timing import side_by_side
+from mothello_interp.models import Checkpoint, build_model
 from train.parallel import precision
 from train.pretrain import QuickLegality
 from train.settings import PRESETS, Preset
@@ -83,7 +83,11 @@ def run() -> list[str]:
 def _evaluation(name: str) -> str:
     """The part of a run that the metrics take; at most 5% is promised."""
     preset = Preset.load(PRESETS / Path(f"{name}.toml"))
-    model, corpus, dtype = build_model(preset.spec, seed=0), preset.corpus(0), precision(preset.training.precision, "cpu")
+    model, corpus, dtype = (
+        build_model(preset.spec, seed=0),
+        preset.corpus(0),
+        precision(preset.training.precision, "cpu"),
+    )
     batch = corpus.batch(0, _BATCH)
     step = _stepper(
         model,

@@ -2,10 +2,10 @@
 
 from functools import partial
 
+from benchmarks.timing import seconds
 from mothello_interp.corpus import Corpus
 from mothello_interp.languages import Atomic, Compositional, Mothello, Split
 from mothello_interp.othello import random_games
-from benchmarks.timing import seconds
 
 
 def run() -> list[str]:

@@ -4,8 +4,8 @@ from functools import partial
 
 import numpy as np
 
-from mothello_interp.othello import random_games, replay
 from benchmarks.timing import seconds, side_by_side
+from mothello_interp.othello import random_games, replay
 from tests.othello import reference
 
 

@@ -20,7 +20,7 @@ FLOORS = [
     {"activations"},
     {"legality", "lens", "attribution", "attention", "probes", "similarity"},
     {"maps", "comparison", "alignment"},
-    {"interventions", "symmetries", "pairs"},
+    {"interventions", "symmetries", "pairs", "grids"},
     {"effects", "patching"},
     {"transfer", "preferences"},
     {"explorer"},
@@ -34,7 +34,9 @@ def imports(path: Path, root: Path = ROOT) -> set[str]:
     """Full names of all that a file imports, inside functions too, but for types alone: `a.b` for `from a import b`."""
     found: set[str] = set()
     package, tree = path.relative_to(root).parent.parts, ast.parse(path.read_text(encoding="utf-8"))
-    tree.body = [node for node in tree.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")]
+    tree.body = [
+        node for node in tree.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+    ]
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}

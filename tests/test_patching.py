@@ -420,7 +420,10 @@ def test_recovery_refuses_pairs_that_tell_nothing() -> None:
 def language_1_shows(image: np.ndarray) -> Iterator[Checkpoint]:
     """The sharp model of two naive languages, with language 1's token of square s embedded as language 0's of image[s]."""
     checkpoint = sharp("naive")
-    weights, words = checkpoint.model.W_E.data, torch.from_numpy(checkpoint.mothello.move_tokens[:, :, 0].astype(np.int64))
+    weights, words = (
+        checkpoint.model.W_E.data,
+        torch.from_numpy(checkpoint.mothello.move_tokens[:, :, 0].astype(np.int64)),
+    )
     before, playable = weights.clone(), words[0] > 0
     assert playable.sum() == 12
     try:

@@ -37,7 +37,11 @@ def symmetric(pairs: pd.DataFrame, *, turned: bool = False) -> pd.DataFrame:
     """With the parts that the figure and the headline need beside the pairs; of eight, a quarter turn may relate 0 and 2."""
     moves = pd.DataFrame([{"symmetry": name, "move": move} for name in SYMMETRIES for move in range(3)])
     model: dict[str, Any] = {"floor": 0.4, "regime": "5 naive languages", "seed": 0}
-    differing = {"differing": [0.2, 0.5, np.nan], "differing_as_board": [0.3, 0.1, np.nan], "differing_ceiling": [1.0, 0.9, np.nan]}
+    differing = {
+        "differing": [0.2, 0.5, np.nan],
+        "differing_as_board": [0.3, 0.1, np.nan],
+        "differing_ceiling": [1.0, 0.9, np.nan],
+    }
     moves = moves.assign(**model, part="moves", accuracy=0.6, predicted=0.7)
     moves.loc[moves["symmetry"] == "identity", list(differing)] = pd.DataFrame(differing).to_numpy()
     way = pd.DataFrame({"move": range(3), "accuracy": [0.5, 0.7, 0.7]})
@@ -166,7 +170,10 @@ def test_what_is_read_at_home_goes_with_the_inverse(monkeypatch: pytest.MonkeyPa
     table["differing_as_board"] = np.arange(len(table)) / 100
     monkeypatch.setattr(alignment, "align_by_move", lambda *given, **asked: table)
     found = symmetry._curves_of_pairs(tiny_checkpoint(), None, 20).set_index(["source", "target", "symmetry"])
-    assert found.loc[(0, 1, "quarter_turn"), "differing_ceiling"] == found.loc[(0, 0, "three_quarter_turn"), "differing_as_board"]
+    assert (
+        found.loc[(0, 1, "quarter_turn"), "differing_ceiling"]
+        == found.loc[(0, 0, "three_quarter_turn"), "differing_as_board"]
+    )
     assert found.loc[(1, 0, "diagonal"), "differing_ceiling"] == found.loc[(1, 1, "diagonal"), "differing_as_board"]
     maps = {(0, 1): ALL["quarter_turn"], (1, 0): ALL["three_quarter_turn"]}
     columns = dict.fromkeys(("accuracy", "floor", "ceiling"), 0.5)

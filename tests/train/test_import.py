@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from mothello_interp.corpus import read_provenance
 from mothello_interp.languages import language as module
-from mothello_interp.parquet import read_provenance
 from tests.train.test_cluster import workers
 from tests.train.test_finetune import RECIPE
 from tests.train.tiny import preset_text

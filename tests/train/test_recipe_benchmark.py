@@ -49,8 +49,6 @@ def test_whatever_happens(case: str) -> None:
 
 
 def test_it_is_named_where_benchmarks_are_chosen() -> None:
-    told = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "recipe"], capture_output=True, text=True, check=False
-    )
+    told = subprocess.run([sys.executable, "-m", "benchmarks", "recipe"], capture_output=True, text=True, check=False)
     assert told.returncode == 1
     assert "is run by: python -m benchmarks.recipe" in told.stderr
