@@ -82,7 +82,8 @@ def _one_by_one(reading: Reading) -> np.ndarray:
     words, model = reading.checkpoint.mothello.move_tokens[reading.output], reading.checkpoint.model
     result = np.zeros((*reading.games.moves.shape, len(words)))
     for game, move in np.argwhere(reading.games.moves[:, 1:] >= 0):
-        text, found = reading.tokens[game, : reading.last[game, move] + 1], {}
+        text = reading.tokens[game, : reading.last[game, move] + 1]
+        found: dict[tuple[int, ...], np.ndarray] = {}
         for square, word in enumerate(words):
             pieces = [int(token) for token in word if token]
             begun = [tuple(pieces[:n]) for n in range(len(pieces)) if len(text) + n <= model.cfg.n_ctx]

@@ -94,12 +94,15 @@ def modules() -> dict[str, str]:
 
 def front_door() -> str:
     """The modules in a line each, and which names `mothello_interp` itself has of them."""
+    stub = ast.parse((ROOT / "mothello_interp" / "__init__.pyi").read_text(encoding="utf-8"))
+    imports = [node for node in stub.body if isinstance(node, ast.ImportFrom)]
+    homes = {alias.name: str(node.module) for node in imports for alias in node.names}
     rows = [f"# Reference\n\n{mothello_interp.__doc__}"]
     for name, module in modules().items():
         folder = ROOT / "mothello_interp" / name
         source = folder / "__init__.py" if folder.is_dir() else folder.with_suffix(".py")
         said = (ast.get_docstring(ast.parse(source.read_text(encoding="utf-8"))) or "").partition("\n")[0]
-        exported = mothello_interp._HOME.get(name, ())
+        exported = [alias for alias in mothello_interp.__all__ if homes[alias] == name]
         links = ", ".join(f"[`{export}`][{module}.{export}]" for export in exported)
         rows.append(
             f"**[`{name}`]({name}.md)**: {said}" + (f"  \n`from mothello_interp import` {links}" if links else "")

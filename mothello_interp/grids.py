@@ -58,7 +58,7 @@ def attribution_grid(
     result. Arguments and errors as `patch_grid`; the metric must be differentiable.
     """
     names = _points(model, clean_tokens, corrupted_tokens, hook)
-    value, gradients = slopes(model, corrupted_tokens, metric, names)
+    value, gradients = activation_gradients(model, corrupted_tokens, metric, names)
     with torch.inference_mode():
         runs = [_cached(model, tokens, names) for tokens in (clean_tokens, corrupted_tokens)]
         rows = zip(gradients, *runs, strict=True)
@@ -66,7 +66,7 @@ def attribution_grid(
     return value + (gains if value.ndim else gains.sum(-1))
 
 
-def slopes(
+def activation_gradients(
     model: Any, tokens: torch.Tensor, metric: Metric, names: Sequence[str]
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """A metric of a run, and its gradient with respect to the activations at hook points, `[batch pos ...]` each.

@@ -332,7 +332,9 @@ def _slopes_at(
             rows = Rows(part, np.zeros_like(part), end)
             placed = fwd_hooks(hook for edit in bound for hook in edit.hooks(rows))
             with target.checkpoint.model.hooks(fwd_hooks=placed):
-                value, gradients = slopes(target.checkpoint.model, target.tokens[torch.from_numpy(part)], metric, names)
+                value, gradients = activation_gradients(
+                    target.checkpoint.model, target.tokens[torch.from_numpy(part)], metric, names
+                )
         position = torch.from_numpy(target.last[part, at[:, part]])
         slopes.append(torch.stack([gradient[torch.arange(len(part)), position].cpu() for gradient in gradients]))
         values.append(value.cpu())

@@ -108,7 +108,8 @@ def test_what_cannot_be_collected(checkpoint: Checkpoint) -> None:
     for layer in (-2, 2):
         with pytest.raises(ValueError, match=rf"layer {layer}: this model has layers -1 \(the embeddings\) to 1"):
             collect(checkpoint, games, layers=[0, layer])
-    for nothing in ({"layers": []}, {"languages": []}):
+    nothings: tuple[dict[str, list[int]], ...] = ({"layers": []}, {"languages": []})
+    for nothing in nothings:
         with pytest.raises(ValueError, match="name at least one of each"):
             collect(checkpoint, games, **nothing)
 

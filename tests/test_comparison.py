@@ -360,7 +360,7 @@ def test_the_floor_is_the_value_of_mismatched_games_and_the_error_a_jackknife(na
     game = torch.arange(n)
     sides = [measure.prepare(rows)._replace(game=game) for rows in (x, y)]
     orders = [torch.randperm(n, generator=torch.Generator().manual_seed(seed)) for seed in range(3)]
-    value, *floor = measure.finish(measure.scores(*sides, orders))
+    value, *floor = measure.finish(measure.scores(sides[0], sides[1], orders))
     for order, found in zip(orders, floor, strict=True):
         anew = [measure.prepare(rows)._replace(game=game) for rows in (x, y[order])]
         assert float(found) == pytest.approx(float(measure.finish(measure.score(*anew))), abs=1e-6)

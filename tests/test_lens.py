@@ -39,7 +39,9 @@ def test_every_layer_is_decoded_as_by_transformer_lens(world: str) -> None:
     game, move = reading.rows
     with torch.inference_mode():
         _, cache = model.run_with_cache(reading.tokens)
-        expected = model.unembed(cache.apply_ln_to_stack(cache.accumulated_resid(), recompute_ln=True))
+        stack = cache.accumulated_resid()
+        assert isinstance(stack, torch.Tensor)
+        expected = model.unembed(cache.apply_ln_to_stack(stack, recompute_ln=True))
         for layer, logits in zip((-1, 0, 1), expected[:, game, reading.last[game, move]], strict=True):
             found = LogitLens(model).logits(reading.states(layer), layer)
             torch.testing.assert_close(found, logits, atol=1e-5, rtol=0)

@@ -72,11 +72,12 @@ def test_pairs_refuse_games_that_are_none() -> None:
     pairs = pairs_of(4)
     last = np.arange(12) == (pairs.clean.lengths - 1)[:, None]
     shorter = [Games(np.where(last, -1, games.moves), 4) for games in (pairs.clean, pairs.corrupted)]
-    for clean, corrupted, match in (
+    wrong: list[tuple[Games, Games, str]] = [
         (pairs.clean, pairs.clean, "differ in one move each"),
         (pairs.clean, pairs.corrupted[:5], "60 clean and 5 corrupted games"),
-        (*shorter, "share 2 moves after the one that differs"),
-    ):
+        (shorter[0], shorter[1], "share 2 moves after the one that differs"),
+    ]
+    for clean, corrupted, match in wrong:
         with pytest.raises(ValueError, match=match):
             Pairs(clean, corrupted)
     with pytest.raises(ValueError, match=r"games gave \d+ minimal pairs, 300 asked for: pass more games"):
