@@ -24,7 +24,7 @@ from mothello_interp.forward import (
     fwd_hooks,
     hook_name,
 )
-from mothello_interp.grids import attribution_grid, patch_grid
+from mothello_interp.grids import activation_gradients, attribution_grid, patch_grid
 from mothello_interp.maps import Maps
 from mothello_interp.othello import Symmetry
 from mothello_interp.pairs import SHARED_AFTER, Pairs
