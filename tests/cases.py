@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformer_lens import HookedTransformer, HookedTransformerConfig
 
-from mothello_interp import decoding, forward, patching
+from mothello_interp import decoding, forward, grids
 from mothello_interp.forward import HOOKS, FwdHooks
 from mothello_interp.models import Checkpoint, ModelSpec, build_model
 from mothello_interp.models.build import config_of
@@ -121,7 +121,7 @@ def largest_batch(of: HookedTransformer) -> Iterator[list[int]]:
 
 def limit(monkeypatch: pytest.MonkeyPatch, tokens: int) -> None:
     """At most so many tokens in one forward pass, or one row."""
-    for module in (forward, decoding, patching):
+    for module in (forward, decoding, grids):
         monkeypatch.setattr(module, "TOKENS", tokens)
 
 

@@ -16,12 +16,13 @@ from transformer_lens import patching as reference
 from mothello_interp import decoding, patching
 from mothello_interp.activations import collect
 from mothello_interp.forward import HOOKS, TOKENS, Hook, fwd_hooks, hook_name, run_edited
+from mothello_interp.grids import attribution_grid, patch_grid
 from mothello_interp.interventions import Steer
 from mothello_interp.maps import Maps, fit_maps
 from mothello_interp.models import Checkpoint, load
 from mothello_interp.othello import CONTROLS, SYMMETRIES, Games, Symmetry, random_games, replay
 from mothello_interp.pairs import SHARED_AFTER, Pairs, minimal_pairs, truncate_games
-from mothello_interp.patching import attribution_grid, interchange, patch_grid, recovery, transplant
+from mothello_interp.patching import interchange, recovery, transplant
 from mothello_interp.stats import mismatched
 from tests.cases import (
     KINDS,
