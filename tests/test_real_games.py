@@ -8,11 +8,11 @@ import pytest
 
 from mothello_interp.activations import Activations, collect
 from mothello_interp.alignment import align
+from mothello_interp.comparison import compare
 from mothello_interp.legality import legal_accuracy, summary
 from mothello_interp.models import Checkpoint, ModelSpec, build_model
 from mothello_interp.othello import Games, random_games, read_wthor, replay
 from mothello_interp.probes import fit_probes_on
-from mothello_interp.comparison import compare
 from tests.conftest import scramble
 from tests.othello.wthor import write_wthor
 
@@ -74,7 +74,5 @@ def test_similarity_keeps_the_games_that_fill_the_board(games: Games, rows: Acti
     table = compare(rows, 0, rows, 1, permutations=3)
     assert (table["games"] == (games.lengths == 60).sum()).all()
     assert np.isfinite(table.drop(columns=["hook", "measure"]).to_numpy(float)).all()
-    with pytest.raises(
-        ValueError, match="0 games that fill the board"
-    ):
+    with pytest.raises(ValueError, match="0 games that fill the board"):
         compare(few := collect(model(), games[80:]), 0, few, 1)
