@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
-from transformer_lens.cache.key_value_cache_entry import TransformerLensKeyValueCacheEntry
 
 from mothello_interp.forward import TOKENS, BoundEdit, Rows, run_edited
 from mothello_interp.languages import PAD
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # transformer_lens takes seconds to import, and the Hub's client with it
+    from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
+
     from mothello_interp.reading import Reading
 
 
@@ -37,7 +37,7 @@ class Prefixes:
     bound: Sequence[BoundEdit]
     rows: Rows
     tokens: torch.Tensor
-    past: TransformerLensKeyValueCache | None
+    past: "TransformerLensKeyValueCache | None"
     row: np.ndarray
     move: np.ndarray
     position: np.ndarray
@@ -108,6 +108,9 @@ class Prefixes:
 
     def _behind(self, row: np.ndarray, new: torch.Tensor, place: int) -> torch.Tensor:
         """Logits of new tokens `[n piece]`, run behind the keys and values that runs `[n]` have up to a position."""
+        from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
+        from transformer_lens.cache.key_value_cache_entry import TransformerLensKeyValueCacheEntry
+
         assert self.past is not None
         entries = [
             TransformerLensKeyValueCacheEntry(entry.past_keys[row, : place + 1], entry.past_values[row, : place + 1])
@@ -154,6 +157,8 @@ def prefixes(reading: "Reading", *, final: bool, cells: int = 1, pieces: int = 1
 
 
 def _run(reading: "Reading", bound: Sequence[BoundEdit], rows: Rows, final: bool, several: bool) -> Prefixes:
+    from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
+
     model: Any = reading.checkpoint.model
     tokens = reading.tokens[torch.from_numpy(rows.game), : int(rows.end.max(initial=0)) + 1]
     hooks = [one for edit in bound for one in edit.hooks(rows)]
