@@ -484,16 +484,16 @@ def _unit(rows: torch.Tensor) -> Side:
 
 
 def _found(x: Side, y: Side, orders: Sequence[torch.Tensor]) -> torch.Tensor:
-    """Whether no row of y is nearer to a row of x than its own, which may tie, `[1 + order row]`."""
-    cosines, own = x.values @ y.values.T, torch.arange(len(x.values))
-    nearest = cosines >= cosines.amax(dim=1, keepdim=True) - _TIED
-    return torch.stack([nearest[own, order] for order in (own, *orders)]).double()
+    """Whether the nearest row of y to a row of x is its own, or one equal to it, `[1 + order row]`."""
+    nearest = y.values[(x.values @ y.values.T).argmax(dim=1)]
+    partners = [y.values, *(y.values[order] for order in orders)]
+    return torch.stack([(nearest * own).sum(dim=1) > 1 - _TIED for own in partners]).double()
 
 
 def retrieval(x: Rows, y: Rows) -> float:
     """Share of rows of x whose nearest row of y, by cosine after centring both, is their own pair: 0 to 1, chance 1/n.
 
-    Rows of y that tie for the nearest all count as found.
+    A row of y that is equal to the own pair, as where games begin alike, counts as found.
 
     Examples:
         >>> import numpy as np
