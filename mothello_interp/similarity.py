@@ -178,24 +178,40 @@ def _linear(debiased: bool) -> Measure:
         """The products of the rows that are left out are taken from those of all rows."""
 
         def each(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-            products, found = a.T @ b, []
+            products, squares, found = a.T @ b, (_lengths(a), _lengths(b)), []
             for keep in kept:
-                (left, other), n = (centred(a[keep]), centred(b[keep])), int(keep.sum())
-                cross = products - a[~keep].T @ b[~keep] - n * torch.outer(a[keep].mean(dim=0), b[keep].mean(dim=0))
-                found.append(_hsic(cross, _lengths(left), _lengths(other), debiased))
+                n, left_out = int(keep.sum()), (~keep).nonzero().flatten()
+                parts = a[left_out], b[left_out]
+                means = [-part.sum(dim=0) / n for part in parts]  # of the kept rows: those of all sum to 0
+                cross = products - parts[0].T @ parts[1] - n * torch.outer(*means)
+                pairs = zip((a, b), squares, means, strict=True)
+                lengths = [(square - 2 * rows @ mean + mean @ mean)[keep] for rows, square, mean in pairs]
+                found.append(_hsic(cross, *lengths, debiased))
             return torch.stack(found)
 
         return torch.stack([each(x.values, y.values), each(x.values, x.values), each(y.values, y.values)], dim=1)
 
-    return _cka(centred, hsic, lambda rows: _lengths(rows).mean() ** 2, without=without, single=True)
+    def many(x: Side, y: Side, orders: Sequence[torch.Tensor]) -> torch.Tensor:
+        """The floor in float32, all orders in one product."""
+        order = torch.stack(list(orders))
+        cross = x.values.float().T @ y.values.float()[order]
+        between = [
+            hsic(x.values, y.values)[None],
+            _hsic(cross, _lengths(x.values), _lengths(y.values)[order], debiased),
+        ]
+        found = torch.cat(between)
+        return torch.stack([found, x.own.expand_as(found), y.own.expand_as(found)], dim=1)
+
+    return _cka(centred, hsic, lambda rows: _lengths(rows).mean() ** 2, many=many, without=without)
 
 
 def _hsic(cross: torch.Tensor, a: torch.Tensor, b: torch.Tensor, debiased: bool) -> torch.Tensor:
-    """HSIC from the products `[d d']` of n centred rows and their squared lengths `[n]`: no Gram matrices."""
-    n, squares = len(a), cross.square().sum().double()
+    """HSIC `[...]` from products `[... d d']` of n centred rows and their squared lengths `[... n]`: no Gram matrices."""
+    n, squares = a.shape[-1], cross.square().sum(dim=(-2, -1)).double()
     if not debiased:
         return squares / n**2
-    return (squares - n / (n - 2) * (a @ b) + a.sum() * b.sum() / ((n - 1) * (n - 2))) / (n * (n - 3))
+    together, apart = (a * b).sum(dim=-1), a.sum(dim=-1) * b.sum(dim=-1)
+    return (squares - n / (n - 2) * together + apart / ((n - 1) * (n - 2))) / (n * (n - 3))
 
 
 def _lengths(rows: torch.Tensor) -> torch.Tensor:
@@ -485,9 +501,10 @@ def _unit(rows: torch.Tensor) -> Side:
 
 def _found(x: Side, y: Side, orders: Sequence[torch.Tensor]) -> torch.Tensor:
     """Whether the nearest row of y to a row of x is its own, or one equal to it, `[1 + order row]`."""
-    nearest = y.values[(x.values @ y.values.T).argmax(dim=1)]
-    partners = [y.values, *(y.values[order] for order in orders)]
-    return torch.stack([(nearest * own).sum(dim=1) > 1 - _TIED for own in partners]).double()
+    nearest = (x.values.float() @ y.values.float().T).argmax(dim=1)
+    equal = y.values @ y.values.T > 1 - _TIED  # which rows of y are one another's copies, their own included
+    partners = [torch.arange(len(nearest)), *orders]
+    return torch.stack([equal[nearest, own] for own in partners]).double()
 
 
 def retrieval(x: Rows, y: Rows) -> float:
