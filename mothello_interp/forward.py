@@ -19,7 +19,7 @@ HOOKS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")  # of ev
 HEAD_HOOKS = ("q", "k", "v", "z", "pattern")  # [batch pos head d_head], but pattern [batch head query key]
 NEURON_HOOKS = ("pre", "post")  # before and after the MLP's nonlinearity, [batch pos d_mlp]
 FwdHooks = list[tuple[str | Callable[..., Any], Callable[..., Any]]]  # as TransformerLens declares them
-TOKENS = 8_192  # in one forward pass
+TOKENS = 3_072  # in one forward pass; more leave the caches of a processor
 
 
 class NoEffectError(RuntimeError):
