@@ -33,7 +33,7 @@ _STYLES = {"languages": ("solid", 3.5), "random weights": ("dash", 1.5), "anothe
 
 
 def measure(checkpoint: Checkpoint, *, games: int = 700, permutations: int = 20) -> pd.DataFrame:
-    """`similarity.compare` of the first two input languages, layer by layer; of random weights; and of another seed's
+    """`compare` of the first two input languages, layer by layer; of random weights; and of another seed's
     first language."""
     from mothello_interp.activations import collect
     from mothello_interp.comparison import compare

@@ -11,7 +11,7 @@ learning rate), where that was measured. Across: how far up the probe reads the 
 over six draws of the preference.
 
 What is seen: what was taught arrives at the mirrored squares. Where naive languages have a map (`symmetry`), the image named
-best is the one that carried over most in most directions, and where it is not, the second is: such a pair has two maps
+best is the one that transferred most in most directions, and where it is not, the second is: such a pair has two maps
 (`mixtures`), and learning takes both. Images named last carry nothing on average. More carries over where a pair is aligned
 more fully: between four naive languages that are aligned almost as well as a language with itself, most of the preference.
 Alignment is not all of it: two languages of four anchors (Muon) are aligned as fully and pass on less than a third. Two
@@ -26,7 +26,7 @@ What could fool it: a model that merely prefers some squares everywhere (a prefe
 images are regressed on together, so that one cannot stand for another), words that two languages share (moves that are
 anchors are left out), a model that breaks (see above), maps chosen to fit (they are the probes', from before). Directions
 are not independent: five languages that share one code have four maps between them. It would be wrong if images that probes
-name last rose too, or if learning carried over to a language that shares no code.
+name last rose too, or if learning transferred to a language that shares no code.
 """
 
 from collections.abc import Sequence
@@ -101,11 +101,11 @@ def _pairs(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
-    """A panel a regime: what carried over, by how far up the pair is aligned."""
+    """A panel a regime: what transferred, by how far up the pair is aligned."""
     pairs = _pairs(table)
     regimes = [regime for regime in MODELS.values() if regime in set(pairs["regime"])]
     titles = grid([LABELS.get(regime, regime) for regime in regimes], _WIDTH)
-    drawing = panel_grid(titles, x="alignment of the pair, read by probes, floor (0) to ceiling (1)", y="carried over")
+    drawing = panel_grid(titles, x="alignment of the pair, read by probes, floor (0) to ceiling (1)", y="transferred")
     for place, regime in enumerate(regimes):
         at: dict[str, Any] = {"row": place // _WIDTH + 1, "col": place % _WIDTH + 1}
         _panel(drawing, where(pairs, regime=regime), at)
@@ -138,14 +138,14 @@ def _dots(
         error_y={"array": pairs["half"], "thickness": 1, "width": 0} if bars else None, marker=marker,
         customdata=pairs[["seed", "source", "target", "symmetry"]],
         hovertemplate="seed %{customdata[0]}: taught %{customdata[1]}, asked %{customdata[2]}<br>%{customdata[3]}"
-        "<br>carried over %{y:.2f}, alignment %{x:.2f}<extra></extra>", **at,
+        "<br>transferred %{y:.2f}, alignment %{x:.2f}<extra></extra>", **at,
     )  # fmt: skip
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """By model and teaching: in how many directions between languages that have a map (as in `symmetry`) it is the image
-    that carried over most, and in how many of the others the second; means over all directions; rank correlation of
-    alignment and what carried over; of the languages that were not taught, the probability of legal moves before and after,
+    that transferred most, and in how many of the others the second; means over all directions; rank correlation of
+    alignment and what transferred; of the languages that were not taught, the probability of legal moves before and after,
     in which all this is read, and of going on in the taught language's words."""
     return summary(table, ["regime", "seed", "teaching"], _carried)
 
@@ -162,7 +162,7 @@ def _carried(model: pd.DataFrame) -> dict[str, Any]:
         "directions with a map": f"{len(most)} of {len(first)}",
         "best first": f"{(most['kind'] == 'first').sum()} of {len(most)}",
         "second first": int((most["kind"] == "second").sum()),
-        "carried over, best": means["first"],
+        "transferred, best": means["first"],
         "least": first["coefficient"].min(),
         "most": first["coefficient"].max(),
         "second": means["second"],

@@ -99,7 +99,7 @@ def compute(zoo: Zoo = BUNDLED, wthor: Path | None = None) -> pd.DataFrame:
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
-    """A row of three panels a regime: illegal moves; probe accuracy at home and abroad; share of the way to the ceiling."""
+    """A row of three panels a regime: illegal moves; probe accuracy in-language and cross-lingual; normalised alignment."""
     regimes = list(dict.fromkeys(table["regime"]))
     titles = [[title.format(LABELS[regime]) for title in _TITLES] for regime in regimes]
     drawing = panel_grid(titles, x="move (from 0)", y="", shared=False)

@@ -59,7 +59,7 @@ def measure(
     checkpoint: Checkpoint, *, games: int = 620, fit: int = 600, score: int = 200, permutations: int = 19,
     repaired: int = 99,
 ) -> pd.DataFrame:  # fmt: skip
-    """`similarity.compare` with every measure, and alignment beside it (whose null is cheaper), of the first two input languages;
+    """`compare` with every measure, and alignment (whose floor is cheaper), of the first two input languages;
     and of random weights, at the layer three quarters up."""
     from mothello_interp.activations import paper_layer
 
@@ -90,7 +90,7 @@ def _compared(
 
 
 def _aligned(probes: Probes, rows: Activations, repaired: int) -> pd.DataFrame:
-    """Alignment as one of the measures: means of both directions, beside those with re-paired boards."""
+    """Alignment as one of the measures: means of both directions, with those of mismatched boards as the floor."""
     from mothello_interp.alignment import align_on
     from mothello_interp.forward import hook_name
 

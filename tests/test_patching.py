@@ -855,7 +855,7 @@ def test_experiments_are_the_same_however_many_rows_run_together(
 @pytest.mark.parametrize("name", ["recovery", "interchange", "transplant", "next_moves"])
 def test_experiments_run_no_more_tokens_at_once_for_more_games(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The largest pass stays below the limit, which twelve games reach already; in complete sequences too."""
-    assert TOKENS <= 8192  # so that memory stays small at eight layers of 512
+    assert TOKENS == 3072
     limit(monkeypatch, 150)
     largest = []
     for n in (12, 96):

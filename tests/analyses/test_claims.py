@@ -185,8 +185,8 @@ def test_learning_arrives_where_no_tongue_is_lost() -> None:
     assert (full.loc[longer, "in the taught words after"] > 0.95).all()
     assert (light["untaught legal after"] > 0.9 * light["untaught legal before"]).all()
     assert (light["in the taught words after"] < 0.1).all()
-    assert light.loc[longer, "carried over, best"].min() > 0.5
-    assert (light["carried over, best"] - full["carried over, best"]).abs().max() < 0.15
+    assert light.loc[longer, "transferred, best"].min() > 0.5
+    assert (light["transferred, best"] - full["transferred, best"]).abs().max() < 0.15
     assert light["last"].abs().max() < 0.02
     assert (shares(light["best first"]) == 1).all()
 

@@ -42,7 +42,7 @@ def test_preferences_draw_their_table() -> None:
     row, of = rows.loc[LABELS["anchors"]], len(wide)
     assert (row["directions with a map"], row["best first"]) == (f"{of} of {of}", f"{first} of {of}")
     assert row["second first"] == second
-    assert row["carried over, best"] == pytest.approx(wide["diagonal"].mean())
+    assert row["transferred, best"] == pytest.approx(wide["diagonal"].mean())
     assert row["second"] == pytest.approx(wide["half_turn"].mean())
     assert row["last"] == pytest.approx(wide[["identity", "antidiagonal"]].to_numpy().mean())
     assert rows.loc[LABELS["naive"], "directions with a map"] == f"0 of {of}"
