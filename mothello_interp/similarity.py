@@ -186,7 +186,7 @@ def _linear(debiased: bool) -> Measure:
                 cross = products - parts[0].T @ parts[1] - n * torch.outer(*means)
                 pairs = zip((a, b), squares, means, strict=True)
                 lengths = [(square - 2 * rows @ mean + mean @ mean)[keep] for rows, square, mean in pairs]
-                found.append(_hsic(cross, *lengths, debiased))
+                found.append(_hsic(cross, lengths[0], lengths[1], debiased))
             return torch.stack(found)
 
         return torch.stack([each(x.values, y.values), each(x.values, x.values), each(y.values, y.values)], dim=1)
