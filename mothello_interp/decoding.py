@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from mothello_interp.forward import TOKENS, BoundEdit, Rows, run_edited
+from mothello_interp.forward import TOKENS, BoundEdit, Rows, branch, run_edited
 from mothello_interp.languages import PAD
 
-if TYPE_CHECKING:  # transformer_lens takes seconds to import, and the Hub's client with it
+if TYPE_CHECKING:
     from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
 
     from mothello_interp.reading import Reading
@@ -108,17 +108,8 @@ class Prefixes:
 
     def _behind(self, row: np.ndarray, new: torch.Tensor, place: int) -> torch.Tensor:
         """Logits of new tokens `[n piece]`, run behind the keys and values that runs `[n]` have up to a position."""
-        from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
-        from transformer_lens.cache.key_value_cache_entry import TransformerLensKeyValueCacheEntry
-
         assert self.past is not None
-        entries = [
-            TransformerLensKeyValueCacheEntry(entry.past_keys[row, : place + 1], entry.past_values[row, : place + 1])
-            for entry in self.past.entries
-        ]
-        past = TransformerLensKeyValueCache(
-            entries, torch.ones(len(row), place + 1, dtype=torch.int, device=new.device)
-        )
+        past = branch(self.past, row, [place + 1] * len(self.past.entries))
         model: Any = self.reading.checkpoint.model
         return model(new, past_kv_cache=past, attention_mask=torch.ones_like(new))
 
@@ -126,9 +117,7 @@ class Prefixes:
         """The same from complete sequences, with the edits of the games' part."""
         tokens = torch.cat([self.tokens[torch.from_numpy(row), : place + 1], new], dim=1)
         rows = self.rows.some(row, np.full(len(row), place))
-        return run_edited(
-            self.reading.checkpoint.model, tokens, [one for edit in self.bound for one in edit.hooks(rows)]
-        )
+        return run_edited(self.reading.checkpoint.model, tokens, rows, self.bound)[0]
 
 
 def prefixes(reading: "Reading", *, final: bool, cells: int = 1, pieces: int = 1) -> Iterator[Prefixes]:
@@ -157,26 +146,11 @@ def prefixes(reading: "Reading", *, final: bool, cells: int = 1, pieces: int = 1
 
 
 def _run(reading: "Reading", bound: Sequence[BoundEdit], rows: Rows, final: bool, several: bool) -> Prefixes:
-    from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
-
-    model: Any = reading.checkpoint.model
     tokens = reading.tokens[torch.from_numpy(rows.game), : int(rows.end.max(initial=0)) + 1]
-    hooks = [one for edit in bound for one in edit.hooks(rows)]
-    past, options = None, {}
-    if several and _keys_suffice(model):
-        past = TransformerLensKeyValueCache.init_cache(model.cfg, tokens.device, len(tokens))
-        options = {"past_kv_cache": past, "attention_mask": torch.ones_like(tokens)}
-    logits = run_edited(model, tokens, hooks, **options)
+    logits, past = run_edited(reading.checkpoint.model, tokens, rows, bound, keep=several)
     played = reading.games.moves[rows.game] >= 0
     followed = np.pad(played[:, 1:], ((0, 0), (0, 1)))
     row, move = np.nonzero(played & ~followed if final else followed)
     position = reading.last[rows.game[row], move]
     first = logits[torch.from_numpy(row), torch.from_numpy(position)].float().softmax(-1).cpu()
     return Prefixes(reading, bound, rows, tokens, past, row, move, position, first)
-
-
-def _keys_suffice(model: Any) -> bool:
-    """Whether new tokens can be run behind keys and values alone: no hooks of the user's, known position embeddings."""
-    config = model.cfg
-    plain = config.attention_dir == "causal" and config.positional_embedding_type in ("standard", "rotary")
-    return plain and not any(place.fwd_hooks for place in model.hook_dict.values())

@@ -1,7 +1,7 @@
 """Places in a model, and forward passes that are changed at some of them. Any HookedTransformer will do.
 
-Runs that differ from one block on alone share what comes before it; every run is of complete sequences, so that the user's
-own hooks and every kind of position embedding act as they do without us.
+Runs that differ from one place on alone share what comes before it: the earlier blocks always, the earlier positions (by their
+keys and values) where no hook of the user's own and no unusual position embedding asks for complete sequences.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 import torch
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # transformer_lens takes seconds to import, and the Hub's client with it
+    from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache as Cache
+
     from mothello_interp.reading import Reading
 
 HOOKS = ("resid_pre", "resid_mid", "resid_post", "attn_out", "mlp_out")  # of every block, [batch pos d_model]
@@ -33,11 +35,13 @@ class Rows(NamedTuple):
         game: which of a reading's games, int64 `[row]`.
         cell: which of an experiment's cells, int64 `[row]`.
         end: the last position that belongs to the game, int64 `[row]`.
+        start: the position of the batch's first column.
     """
 
     game: np.ndarray
     cell: np.ndarray
     end: np.ndarray
+    start: int = 0
 
     def some(self, rows: np.ndarray, end: np.ndarray | None = None) -> "Rows":
         """Some of the rows, perhaps with an earlier end."""
@@ -55,8 +59,11 @@ class Hook(NamedTuple):
 class BoundEdit(Protocol):
     """An edit of one reading."""
 
+    def first(self, rows: Rows) -> int:
+        """A position before which it changes nothing in these rows."""
+
     def hooks(self, rows: Rows) -> list[Hook]:
-        """What it does to a batch."""
+        """What it does to a batch, whose columns are the positions from `rows.start` on."""
 
     def check(self) -> None:
         """Raise NoEffectError if it has changed nothing so far."""
@@ -117,34 +124,107 @@ def batches(items: np.ndarray, length: int) -> Iterator[np.ndarray]:
     yield from (items[first : first + size] for first in range(0, len(items), size))
 
 
-def run_edited(model: Any, tokens: torch.Tensor, hooks: Sequence[Hook], **options: Any) -> torch.Tensor:
-    """The logits `[row pos vocab]` of tokens `[row pos]` with hooks in place.
+def keys_suffice(model: Any) -> bool:
+    """Whether tokens can be run behind keys and values alone: no hooks of the user's, known position embeddings."""
+    config = model.cfg
+    plain = config.attention_dir == "causal" and config.positional_embedding_type in ("standard", "rotary")
+    return plain and not any(place.fwd_hooks for place in model.hook_dict.values())
 
-    Equal sequences are run once up to the first block that a hook changes.
+
+def run_edited(
+    model: Any, tokens: torch.Tensor, rows: Rows, bound: Sequence[BoundEdit], *, keep: bool = False
+) -> tuple[torch.Tensor, "Cache | None"]:
+    """The logits `[row pos vocab]` of tokens `[row pos]` with edits in place; with `keep` their keys and values, if they suffice.
+
+    Equal sequences are run once up to the first place that an edit changes.
     """
-    start = min((hook.block + hook.name.endswith(f"{hook.block}.hook_resid_post") for hook in hooks), default=0)
-    start = min(start, model.cfg.n_layers - 1)
-    if start > 0 and not options:
-        distinct, place = torch.unique(tokens, dim=0, return_inverse=True)
-        if 2 * len(distinct) <= len(tokens):
-            return _run_from(model, start, distinct, place, hooks)
-    with model.hooks(fwd_hooks=fwd_hooks(hooks)):
-        return model(tokens, **options)
+    start = min((edit.first(rows) for edit in bound), default=0)
+    distinct, place = torch.unique(tokens, dim=0, return_inverse=True) if bound else (tokens, tokens)
+    if bound and 2 * len(distinct) <= len(tokens):
+        start = min(start, tokens.shape[1] - 1) if keys_suffice(model) else 0
+        hooks = [one for edit in bound for one in edit.hooks(rows._replace(start=start))]
+        return Trunk(model, distinct, [_block(model, hooks)]).run(place, hooks, start)
+    past, options = None, {}
+    if keep and keys_suffice(model):
+        past = _new_cache(model, tokens)
+        options = {"past_kv_cache": past, "attention_mask": torch.ones_like(tokens)}
+    with model.hooks(fwd_hooks=fwd_hooks(one for edit in bound for one in edit.hooks(rows))):
+        return model(tokens, **options), past
 
 
-def _run_from(model: Any, start: int, tokens: torch.Tensor, place: torch.Tensor, hooks: Sequence[Hook]) -> torch.Tensor:
-    """Logits of the sequences `place` `[row]` of tokens, which part at the input of block `start`."""
-    positions: list[torch.Tensor] = []  # of shortformer models, whose attention is given them at every block
-    seen = [("hook_pos_embed", lambda activation, hook: positions.append(activation))]
-    shortformer = model.cfg.positional_embedding_type == "shortformer"
-    with model.hooks(fwd_hooks=seen if shortformer else []):
-        residual = model(tokens, stop_at_layer=start)[place]
-    before = f"blocks.{start - 1}.hook_resid_post"
-    for hook in hooks:
-        residual = hook.act(residual) if hook.name == before else residual
-    options = {"shortformer_pos_embed": positions[0][place]} if shortformer else {}
-    with model.hooks(fwd_hooks=fwd_hooks(hook for hook in hooks if hook.name != before)):
-        return model(residual, start_at_layer=start, **options)
+class Trunk:
+    """Sequences run as they are, from which changed runs branch off at a block and a position.
+
+    Args:
+        tokens: int64 `[sequence pos]`.
+        blocks: those at whose input runs will branch off.
+    """
+
+    def __init__(self, model: Any, tokens: torch.Tensor, blocks: Iterable[int]):
+        self.model, self.inputs = model, dict[int, torch.Tensor]()
+        self.past = _new_cache(model, tokens) if keys_suffice(model) else None
+        handles = [model.blocks[block].register_forward_pre_hook(partial(self._see, block)) for block in blocks]
+        try:
+            self.logits, self.seen = model.run_with_cache(
+                tokens,
+                names_filter="hook_pos_embed",  # shortformer attention is given the positions at every block
+                past_kv_cache=self.past,
+                attention_mask=None if self.past is None else torch.ones_like(tokens),
+            )
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _see(self, block: int, _: Any, arguments: tuple[torch.Tensor, ...]) -> None:
+        self.inputs[block] = arguments[0]
+
+    def run(self, place: torch.Tensor, hooks: Sequence[Hook], start: int = 0) -> tuple[torch.Tensor, "Cache | None"]:
+        """Logits `[row pos vocab]` of the sequences `place` `[row]`, changed by hooks from a position on; keys and values.
+
+        Args:
+            start: the position of the first column that hooks are given, 0 unless `keys_suffice`.
+        """
+        block = _block(self.model, hooks)
+        residual = self.inputs[block][place, start:]
+        before = f"blocks.{block - 1}.hook_resid_post"
+        for hook in hooks:
+            residual = hook.act(residual) if hook.name == before else residual
+        options: dict[str, Any] = {}
+        if self.model.cfg.positional_embedding_type == "shortformer":
+            options["shortformer_pos_embed"] = self.seen["hook_pos_embed"][place]
+        past = None
+        if self.past is not None:
+            ends = [self.logits.shape[1]] * block + [start] * (self.model.cfg.n_layers - block)
+            options["past_kv_cache"] = past = branch(self.past, place, ends)
+        with self.model.hooks(fwd_hooks=fwd_hooks(hook for hook in hooks if hook.name != before)):
+            changed = self.model(residual, start_at_layer=block, **options)
+        return torch.cat([self.logits[place, :start], changed], dim=1) if start else changed, past
+
+
+def branch(past: "Cache", rows: Any, ends: Sequence[int]) -> "Cache":
+    """The keys and values of some rows, of every block up to a position (without it)."""
+    from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
+    from transformer_lens.cache.key_value_cache_entry import TransformerLensKeyValueCacheEntry
+
+    entries = [
+        TransformerLensKeyValueCacheEntry(entry.past_keys[rows, :end], entry.past_values[rows, :end])
+        for entry, end in zip(past.entries, ends, strict=True)
+    ]
+    return TransformerLensKeyValueCache(
+        entries, torch.ones(len(rows), ends[-1], dtype=torch.int, device=entries[0].past_keys.device)
+    )
+
+
+def _new_cache(model: Any, tokens: torch.Tensor) -> "Cache":
+    from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
+
+    return TransformerLensKeyValueCache.init_cache(model.cfg, tokens.device, len(tokens))
+
+
+def _block(model: Any, hooks: Sequence[Hook]) -> int:
+    """The block before which hooks change nothing but its input."""
+    first = min(hook.block + hook.name.endswith(f"{hook.block}.hook_resid_post") for hook in hooks)
+    return min(first, model.cfg.n_layers - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,6 +262,9 @@ class _BoundPatch:
             )
         self.position = reading.positions(np.arange(len(reading)), patch.moves)
 
+    def first(self, rows: Rows) -> int:
+        return int(self.position[rows.cell, rows.game].min())
+
     def hooks(self, rows: Rows) -> list[Hook]:
         return [Hook(self.name, max(self.patch.layer, 0), partial(self._act, rows))]
 
@@ -194,8 +277,8 @@ class _BoundPatch:
     def _act(self, rows: Rows, activation: torch.Tensor) -> torch.Tensor:
         result = activation.clone()
         seen = result.transpose(1, 2) if self.patch.hook == "pattern" else result
-        position = self.position[rows.cell, rows.game]
-        here = np.flatnonzero(position <= np.minimum(rows.end, seen.shape[1] - 1))
+        position = self.position[rows.cell, rows.game] - rows.start
+        here = np.flatnonzero(position <= np.minimum(rows.end - rows.start, seen.shape[1] - 1))
         at: tuple[Any, ...] = (torch.from_numpy(here), torch.from_numpy(position[here]))
         at = at if self.patch.head is None else (*at, self.patch.head)
         values = self.patch.values[torch.from_numpy(rows.cell[here]), torch.from_numpy(rows.game[here])].to(activation)

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from mothello_interp.forward import HOOKS, TOKENS, Hook, check_hook, point, run_edited
+from mothello_interp.forward import HOOKS, TOKENS, Hook, Trunk, check_hook, point
 
 Metric = Callable[[torch.Tensor], torch.Tensor | float]
 
@@ -17,7 +17,7 @@ def patch_grid(
     """The metric after each clean activation was put into the corrupted run, one layer and position at a time: `[layer pos]`.
 
     Equal to `transformer_lens.patching.get_act_patch_*` for the same hook, also with hooks of your own on the model, and
-    faster: the cells of a layer run together, from that layer on.
+    faster: several cells of a layer run together, from that layer and, without such hooks, from their first position on.
 
     Args:
         model: any HookedTransformer.
@@ -41,10 +41,12 @@ def patch_grid(
     (batch, length), grid = clean_tokens.shape, []
     size = max(1, TOKENS // clean_tokens.numel())
     with torch.inference_mode():
+        trunk, sequences = Trunk(model, corrupted_tokens, range(model.cfg.n_layers)), torch.arange(batch)
         for layer, (name, clean) in enumerate(zip(names, _cached(model, clean_tokens, names), strict=True)):
             for position in torch.arange(length).split(size):
-                put = partial(_put, clean, position)
-                logits = run_edited(model, corrupted_tokens.repeat(len(position), 1), [Hook(name, layer, put)])
+                start = int(position[0]) if trunk.past is not None else 0
+                put = partial(_put, clean[:, start:], position - start)
+                logits, _ = trunk.run(sequences.repeat(len(position)), [Hook(name, layer, put)], start)
                 grid += [torch.as_tensor(metric(cell)) for cell in logits.unflatten(0, (len(position), batch))]
     return torch.stack(grid).unflatten(0, (len(names), length))
 

@@ -13,9 +13,9 @@ import torch
 from transformer_lens import HookedTransformer
 from transformer_lens import patching as reference
 
-from mothello_interp import decoding, patching
+from mothello_interp import forward, patching
 from mothello_interp.activations import collect
-from mothello_interp.forward import HOOKS, TOKENS, Hook, fwd_hooks, hook_name, run_edited
+from mothello_interp.forward import HOOKS, TOKENS, Hook, Trunk, fwd_hooks, hook_name, keys_suffice
 from mothello_interp.grids import attribution_grid, patch_grid
 from mothello_interp.interventions import Steer
 from mothello_interp.maps import Maps, fit_maps
@@ -210,12 +210,13 @@ def test_attribution_grid_is_the_slope_at_the_corrupted_run(hook: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("copies", [1, 6])
-def test_run_edited_equals_run_with_hooks_and_shares_equal_prefixes(kind: str, copies: int) -> None:
-    """Logits of hooks at every place; equal sequences pass the blocks before the first edit once."""
+@pytest.mark.parametrize("start", [0, 3])
+def test_runs_that_branch_off_equal_run_with_hooks(kind: str, start: int) -> None:
+    """Logits, keys and values of hooks at every place, from a position on; what lies before the first edit is run once."""
     of = model(kind)
-    tokens = two_inputs(of)[0].repeat(copies, 1)
-    shift = torch.linspace(-1, 1, 3 * copies)[:, None, None]
+    sequences, start = two_inputs(of)[0], start if keys_suffice(of) else 0
+    place = torch.arange(3).repeat(4)
+    shift = torch.linspace(-1, 1, len(place))[:, None, None]
     for places in (
         ["blocks.0.hook_resid_pre"],
         ["blocks.0.hook_resid_post"],
@@ -224,17 +225,25 @@ def test_run_edited_equals_run_with_hooks_and_shares_equal_prefixes(kind: str, c
         ["blocks.2.attn.hook_z", "blocks.1.hook_attn_out"],
     ):
 
-        def act(activation: torch.Tensor, factor: float) -> torch.Tensor:
-            return factor * activation + shift.reshape(-1, *[1] * (activation.ndim - 1))
+        def act(activation: torch.Tensor, factor: float, start: int = 0) -> torch.Tensor:
+            result = activation.clone()
+            result[:, start:] = factor * result[:, start:] + shift.reshape(-1, *[1] * (activation.ndim - 1))
+            return result
 
         hooks = [Hook(name, int(name[7]), partial(act, factor=1 + n)) for n, name in enumerate(places)]
-        with torch.inference_mode(), largest_batch(of) as seen:
-            found = run_edited(of, tokens, hooks)
-            once = 3 * LENGTH
-            first = min(hook.block + hook.name.endswith("resid_post") for hook in hooks)
-            shared = min(first, 2) if copies > 1 else 0
-            assert seen[1:] == [once] * shared + [once * copies] * (3 - shared)
-            close(found, of.run_with_hooks(tokens, fwd_hooks=fwd_hooks(hooks)), atol=1e-4)
+        first = min(2, *(hook.block + hook.name.endswith("resid_post") for hook in hooks))
+        with torch.inference_mode():
+            trunk = Trunk(of, sequences, range(3))
+            with largest_batch(of) as seen:
+                found, past = trunk.run(place, hooks, start)
+            assert seen[1:] == [len(place) * (LENGTH - start)] * (3 - first)
+            complete = [hook._replace(act=partial(act, factor=1 + n, start=start)) for n, hook in enumerate(hooks)]
+            with of.hooks(fwd_hooks=fwd_hooks(complete)):
+                logits, cache = of.run_with_cache(sequences[place])
+        close(found, logits, atol=1e-4)
+        for block, entry in enumerate(past.entries if past else ()):
+            close(entry.past_keys, cache[f"blocks.{block}.attn.hook_k"], atol=1e-4)
+            close(entry.past_values, cache[f"blocks.{block}.attn.hook_v"], atol=1e-4)
 
 
 def signs(pairs: Pairs, target: Checkpoint, output: int, mass: str) -> np.ndarray:
@@ -861,7 +870,7 @@ def test_experiments_run_no_more_tokens_at_once_for_more_games(name: str, monkey
     for n in (12, 96):
         with largest_batch(sharp("compositional").model) as seen:
             if name == "next_moves":
-                monkeypatch.setattr(decoding, "_keys_suffice", lambda model: False)
+                monkeypatch.setattr(forward, "keys_suffice", lambda model: False)
                 sharp("compositional").read(pairs_of(4, 120).clean[:n], 0).next_moves()
             else:
                 measured(name, n)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 
-from mothello_interp import decoding
+from mothello_interp import forward
 from mothello_interp.attention import attention_by_move, attention_overlap
 from mothello_interp.attribution import direct_logit_attribution
 from mothello_interp.effects import edit_effect, edited_boards
@@ -102,7 +102,7 @@ def test_predictions_by_hand(world: str, language: int, with_edits: bool, monkey
         assert found.dtype == np.float32
         np.testing.assert_allclose(found, expected, atol=2e-5)
         with monkeypatch.context() as patched:
-            patched.setattr(decoding, "_keys_suffice", lambda model: False)
+            patched.setattr(forward, "keys_suffice", lambda model: False)
             np.testing.assert_allclose(reading.next_moves(output), expected, atol=2e-5)
         with monkeypatch.context() as patched:
             limit(patched, 30)
@@ -131,11 +131,11 @@ def test_next_moves_of_several_tokens_equal_complete_sequences(
     checkpoint = sharp("compositional", positions)
     reading = checkpoint.read(some_games(), 0)
     with checkpoint.model.hooks(fwd_hooks=[("blocks.0.hook_attn_out", louder)] if users_hook else []):
-        assert decoding._keys_suffice(checkpoint.model) == (positions == "rotary" and not users_hook)
+        assert forward.keys_suffice(checkpoint.model) == (positions == "rotary" and not users_hook)
         found = edited(reading).next_moves()
         last = np.array([predicted(checkpoint, 0, moves[:4], 0) for moves in some_games().moves])
         np.testing.assert_allclose(reading.next_moves()[:, 3], last, atol=2e-5)
-        monkeypatch.setattr(decoding, "_keys_suffice", lambda model: False)
+        monkeypatch.setattr(forward, "keys_suffice", lambda model: False)
         np.testing.assert_allclose(found, edited(reading).next_moves(), atol=2e-5)
 
 

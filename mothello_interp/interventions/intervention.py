@@ -172,6 +172,11 @@ class Bound:
         self.met, self.changed = dict.fromkeys(self.names, 0), dict.fromkeys(self.names, False)
         self.somebody_moves = False
 
+    def first(self, rows: Rows) -> int:
+        """The first position in scope of these rows; the context's end where there is none."""
+        _, item = self._items(rows, self.reading.tokens.shape[1])
+        return int(self.position[item].min(initial=self.reading.tokens.shape[1]))
+
     def hooks(self, rows: Rows) -> list[Hook]:
         """Its action on a batch, at every layer."""
         return [Hook(name, max(layer, 0), partial(self._act, layer, rows)) for layer, name in self.names.items()]
@@ -202,11 +207,11 @@ class Bound:
         pattern = self.intervention.hook == "pattern"
         result = activation.clone()
         seen = result.transpose(1, 2) if pattern else result  # [row pos ...]
-        row, item = self._items(rows, seen.shape[1])
+        row, item = self._items(rows, rows.start + seen.shape[1])
         self.met[layer] += len(row)
         if not len(row):
             return activation
-        at: tuple[Any, ...] = (torch.from_numpy(row), torch.from_numpy(self.position[item]))
+        at: tuple[Any, ...] = (torch.from_numpy(row), torch.from_numpy(self.position[item] - rows.start))
         heads = self.intervention.head
         if isinstance(heads, int):
             at = (*at, heads)
