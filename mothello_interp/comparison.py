@@ -9,7 +9,8 @@ import torch
 
 from mothello_interp.activations import Activations
 from mothello_interp.forward import hook_name
-from mothello_interp.similarity import MEASURES, Measure, Side, paired, rotated, row_mean
+from mothello_interp.measure import Measure, Side, paired, rotated, row_mean
+from mothello_interp.similarity import MEASURES
 from mothello_interp.stats import permutation_p
 
 MIN_BOARDS = 50  # moves with fewer distinct boards are left out: a handful of points says nothing about geometry

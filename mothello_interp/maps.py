@@ -21,7 +21,7 @@ from einops import rearrange
 
 from mothello_interp.activations import Activations
 from mothello_interp.othello import Symmetry
-from mothello_interp.similarity import fit_procrustes
+from mothello_interp.procrustes import fit_procrustes
 from mothello_interp.stats import mismatched_rows
 
 Kind = Literal["rotation", "mean_shift", "projection"]

@@ -20,133 +20,41 @@ widths that differ where it needs one. `comparison.compare` applies `MEASURES` t
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import rankdata
 
-Rows = np.ndarray | torch.Tensor
+from mothello_interp.measure import Measure, Rows, Side, both, centred, finite_pairs, rotated, row_mean, square
+from mothello_interp.procrustes import OrthogonalMap, fit_procrustes, procrustes_distance
+
+__all__ = [
+    "MEASURES",
+    "SAME_COORDINATES",
+    "OrthogonalMap",
+    "centred_cosine",
+    "fit_procrustes",
+    "linear_cka",
+    "minibatch_cka",
+    "mutual_knn",
+    "principal_angles",
+    "procrustes_distance",
+    "pwcca",
+    "rbf_cka",
+    "retrieval",
+    "rsa",
+    "svcca",
+]
+
 Values = Callable[[torch.Tensor], torch.Tensor]
 Hsic = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 Dissimilarity = Literal["correlation", "cosine", "euclidean"]
-MIN_ROWS = 4
 HALVES = 10  # games in a row that belong to one half where a map is fitted on the other
-_LEAST = 1e-120  # variance whose square float64 still holds
 _ROUNDING = 1e-10  # of the squared spread: an HSIC below this is rounding
 _TIED = 1e-10  # cosines, dissimilarities and correlations this close are equal but for rounding
-
-
-class Side(NamedTuple):
-    """One side's rows as a measure needs them: `[n k]`, a number for each pair of rows `[n n]`, or directions `[d k]`.
-
-    `own` is what does not depend on the pairing; `game` int64 `[n]` is given by who compares games.
-    """
-
-    values: torch.Tensor
-    own: torch.Tensor = torch.zeros(())
-    game: torch.Tensor = torch.zeros(0)
-
-
-def _both(square: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
-    return square.index_select(0, rows).index_select(1, rows)
-
-
-def row_mean(parts: torch.Tensor) -> torch.Tensor:
-    """What `finish` is of a measure whose parts are one value for each row `[... n]`."""
-    return parts.mean(dim=-1).clamp(-1, 1)
-
-
-def rotated(axes: torch.Tensor, rotation: torch.Tensor) -> torch.Tensor:
-    """Directions `[d k]` in rotated coordinates: the floor of a measure that does not depend on the pairing."""
-    return rotation @ axes
-
-
-@dataclass(frozen=True)
-class Measure:
-    """A measure of paired rows: `finish(score(prepare(x), prepare(y)))`.
-
-    Attributes:
-        prepare: one side's rows, float64 `[n d]`.
-        score: parts `[...]`, averaged over move numbers before `finish` makes a number in [-1, 1] of them.
-        mismatch: values of a side whose rows come in another order `[n]`; or `rotated`.
-        many: parts of the pairing, then of y in each of several orders, `[1 + order ...]`, if cheaper together.
-        without: parts of the kept rows, bool `[n]`, of each fold, `[fold ...]`, if cheaper than to prepare them.
-        one_width: whether both sides need the same width.
-        quadratic: whether memory grows with the square of the rows.
-        single: whether mismatched rows are scored in float32.
-    """
-
-    prepare: Callable[[torch.Tensor], Side]
-    score: Callable[[Side, Side], torch.Tensor]
-    finish: Callable[[torch.Tensor], torch.Tensor] = lambda parts: parts.clamp(-1, 1)
-    mismatch: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] = lambda values, order: values[order]
-    many: Callable[[Side, Side, Sequence[torch.Tensor]], torch.Tensor] | None = None
-    without: Callable[[Side, Side, Sequence[torch.Tensor]], torch.Tensor] | None = None
-    one_width: bool = False
-    quadratic: bool = False
-    single: bool = False
-
-    def __call__(self, x: Rows, y: Rows) -> float:
-        x, y = paired(x, y, one_width=self.one_width)
-        return float(self.finish(self.score(self.prepare(x), self.prepare(y))))
-
-    def scores(self, x: Side, y: Side, mismatches: Sequence[torch.Tensor]) -> torch.Tensor:
-        """Parts of the pairing, then of y mismatched in each way, `[1 + mismatch part]`."""
-        if self.many:
-            return self.many(x, y, mismatches)
-        a, b = (side._replace(values=side.values.float()) if self.single else side for side in (x, y))
-        floor = [self.score(a, b._replace(values=self.mismatch(b.values, order))) for order in mismatches]
-        return torch.stack([self.score(x, y), *floor])
-
-
-def _square(measure: Measure, again: Callable[[torch.Tensor], Side]) -> Measure:
-    """A measure whose sides are prepared `again` from their values for all pairs of rows, where rows are left out."""
-
-    def without(x: Side, y: Side, kept: Sequence[torch.Tensor]) -> torch.Tensor:
-        rows = (keep.nonzero().flatten() for keep in kept)
-        return torch.stack([measure.score(*(again(_both(side.values, rest)) for side in (x, y))) for rest in rows])
-
-    return replace(measure, mismatch=_both, without=without, quadratic=True)
-
-
-def paired(x: Rows, y: Rows, *, one_width: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
-    """Both as float64 `[n d]` on the CPU, checked: enough rows, finite, varied by what float64 holds to the fourth power."""
-    x, y = _finite_pairs(x, y)
-    for name, rows in (("x", x), ("y", y)):
-        if bool((rows == rows[0]).all()):
-            raise ValueError(f"all rows of {name} are equal: there is no variance to compare")
-        variance = float(centred(rows).square().mean())
-        if not _LEAST < variance < 1 / _LEAST:
-            raise ValueError(
-                f"{name} has variance {variance:.0e}, between {_LEAST:.0e} and {1 / _LEAST:.0e} expected: scale it"
-            )
-    if one_width and x.shape[1] != y.shape[1]:
-        raise ValueError(f"rows of widths {x.shape[1]} and {y.shape[1]}: this measure needs the same coordinates")
-    return x, y
-
-
-def _finite_pairs(x: Rows, y: Rows) -> tuple[torch.Tensor, torch.Tensor]:
-    x, y = (rows if isinstance(rows, torch.Tensor) else torch.from_numpy(np.array(rows)) for rows in (x, y))
-    if x.ndim != 2 or y.ndim != 2 or len(x) != len(y):
-        raise ValueError(
-            f"rows of shapes {tuple(x.shape)} and {tuple(y.shape)}: expected [n d] and [n d'], paired by row"
-        )
-    if len(x) < MIN_ROWS:
-        raise ValueError(f"{len(x)} rows: at least {MIN_ROWS} are needed")
-    x, y = (rows.detach().cpu().double() for rows in (x, y))
-    for name, rows in (("x", x), ("y", y)):
-        if not torch.isfinite(rows).all():
-            raise ValueError(f"{name} holds values that are not finite")
-    return x, y
-
-
-def centred(rows: torch.Tensor) -> torch.Tensor:
-    """Rows `[n d]` less their mean."""
-    return rows - rows.mean(dim=0)
 
 
 def _cka(values: Values, hsic: Hsic, size: Values, **options: Any) -> Measure:
@@ -245,7 +153,7 @@ def minibatch_cka(batches: Iterable[tuple[Rows, Rows]]) -> float:
     """
     measure, sums = _linear(debiased=True), torch.zeros(3, dtype=torch.float64)
     for batch in batches:
-        sums += measure.score(*(measure.prepare(rows) for rows in _finite_pairs(*batch)))
+        sums += measure.score(*(measure.prepare(rows) for rows in finite_pairs(*batch)))
     return float(measure.finish(sums))
 
 
@@ -262,7 +170,7 @@ def _gaussian(bandwidth: float, debiased: bool) -> Measure:
         return (x * y).mean()
 
     measure = _cka(lambda rows: centred_kernel(_kernel(rows, bandwidth)), hsic, lambda _: torch.ones(()))
-    return _square(measure, _cka(centred_kernel, hsic, lambda _: torch.ones(())).prepare)
+    return square(measure, _cka(centred_kernel, hsic, lambda _: torch.ones(())).prepare)
 
 
 def _kernel(rows: torch.Tensor, bandwidth: float) -> torch.Tensor:
@@ -340,78 +248,6 @@ def pwcca(x: Rows, y: Rows) -> float:
     k G(k/2) / (sqrt(pi) G((k+1)/2)) sum_j |P' x_j| with the gamma function G. Biased upward and raises as `svcca`.
     """
     return MEASURES["pwcca"](x, y)
-
-
-def procrustes_distance(x: Rows, y: Rows) -> float:
-    """Distance after the best rotation, shift and scaling: sqrt(2 - 2 |x'y|_*) of centred rows of Frobenius norm 1.
-
-    0 (a copy, up to 1e-7 by rounding) to sqrt 2; the widths may differ. Fitted on the rows it is measured on, so unrelated
-    rows are below sqrt 2: see `OrthogonalMap.score`. Schoenemann 1966; Williams et al. 2021.
-    """
-    x, y = (centred(rows) for rows in paired(x, y))
-    alike = torch.linalg.svdvals(x.T @ y).sum() / (x.norm() * y.norm())
-    return float((2 - 2 * alike).clamp(min=0).sqrt())
-
-
-@dataclass(frozen=True, eq=False)
-class OrthogonalMap:
-    """A rotation (or reflection) between two sets of coordinates of one width, with their means, fitted on some rows.
-
-    Attributes:
-        rotation: orthogonal, float64 `[d d]`; rows are multiplied from the right.
-        source_mean, target_mean: float64 `[d]`, of the rows it was fitted on.
-        scale: factor of lengths; 1 unless asked for.
-    """
-
-    rotation: torch.Tensor
-    source_mean: torch.Tensor
-    target_mean: torch.Tensor
-    scale: float = 1.0
-
-    def apply(self, rows: Rows) -> torch.Tensor:
-        """Rows `[... d]` of the source in the target's coordinates, on their device, in their precision."""
-        rows = rows if isinstance(rows, torch.Tensor) else torch.from_numpy(np.array(rows))
-        if rows.shape[-1:] != self.source_mean.shape:
-            raise ValueError(f"rows of shape {tuple(rows.shape)}: this map takes [... {len(self.source_mean)}]")
-        rows = rows if rows.is_floating_point() else rows.double()
-        return (rows - self.source_mean.to(rows)) @ (self.scale * self.rotation).to(rows) + self.target_mean.to(rows)
-
-    @property
-    def inverse(self) -> "OrthogonalMap":
-        """From the target back to the source."""
-        return OrthogonalMap(self.rotation.T, self.target_mean, self.source_mean, 1 / self.scale)
-
-    def score(self, x: Rows, y: Rows) -> float:
-        """Cosine between all of x, rotated, and all of y, both `[n d]` less the means it was fitted with: -1 to 1.
-
-        On the rows it was fitted on this is the most any rotation reaches, 1 - `procrustes_distance` squared / 2. On
-        other rows it is 0 in expectation where x and y are unrelated. The scale plays no part.
-        """
-        x, y = paired(x, y, one_width=True)
-        moved, left = self.apply(x) - self.target_mean, y - self.target_mean
-        return float(((moved * left).sum() / (moved.norm() * left.norm())).clamp(-1, 1))
-
-
-def fit_procrustes(x: Rows, y: Rows, *, scaled: bool = False) -> OrthogonalMap:
-    """The rotation, with reflections, and shift that bring x nearest to y in squared distance (Schoenemann 1966).
-
-    Args:
-        x, y: paired rows `[n d]` of one width, n > d. Where they share nothing, the rotation is arbitrary.
-        scaled: also the factor of lengths that is best.
-
-    Examples:
-        >>> import numpy as np
-        >>> x = np.random.default_rng(0).normal(size=(200, 8))
-        >>> round(fit_procrustes(x, x[:, ::-1] + 1).score(x, x[:, ::-1] + 1), 6)
-        1.0
-    """
-    x, y = paired(x, y, one_width=True)
-    n, d = x.shape
-    if n <= d:
-        raise ValueError(f"{n} rows do not fix a rotation of width {d}: at least {d + 1} are needed")
-    left, singular, right = torch.linalg.svd(centred(x).T @ centred(y))
-    scale = float(singular.sum() / centred(x).square().sum()) if scaled else 1.0
-    return OrthogonalMap(left @ right, x.mean(dim=0), y.mean(dim=0), scale)
 
 
 def _held_out(x: Side, y: Side) -> torch.Tensor:
@@ -546,8 +382,8 @@ MEASURES = {
     "svcca": Measure(partial(_white, variance=0.99), _mean_correlation),
     "pwcca": Measure(partial(_white, variance=1.0), _weighted_correlation),
     "procrustes": Measure(Side, _held_out, one_width=True),
-    "rsa": _square(Measure(partial(_ranks, dissimilarity="correlation"), _rank_correlation), _standardised),
-    "mutual_knn": Measure(partial(_neighbours, k=10), _shared, mismatch=_both, quadratic=True),
+    "rsa": square(Measure(partial(_ranks, dissimilarity="correlation"), _rank_correlation), _standardised),
+    "mutual_knn": Measure(partial(_neighbours, k=10), _shared, mismatch=both, quadratic=True),
     "retrieval": Measure(
         _unit, lambda x, y: _found(x, y, [])[0], row_mean, many=_found, one_width=True, quadratic=True
     ),
