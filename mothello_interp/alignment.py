@@ -5,7 +5,9 @@ language (Hua et al. 2024). Its accuracy there is the alignment of source to tar
 
 - Scale. Each accuracy stands between two baselines (`majority`, the commonest class of a square at a move number; `floor`,
   the same predictions scored on mismatched games) and two ceilings (P_src on the source, P_tgt on the target).
-  `normalised` is (accuracy - floor) / (ceiling - floor).
+  `normalised` is (accuracy - floor) / (ceiling - floor), by the smaller of the two ceilings. It depends on the kind of probe:
+  report the accuracy between its baselines, and a second kind. Intervals are over games, for the probe as it is: they leave
+  out how a probe varies that is fitted on other games.
 - Symmetry. Random play is the same under four symmetries of the board, so without anchors nothing says WHICH of four
   maps relates two languages. Every accuracy is therefore taken against g(board) for each g: `accuracy` of symmetry g is
   the share of squares where P_src, given the target's rows of a board b, predicts g(b).
@@ -61,9 +63,8 @@ def align(
         floor: of the same predictions against other games' boards (not their images) at the same move number;
         ceiling, ceiling_target: of P_src on the source and P_tgt on the target, under the identity (NaN for a target
         without a probe);
-        normalised, normalised_low, normalised_high: (accuracy - floor) / (ceiling - floor), with its 95% interval, NaN
-        where ceiling - floor < 0.1; normalised_majority: with `majority` as the floor; normalised_target: with
-        `ceiling_target` as the ceiling;
+        normalised, normalised_low, normalised_high: (accuracy - floor) / (the smaller ceiling - floor), with its 95%
+        interval, NaN where that room is below 0.1; normalised_majority: with `majority` as the floor;
         games: how many.
 
     Raises:
@@ -267,7 +268,8 @@ def scores(
     labels: BoardLabels, counts: ProbeCounts, own: ProbeCounts, own_target: ProbeCounts | None, bootstrap: Bootstrap
 ) -> dict[str, Any]:
     """The columns of `align` from "symmetry" on, `[symmetry]` or one for all."""
-    accuracy, floor, ceiling = (labels.per_game(share) for share in (counts.accuracy, counts.floor, own.as_board))
+    smaller = min((own, own_target or own), key=lambda of: float(of.as_board.mean()))
+    accuracy, floor, ceiling = (labels.per_game(share) for share in (counts.accuracy, counts.floor, smaller.as_board))
     low, high = bootstrap.interval(accuracy, labels.sizes)
     row: dict[str, Any] = {"symmetry": [symmetry.name for symmetry in labels.symmetries]}
     row |= {"accuracy": counts.accuracy.mean(axis=1), "low": low, "high": high}
@@ -279,9 +281,8 @@ def scores(
     row |= {"majority": labels.majority.mean(axis=1), "predicted": own.accuracy.mean(axis=1)}
     row |= {"floor": counts.floor.mean(), "ceiling": own.as_board.mean()}
     row["ceiling_target"] = np.nan if own_target is None else own_target.as_board.mean()
-    row["normalised"] = normalised(row["accuracy"], row["floor"], row["ceiling"])
-    row["normalised_majority"] = normalised(row["accuracy"], row["majority"], row["ceiling"])
-    row["normalised_target"] = normalised(row["accuracy"], row["floor"], row["ceiling_target"])
+    row["normalised"] = normalised(row["accuracy"], row["floor"], smaller.as_board.mean())
+    row["normalised_majority"] = normalised(row["accuracy"], row["majority"], smaller.as_board.mean())
     with np.errstate(invalid="ignore"):
         between = bootstrap.interval(accuracy - floor, ceiling - floor)
     blank = np.isnan(row["normalised"])

@@ -21,7 +21,18 @@ from mothello_interp.othello.rules import square_name
 from mothello_interp.probes import Probes
 from mothello_interp.stats import Bootstrap, mismatched_rows, permutation_p
 
-_AS_IN_ALIGN = ("symmetry", "accuracy", "low", "high", "differing", "floor", "ceiling", "normalised")
+_AS_IN_ALIGN = (
+    "symmetry",
+    "accuracy",
+    "low",
+    "high",
+    "differing",
+    "majority",
+    "floor",
+    "ceiling",
+    "ceiling_target",
+    "normalised",
+)
 
 
 def align_up_to_symmetry(
@@ -43,7 +54,8 @@ def align_up_to_symmetry(
 
     Returns:
         One row per source and target, all but the choice from the second half of the games: layer, hook, source, target,
-        symmetry; accuracy, low, high (95% over games), differing, floor, ceiling, normalised, as in `align`;
+        symmetry; accuracy, low, high (95% over games), differing, majority, floor, ceiling, ceiling_target, normalised, as in
+        `align`;
         runner_up, runner_up_accuracy: of the next best symmetry;
         margin, margin_low, margin_high: on the squares where the two images differ, the share decoded as the best one
         shows them less the share decoded as the runner-up does, from -1 to 1, with its 95% interval over games;
@@ -59,17 +71,17 @@ def align_up_to_symmetry(
     labels, rows = at_layer(probes, checkpoint, games[half:], layer, symmetries)
     bootstrap = Bootstrap(len(games) - half, resamples, seed)
     table = []
+    home = {language: labels.count(probes, rows, layer, language, language) for language in probes.languages}
     for source in probes.languages:
-        own = labels.count(probes, rows, layer, source, source)
         for target in probes.languages:
             ranked = choice.count(probes, choice_rows, layer, source, target).accuracy.mean(axis=1)
             best, runner_up = (int(place) for place in np.argsort(-ranked, kind="stable")[:2])
             counts = labels.count(probes, rows, layer, source, target)
-            found = pd.DataFrame(scores(labels, counts, own, None, bootstrap))
+            found = pd.DataFrame(scores(labels, counts, home[source], home[target], bootstrap))
             row: dict[str, Any] = {"layer": layer, "hook": hook_name(layer), "source": source, "target": target}
             row |= {name: found[name][best] for name in _AS_IN_ALIGN}
             row |= {"runner_up": symmetries[runner_up].name, "runner_up_accuracy": found["accuracy"][runner_up]}
-            row |= _margin(labels, counts, own, best, runner_up, bootstrap)
+            row |= _margin(labels, counts, home[source], best, runner_up, bootstrap)
             table.append({**row, "games": len(games) - half})
     return pd.DataFrame(table)
 
