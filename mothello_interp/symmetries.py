@@ -21,6 +21,7 @@ from mothello_interp.othello.rules import square_name
 from mothello_interp.probes import Probes
 from mothello_interp.stats import Bootstrap, mismatched_rows, permutation_p
 
+_ENUMERATED = 2**20
 _AS_IN_ALIGN = (
     "symmetry",
     "accuracy",
@@ -170,7 +171,7 @@ class CycleConsistency:
             directions: mutual pairs are granted).
         p_shuffled: the same with the maps found, permuted over the pairs: it does not count as evidence that one map is
             common.
-        draws: of random maps.
+        draws: of random maps; 0 where the p values are exact.
     """
 
     languages: int
@@ -196,7 +197,8 @@ def cycle_consistency_test(
     Args:
         maps: g_ab by (a, b), for every ordered pair of different languages; see `align_up_to_symmetry`.
         symmetries: what random maps are drawn from, a group.
-        draws, seed: of random maps.
+        draws, seed: of random maps. Where there are at most 2^20 ways to give maps to pairs (five languages and four maps)
+            all are enumerated instead, and the p values are exact.
 
     Raises:
         ValueError: for a pair without a map, a map that is none of `symmetries`, fewer than three languages, or symmetries
@@ -227,18 +229,26 @@ def cycle_consistency_test(
     ab, ac, bc = np.array(triangles).T
 
     def composing(found: np.ndarray) -> np.ndarray:
-        """Which triangles compose, `[triangle]`, for maps `[pair]`."""
-        return product[found[ab], found[bc]] == found[ac]
+        """Which triangles compose, `[... triangle]`, for maps `[... pair]`."""
+        return product[found[..., ab], found[..., bc]] == found[..., ac]
 
     forth = np.array([number[named[a, b]] for a, b in pairs])
     mutual = inverse[forth] == [number[named[b, a]] for a, b in pairs]
     consistent = int((composing(forth) & mutual[ab] & mutual[bc] & mutual[ac]).sum())
-    rng = np.random.default_rng(seed)
-    null = np.empty((draws, 2))
-    for draw in null:
-        random, permuted = rng.integers(0, len(symmetries), len(pairs)), rng.permutation(forth)
-        draw[:] = composing(random).sum(), composing(permuted).sum()
-    p_random, p_shuffled = (permutation_p(consistent, counts) for counts in null.T)
+    ways = len(symmetries) ** len(pairs)
+    if ways <= _ENUMERATED:
+        draws, everything = (
+            0,
+            np.stack(np.unravel_index(np.arange(ways), [len(symmetries)] * len(pairs)), axis=-1).astype(np.int8),
+        )
+        found_too = (np.sort(everything, axis=1) == np.sort(forth)).all(axis=1)
+        as_many = composing(everything).sum(axis=1) >= consistent
+        p_random, p_shuffled = float(as_many.mean()), float(as_many[found_too].mean())
+    else:
+        rng = np.random.default_rng(seed)
+        random = rng.integers(0, len(symmetries), (draws, len(pairs)))
+        permuted = rng.permuted(np.tile(forth, (draws, 1)), axis=1)
+        p_random, p_shuffled = (permutation_p(consistent, composing(maps).sum(axis=1)) for maps in (random, permuted))
     checks = (len(languages) - 1) * (len(languages) - 2) // 2
     found = int(mutual.sum()), len(pairs), consistent, len(triangles)
     return CycleConsistency(len(languages), *found, checks, p_random, p_shuffled, draws)

@@ -30,7 +30,8 @@ from tests.alignment.scene import (
 from tests.conftest import tiny_checkpoint
 
 EIGHT = SYMMETRIES | CONTROLS
-CHOSEN = ["layer", "hook", "source", "target", "symmetry", "accuracy", "low", "high", "differing", "floor", "ceiling"]
+CHOSEN = ["layer", "hook", "source", "target", "symmetry", "accuracy", "low", "high", "differing", "majority", "floor"]
+CHOSEN += ["ceiling", "ceiling_target"]
 CHOSEN += ["normalised", "runner_up", "runner_up_accuracy", "margin", "margin_low", "margin_high", "margin_ceiling"]
 CHOSEN += ["games"]
 GAMES = random_games(60, board=4, seed=3)
@@ -187,10 +188,28 @@ def composed(*own: Symmetry) -> dict[tuple[int, int], Symmetry]:
 
 def test_cycle_consistency_is_complete_for_one_shared_representation() -> None:
     own = [SYMMETRIES[name] for name in ("identity", "half_turn", "diagonal", "identity", "antidiagonal")]
-    found = cycle_consistency_test(composed(*own), draws=999)
-    assert cycle_consistency_test({pair: one.name for pair, one in composed(*own).items()}, draws=999) == found
-    assert found == CycleConsistency(5, 10, 10, 10, 10, 6, 1 / 1000, found.p_shuffled, 999)
+    found = cycle_consistency_test(composed(*own))
+    assert cycle_consistency_test({pair: one.name for pair, one in composed(*own).items()}) == found
+    assert found == CycleConsistency(5, 10, 10, 10, 10, 6, 4.0**-6, found.p_shuffled, 0)
     assert found.p_shuffled < 0.05
+
+
+def test_cycle_consistency_counts_every_arrangement_of_the_maps_found() -> None:
+    """Three languages, two diagonals and an identity: all three arrangements compose. With one of each, none of the six does."""
+    names = ("identity", "diagonal", "half_turn")
+    for three, p in ((("identity", "diagonal", "diagonal"), 1.0), (names, 1.0)):
+        maps = {}
+        for (a, b), name in zip(((0, 1), (0, 2), (1, 2)), three, strict=True):
+            maps[a, b] = maps[b, a] = SYMMETRIES[name]
+        found = cycle_consistency_test(maps)
+        assert (found.consistent, found.p_shuffled) == (int(three != names), p)
+        assert found.p_random == (0.25 if three != names else 1)
+
+
+def test_cycle_consistency_of_six_languages_draws_maps() -> None:
+    own = [SYMMETRIES[name] for name in ("identity", "half_turn", "diagonal", "identity", "antidiagonal", "diagonal")]
+    found = cycle_consistency_test(composed(*own), draws=99)
+    assert (found.consistent, found.p_random, found.draws) == (20, 1 / 100, 99)
 
 
 def test_cycle_consistency_depends_on_the_order_of_composition() -> None:
@@ -235,8 +254,8 @@ def test_random_maps_are_consistent_as_often_as_they_should_be() -> None:
 
 def test_one_common_map_is_no_evidence_when_permuted() -> None:
     """All languages alike: random maps hardly do that, but the permuted maps always do."""
-    found = cycle_consistency_test(composed(*[SYMMETRIES["identity"]] * 5), draws=999)
-    assert found.p_random == 1 / 1000
+    found = cycle_consistency_test(composed(*[SYMMETRIES["identity"]] * 5))
+    assert found.p_random == 4.0**-6
     assert found.p_shuffled == 1
 
 
