@@ -1,15 +1,16 @@
 """Board probes: what can be read from the residual stream, at every layer and in every language at once.
 
 A probe reads, for each square, one of three classes: white, empty, black (frame "absolute", as in Hua et al. 2024) or
-theirs, empty, mine (frame "relative", Nanda et al. 2023). Kinds: "linear", a multinomial logistic regression a square,
-and "mlp", two layers with 512 hidden units, as in Li et al. 2023 and Hua et al. 2024.
+theirs, empty, mine (frame "relative", Nanda et al. 2023). Kinds: "linear", a multinomial logistic regression a square;
+"ridge", least squares of the classes in closed form, a second linear probe to hold the first against; and "mlp", two layers
+with 512 hidden units, as in Li et al. 2023 and Hua et al. 2024.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
@@ -23,9 +24,10 @@ from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games
 from mothello_interp.stats import Bootstrap, per_game
 
-Kind = Literal["linear", "mlp"]
+Kind = Literal["linear", "ridge", "mlp"]
 HIDDEN = 512
 _IDENTITY_ROWS = 4000
+RIDGE = 0.01  # penalty of "ridge", as a share of the mean variance of a column
 _LEARNING_RATE = {"linear": 1e-2, "mlp": 1e-3}
 
 
@@ -34,12 +36,12 @@ class Probes:
     """Fitted probes of one kind and frame for every pair of a language and a layer.
 
     Attributes:
-        kind: "linear" or "mlp".
+        kind: "linear", "ridge" or "mlp".
         frame: "absolute" or "relative".
         board: side of the board.
         languages: the languages they were fitted on, the order of the first axis of the weights.
         layers: the layers, the order of the second axis.
-        weights: float32 tensors, for "linear" `weight [language layer d_model class*square]` and `bias`; for "mlp" also
+        weights: float32 tensors, `weight [language layer d_model class*square]` and `bias`; for "mlp" also
             `weight_in [language layer d_model hidden]` and `bias_in`.
         majority: int8 `[move square]`, the commonest class at each move number and square of the games they were fitted
             on: the majority baseline, which never sees the model.
@@ -106,13 +108,13 @@ class Probes:
         return discs, certainty
 
     def directions(self, language: int, layer: int) -> torch.Tensor:
-        """What a linear probe looks along: float32 `[square 3 d_model]`, in the coordinates of the residual stream.
+        """What a linear probe (also "ridge") looks along: float32 `[square 3 d_model]`, in the coordinates of the residual stream.
 
         Raises:
             ValueError: for MLP probes, which have no directions; for a language or layer without a probe.
         """
-        if self.kind != "linear":
-            raise ValueError(f"{self.kind} probes have no directions: fit kind='linear'")
+        if self.kind == "mlp":
+            raise ValueError("mlp probes have no directions: fit kind='linear'")
         site = self._site(language, layer)
         return rearrange(self.weights["weight"][site], "d_model (c s) -> s c d_model", c=3)
 
@@ -159,7 +161,7 @@ def fit_probes(
 
     Args:
         games: the games to fit on; score on others.
-        kind: "linear" or "mlp".
+        kind: "linear", "ridge" or "mlp".
         frame: "absolute" or "relative".
         layers: which layers, all by default.
         languages: which languages, all by default.
@@ -197,13 +199,15 @@ def fit_probes_on(
     `epochs` and `batch` are the paper's, for the 30,000 rows or more of 1,000 games; on a few thousand rows take a
     smaller `batch`, or the fit ends early. The paper's probe is kind="mlp", frame="absolute".
 
-    Cross-entropy summed over squares, Adam, no weight decay, the learning rate falling along a cosine to 0.
+    Cross-entropy summed over squares, Adam, no weight decay, the learning rate falling along a cosine to 0. For "ridge" the
+    weights are (X'X + l I)^-1 X'Y, of centred rows X `[n d]` and classes Y (1 or 0), with l = RIDGE tr(X'X) / d: they need
+    neither epochs, batch nor seed, and are the same for rows that are rotated or scaled.
 
     Raises:
         ValueError: as `fit_probes`; for rows that are not finite.
     """
-    if kind not in _LEARNING_RATE:
-        raise ValueError(f'kind={kind!r}: choose "linear" or "mlp"')
+    if kind not in get_args(Kind):
+        raise ValueError(f"kind={kind!r}: choose one of {', '.join(get_args(Kind))}")
     if epochs < 1 or batch < 1:
         raise ValueError(f"epochs={epochs}, batch={batch}: expected 1 or more of each")
     kept, classes = activations.labels(frame)
@@ -212,22 +216,10 @@ def fit_probes_on(
     x = rearrange(activations.values[:, :, kept], "language layer row d_model -> row (language layer) d_model")
     if not torch.isfinite(x).all():
         raise ValueError("the rows hold values that are not finite: nothing can be fitted on them")
-    mean, scale = x.mean(dim=0), x.std(dim=0, correction=0) + 1e-6
-    x = (x - mean) / scale
     truth = rearrange(torch.nn.functional.one_hot(torch.from_numpy(classes).long(), 3), "row s c -> row (c s)").float()
-    generator = torch.Generator().manual_seed(seed)
-    parameters = _initial(kind, x.shape[1], x.shape[2], truth.shape[1], generator)
-    optimizer = torch.optim.Adam(parameters.values(), lr=_LEARNING_RATE[kind], fused=True)
-    course = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * -(-len(x) // batch))
-    for _ in range(epochs):
-        for chosen in torch.randperm(len(x), generator=generator).split(batch):
-            logits = _forward(kind, parameters, x.index_select(0, chosen).transpose(0, 1))
-            optimizer.zero_grad()
-            logits.backward(_loss_gradient(logits.detach(), truth[chosen]))
-            optimizer.step()
-            course.step()
+    found = _solved(x, truth) if kind == "ridge" else _trained(kind, x, truth, epochs, batch, seed)
     shape = (len(activations.languages), len(activations.layers))
-    weights = {name: value.unflatten(0, shape).contiguous() for name, value in _fold(parameters, mean, scale).items()}
+    weights = {name: value.unflatten(0, shape).contiguous() for name, value in found.items()}
     majority = _commonest(classes, activations.move[kept])
     board = activations.games.board
     return Probes(kind, frame, board, activations.languages, activations.layers, weights, majority)
@@ -274,6 +266,40 @@ def language_identity(fit: Activations, score: Activations, *, resamples: int = 
         row = {"layer": layer, "hook": hook_name(layer), "accuracy": right.mean(), "low": low, "high": high}
         table.append({**row, "chance": 1 / len(languages), "games": len(sizes)})
     return pd.DataFrame(table)
+
+
+def _solved(x: torch.Tensor, truth: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Ridge regressions of classes `[row class*square]` on rows `[row site d_model]`."""
+    mean, shares = x.mean(dim=0).double(), truth.mean(dim=0).double()
+    weights = []
+    for site, centre in enumerate(mean):
+        rows = x[:, site].double() - centre
+        products = rows.T @ rows
+        penalty = RIDGE * products.trace() / len(products) + torch.finfo().tiny
+        eye = torch.eye(len(products), dtype=torch.double)
+        weights.append(torch.linalg.solve(products + penalty * eye, rows.T @ (truth - shares)))
+    weight = torch.stack(weights)
+    return {"weight": weight.float(), "bias": (shares - (mean[:, None] @ weight).squeeze(1)).float()}
+
+
+def _trained(
+    kind: Kind, x: torch.Tensor, truth: torch.Tensor, epochs: int, batch: int, seed: int
+) -> dict[str, torch.Tensor]:
+    """Probes of rows `[row site d_model]` for classes `[row class*square]`, by gradient descent."""
+    mean, scale = x.mean(dim=0), x.std(dim=0, correction=0) + 1e-6
+    x = (x - mean) / scale
+    generator = torch.Generator().manual_seed(seed)
+    parameters = _initial(kind, x.shape[1], x.shape[2], truth.shape[1], generator)
+    optimizer = torch.optim.Adam(parameters.values(), lr=_LEARNING_RATE[kind], fused=True)
+    course = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * -(-len(x) // batch))
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(x), generator=generator).split(batch):
+            logits = _forward(kind, parameters, x.index_select(0, chosen).transpose(0, 1))
+            optimizer.zero_grad()
+            logits.backward(_loss_gradient(logits.detach(), truth[chosen]))
+            optimizer.step()
+            course.step()
+    return _fold(parameters, mean, scale)
 
 
 def _initial(kind: Kind, sites: int, d_model: int, outputs: int, generator: torch.Generator) -> dict[str, torch.Tensor]:

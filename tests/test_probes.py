@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 
 from mothello_interp.activations import Activations, Frame, collect
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Boards, random_games
-from mothello_interp.probes import Kind, Probes, fit_probes, fit_probes_on, language_identity
+from mothello_interp.probes import RIDGE, Kind, Probes, fit_probes, fit_probes_on, language_identity
 
 MOVES, SQUARES = 10, 16
-both_kinds = pytest.mark.parametrize("kind", ["linear", "mlp"])
+every_kind = pytest.mark.parametrize("kind", ["linear", "ridge", "mlp"])
+trained = pytest.mark.parametrize("kind", ["linear", "mlp"])  # least squares sees no class between two others on a line
 both_frames = pytest.mark.parametrize("frame", ["absolute", "relative"])
 
 
@@ -89,7 +90,22 @@ def test_a_linear_probe_is_a_logistic_regression() -> None:
         np.testing.assert_allclose(chances[:, square], theirs, atol=0.08)
 
 
-@both_kinds
+def test_a_ridge_probe_is_a_ridge_regression_of_the_classes() -> None:
+    """scikit-learn's, with a penalty of a share of the mean variance; so the same for rows that are rotated and scaled."""
+    (x, state), (other_x, _) = noisy_linear_data(800, seed=1), noisy_linear_data(50, seed=2)
+    x, other_x = 3 * x + 1, 3 * other_x + 1
+    probes = fit_probes_on(planted(x, state), kind="ridge", frame="absolute", seed=0)
+    found = probes.logits(torch.from_numpy(other_x), 0, 0).numpy()
+    classes = (state[..., None] == [-1, 0, 1]).reshape(len(state), -1)
+    reference = Ridge(alpha=RIDGE * len(x) * x.var(axis=0).mean()).fit(x, classes)
+    np.testing.assert_allclose(found.reshape(50, -1), reference.predict(other_x), atol=1e-4)
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(12, 12)))[0].astype(np.float32)
+    turned = fit_probes_on(planted(100 * x @ rotation, state), kind="ridge", frame="absolute", seed=0)
+    again = turned.logits(torch.from_numpy(100 * other_x @ rotation), 0, 0).numpy()
+    np.testing.assert_allclose(again, found, atol=1e-3)
+
+
+@trained
 @both_frames
 def test_a_direction_a_square_is_read(kind: Kind, frame: Frame) -> None:
     """On other rows, without a mistake; in the relative frame rows without a mover are left out of the fit."""
@@ -106,7 +122,7 @@ def test_a_direction_a_square_is_read(kind: Kind, frame: Frame) -> None:
     assert accuracy(probes, rows(50, seed=2)) == 1
 
 
-@both_kinds
+@every_kind
 def test_probes_of_shuffled_boards_are_the_majority_baseline(kind: Kind) -> None:
     """Rows that carry the move number, and the board of another game: all that is left is the majority class."""
 
@@ -145,7 +161,7 @@ def test_an_mlp_reads_what_a_linear_probe_cannot() -> None:
     assert on_coded_squares("mlp") > 0.95
 
 
-@both_kinds
+@trained
 def test_the_scale_of_the_activations_does_not_matter(kind: Kind) -> None:
     """Standardising is folded into the weights: shifted and stretched rows give the same logits."""
     x, state = noisy_linear_data(1000, seed=1)
@@ -185,7 +201,7 @@ def test_every_language_and_layer_has_its_own_probe() -> None:
             assert accuracy(probes, test, language=language, of=1 - language, layer=layer) < 0.8
 
 
-@both_kinds
+@every_kind
 def test_probes_do_not_learn_from_each_other(kind: Kind) -> None:
     """Fitted together or alone a probe reads the same."""
     together = four_sites(200, seed=1)
@@ -288,7 +304,7 @@ def assert_equal(found: Probes, expected: Probes) -> None:
     assert found.majority.dtype == expected.majority.dtype
 
 
-@both_kinds
+@every_kind
 def test_probes_are_saved(tmp_path: Path, kind: Kind) -> None:
     rows = four_sites(10, seed=1)
     probes = fit_probes_on(rows, kind=kind, frame="relative", epochs=1, seed=0)
@@ -300,7 +316,7 @@ def test_probes_are_saved(tmp_path: Path, kind: Kind) -> None:
     assert_equal(Probes.load(tmp_path / "a" / "b"), again)
 
 
-@both_kinds
+@trained
 def test_a_seed_gives_one_fit(kind: Kind) -> None:
     rows = four_sites(40, seed=1)
     torch.manual_seed(1)
@@ -334,7 +350,7 @@ def test_a_real_model_knows_the_last_square_played(checkpoint: Checkpoint) -> No
 
 
 def test_a_kind_that_is_none() -> None:
-    with pytest.raises(ValueError, match=r"kind='linaer': choose .linear. or .mlp."):
+    with pytest.raises(ValueError, match=r"linaer.*ridge"):
         fit_probes_on(four_sites(2, seed=1), kind="linaer", seed=0)  # type: ignore[arg-type]
 
 
@@ -367,7 +383,7 @@ def test_a_fit_of_nothing(settings: dict[str, int]) -> None:
         fit_probes_on(four_sites(8, seed=1), seed=0, **settings)  # type: ignore[arg-type]
 
 
-@both_kinds
+@every_kind
 def test_rows_that_cannot_be_read(kind: Kind) -> None:
     """NaN would be read as the first class, and white discs look like any others."""
     sites = four_sites(8, seed=1)
