@@ -20,7 +20,7 @@ FLOORS = [
     {"activations"},
     {"legality", "lens", "attribution", "attention", "probes", "procrustes"},
     {"maps", "similarity", "alignment"},
-    {"interventions", "symmetries", "pairs", "grids", "comparison"},
+    {"interventions", "symmetries", "pairs", "grids", "comparison", "dictionary"},
     {"effects", "exchange"},
     {"patching"},
     {"transfer", "preferences"},
