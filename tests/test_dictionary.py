@@ -33,9 +33,9 @@ def test_embedding_map_finds_the_symmetry_of_a_copy(name: str) -> None:
     with torch.no_grad():
         for square in np.flatnonzero(tokens[0]):
             checkpoint.model.W_E[tokens[0, square]] = rows[square]
-        for square, image in enumerate(symmetry.squares(4).tolist()):
+        for place, image in enumerate(symmetry.squares(4).tolist()):
             if tokens[1, image] and tokens[1, image] != tokens[0, image]:
-                checkpoint.model.W_E[tokens[1, image]] = rows[square] + 0.1 * rows[3]
+                checkpoint.model.W_E[tokens[1, image]] = rows[place] + 0.1 * rows[3]
     table = embedding_map(checkpoint, 0, 1)
     assert len(table) == 11
     assert "b1" not in set(table["square"]) | set(table["match"])
