@@ -96,8 +96,8 @@ def run_job(job: Job, folder: Path, options: RunOptions) -> Checkpoint:
     torch.set_num_threads(options.threads)
     with threadpool_limits(options.threads):
         model = job.start(processes.device)
-        check_kind(model)
         _refuse_hooks(model)
+        check_kind(model)
         run = Run.begin(job, folder, model, processes, options)
         if processes.first:
             _say_what_is_behind(job, folder, options.keep, run.step)
