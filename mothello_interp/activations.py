@@ -108,7 +108,8 @@ def collect(
     if not wanted or not readings:
         raise ValueError(f"layers={list(wanted)}, languages={languages}: name at least one of each")
     game, move = readings[0].rows
-    values = torch.empty(len(readings), len(wanted), len(game), checkpoint.spec.model.d_model)
+    shape = len(readings), len(wanted), len(game), checkpoint.spec.model.d_model
+    values = torch.empty(shape, dtype=torch.float32)
     for index, reading in enumerate(readings):
         for rows, states in reading.stream(wanted):
             values[index, :, rows] = torch.stack([states[layer] for layer in wanted])

@@ -28,7 +28,7 @@ def attention_by_move(reading: Reading) -> torch.Tensor:
         keys = torch.from_numpy(within[game[rows]]).float()  # [row move pos]
         result.append(torch.stack([torch.einsum("rhk,rmk->hrm", patterns[layer], keys) for layer in layers]))
     by_row = torch.cat(result, dim=2)
-    found = torch.zeros(*by_row.shape[:2], *reading.games.moves.shape, by_row.shape[-1])
+    found = by_row.new_zeros(*by_row.shape[:2], *reading.games.moves.shape, by_row.shape[-1])
     found[:, :, game, move] = by_row
     return found
 

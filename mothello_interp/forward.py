@@ -5,6 +5,7 @@ keys and values) where no hook of the user's own and no unusual position embeddi
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -67,6 +68,13 @@ class BoundEdit(Protocol):
 
     def check(self) -> None:
         """Raise NoEffectError if it has changed nothing so far."""
+
+
+@contextmanager
+def gradients() -> Iterator[None]:
+    """Gradients are kept, whatever the caller has set, which is as before afterwards."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
 
 
 def hook_name(layer: int, hook: str = "resid_post") -> str:

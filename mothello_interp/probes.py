@@ -18,7 +18,7 @@ from einops import rearrange
 from safetensors.torch import load_file, save_file
 
 from mothello_interp.activations import Activations, Frame, collect
-from mothello_interp.forward import hook_name
+from mothello_interp.forward import gradients, hook_name
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games
 from mothello_interp.stats import Bootstrap, per_game
@@ -183,6 +183,7 @@ def fit_probes(
     return fit_probes_on(rows, kind=kind, frame=frame, epochs=epochs, batch=batch, seed=seed)
 
 
+@gradients()
 def fit_probes_on(
     activations: Activations,
     *,
@@ -278,13 +279,16 @@ def language_identity(fit: Activations, score: Activations, *, resamples: int = 
 
 def _initial(kind: Kind, sites: int, d_model: int, outputs: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
     def uniform(rows: int, columns: int) -> torch.Tensor:
-        return ((torch.rand(sites, rows, columns, generator=generator) * 2 - 1) * rows**-0.5).requires_grad_()
+        return (
+            (torch.rand(sites, rows, columns, generator=generator, dtype=torch.float32) * 2 - 1) * rows**-0.5
+        ).requires_grad_()
 
     def zeros(columns: int) -> torch.Tensor:
-        return torch.zeros(sites, 1, columns, requires_grad=True)
+        return torch.zeros(sites, 1, columns, dtype=torch.float32, requires_grad=True)
 
     if kind == "linear":
-        return {"weight": torch.zeros(sites, d_model, outputs, requires_grad=True), "bias": zeros(outputs)}
+        weight = torch.zeros(sites, d_model, outputs, dtype=torch.float32, requires_grad=True)
+        return {"weight": weight, "bias": zeros(outputs)}
     first = {"weight_in": uniform(d_model, HIDDEN), "bias_in": zeros(HIDDEN)}
     return {**first, "weight": uniform(HIDDEN, outputs), "bias": zeros(outputs)}
 

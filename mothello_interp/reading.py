@@ -204,7 +204,7 @@ class Reading:
     def states(self, layer: int, hook: str = "resid_post", head: int | None = None) -> torch.Tensor:
         """The activation of every row at one place, float32 `[row d_model]` (see `HOOKS` for other places' shapes)."""
         found = [values[layer] for _, values in self.stream([layer], hook)]
-        states = torch.cat(found) if found else torch.zeros(0, self.checkpoint.model.cfg.d_model)
+        states = torch.cat(found) if found else torch.zeros(0, self.checkpoint.model.cfg.d_model, dtype=torch.float32)
         return states if head is None else states[:, head]
 
     def stream(
@@ -240,7 +240,7 @@ class Reading:
             here = order[slice(*np.searchsorted(place[order], np.searchsorted(needed, [part[0], part[-1] + 1])))]
             rows = torch.from_numpy(place[here] - np.searchsorted(needed, part[0]))
             found.append(torch.stack([values[rows, torch.from_numpy(position[here])].float().cpu() for values in kept]))
-        values = torch.empty(len(layers), len(order), *found[0].shape[2:])
+        values = torch.empty(len(layers), len(order), *found[0].shape[2:], dtype=torch.float32)
         values[:, torch.from_numpy(order)] = torch.cat(found, dim=1)
         values = values.unflatten(1, game.shape)
         return values if head is None else values.select(1 + game.ndim, head)

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from threadpoolctl import threadpool_limits
 
 from mothello_interp.corpus import Batch, Corpus
+from mothello_interp.forward import gradients
 from mothello_interp.models import Checkpoint, load_checkpoint, save_checkpoint
 from mothello_interp.models.checkpoint import check_kind
 from train.gradient import POSITIONS, add_gradients
@@ -71,6 +72,7 @@ class Job:
     records: tuple[Record, ...] = ()
 
 
+@gradients()
 def run_job(job: Job, folder: Path, options: RunOptions) -> Checkpoint:
     """The checkpoint that training in `folder` ends with, also written there; goes on from what is found there.
 

@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from mothello_interp.forward import gradients
 from mothello_interp.interventions.intervention import Apply, Context, Intervention
 from mothello_interp.othello import square_index
 from mothello_interp.probes import Probes
@@ -99,7 +100,7 @@ class BoardEdit(Intervention):
     def _gradient_steps(
         self, rows: torch.Tensor, truth: np.ndarray, wanted: np.ndarray, source: int, layer: int
     ) -> torch.Tensor:
-        with torch.inference_mode(False), torch.enable_grad():
+        with gradients():
             edited = torch.from_numpy(wanted != truth)
             n_edited = edited.sum(1, keepdim=True)
             held = _HOLD / (~edited).sum(1, keepdim=True).clamp(min=1)
@@ -192,7 +193,7 @@ def random_like(edit: Intervention, *, seed: int) -> Apply:
     def function(rows: torch.Tensor, context: Context) -> torch.Tensor:
         step = edit.apply(rows.clone(), context) - rows
         generator = torch.Generator().manual_seed(seed * 1000 + context.layer + 1)
-        directions = torch.randn(len(context.reading.games), rows.shape[1], generator=generator)
+        directions = torch.randn(len(context.reading.games), rows.shape[1], generator=generator, dtype=torch.float32)
         return rows + _as_long_as(directions[context.game].to(rows), step)
 
     function.__name__ = f"random direction like {type(edit).__name__}"

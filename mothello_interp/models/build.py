@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from mothello_interp.forward import gradients
 from mothello_interp.models.spec import ModelSpec
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ def build_model(spec: ModelSpec, *, seed: int, device: str | torch.device = "cpu
     Pre-norm GPT-2 style with learned positions, GELU, untied unembedding. The unembedding's bias is zero and frozen, as
     in the paper. The global random state is left as it was.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), gradients():
         warnings.simplefilter("ignore")  # transformer-lens 3 announces that 4 drops this class; pyproject pins <4
         from transformer_lens import HookedTransformer
 
