@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from mothello_interp.models import Checkpoint
+from mothello_interp.models.checkpoint import fingerprint
 from mothello_interp.othello import Boards, Games
 
 Frame = Literal["absolute", "relative"]
@@ -25,6 +26,7 @@ class Activations:
         boards: their positions.
         game: int64 `[row]`, index of the row's game.
         move: int64 `[row]`, number of the row's move, from 0.
+        model: the `fingerprint` of the model that they were collected from; empty if unknown.
     """
 
     values: torch.Tensor
@@ -34,6 +36,7 @@ class Activations:
     boards: Boards
     game: np.ndarray
     move: np.ndarray
+    model: str = ""
 
     def at(self, language: int, layer: int) -> torch.Tensor:
         """The rows of one language and layer, float32 `[row d_model]`.
@@ -114,4 +117,4 @@ def collect(
         for rows, states in reading.stream(wanted):
             values[index, :, rows] = torch.stack([states[layer] for layer in wanted])
     spoken = tuple(reading.language for reading in readings)
-    return Activations(values, spoken, wanted, games, readings[0].boards, game, move)
+    return Activations(values, spoken, wanted, games, readings[0].boards, game, move, fingerprint(checkpoint))

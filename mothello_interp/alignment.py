@@ -65,10 +65,11 @@ def align(
         without a probe);
         normalised, normalised_low, normalised_high: (accuracy - floor) / (the smaller ceiling - floor), with its 95%
         interval, NaN where that room is below 0.1; normalised_majority: with `majority` as the floor;
-        games: how many.
+        games, games_fitted: how many, and how many of them the probes were fitted on.
 
     Raises:
-        ValueError: for games without rows, fewer than one resample, and as `collect`.
+        ValueError: for probes of another model (see `Probes.on`), games that they were all fitted on, games without rows,
+            fewer than one resample, and as `collect`.
 
     Examples:
         >>> from mothello_interp import fit_probes, load, random_games
@@ -107,6 +108,7 @@ def align_on(
     """
     targets = probes.languages if targets is None else targets
     own = activations if own is None else own
+    probes.check(own.model)
     if not np.array_equal(own.games.moves, activations.games.moves):
         raise ValueError("own: rows of other games than those to score; collect the same games on both models")
     labels = BoardLabels(probes, activations, symmetries)
@@ -119,7 +121,9 @@ def align_on(
                 counts = labels.count(probes, activations, layer, source, target)
                 place = {"layer": layer, "hook": hook_name(layer), "source": source, "target": target}
                 row = scores(labels, counts, home[source], home.get(target), bootstrap)
-                tables.append(pd.DataFrame({**place, **row, "games": len(activations.games)}))
+                tables.append(
+                    pd.DataFrame({**place, **row, "games": len(activations.games), "games_fitted": labels.fitted})
+                )
     return pd.concat(tables, ignore_index=True)
 
 
@@ -201,6 +205,7 @@ class BoardLabels:
         majority: share of squares where the image is as the majority baseline has it, `[symmetry row]`.
         game, move: int64 `[row]`.
         sizes: rows of each game, int64 `[game]`.
+        fitted: how many of the games the probes were fitted on.
         moves, games_at_move: move numbers that there are, and games that have them, `[move]`.
     """
 
@@ -211,6 +216,9 @@ class BoardLabels:
             raise ValueError(
                 f"{len(activations.games)} games leave no rows to score: pass more, of two moves or longer"
             )
+        self.fitted = 0 if probes.games is None else int(activations.games.among(probes.games).sum())
+        if self.fitted == len(activations.games):
+            raise ValueError("the probes were fitted on all of these games: score on others, of another seed")
         self.game, self.move = activations.game[self._rows], activations.move[self._rows]
         self.sizes = np.bincount(self.game, minlength=len(activations.games))
         self.moves, self.games_at_move = np.unique(self.move, return_counts=True)
@@ -255,6 +263,7 @@ def at_layer(
     if layer not in probes.layers:
         raise ValueError(f"layer {layer}: these probes were fitted at layers {list(probes.layers)}")
     rows = collect(checkpoint, games, layers=[layer], languages=probes.languages)
+    probes.check(rows.model)
     return BoardLabels(probes, rows, symmetries), rows
 
 

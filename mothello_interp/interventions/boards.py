@@ -15,9 +15,11 @@ import numpy as np
 import torch
 
 from mothello_interp.forward import gradients
-from mothello_interp.interventions.intervention import Apply, Context, Intervention
+from mothello_interp.interventions.intervention import Apply, Bound, Context, Intervention
+from mothello_interp.models.checkpoint import fingerprint
 from mothello_interp.othello import square_index
 from mothello_interp.probes import Probes
+from mothello_interp.reading import Reading
 
 _HOLD = 0.2  # weight of the squares that should stay, as in the code of Li et al.
 
@@ -48,6 +50,11 @@ class BoardEdit(Intervention):
             )
         if not self.scale > 0 or self.steps < 1 or not self.rate > 0:
             raise ValueError(f"scale={self.scale}, steps={self.steps}, rate={self.rate}: expected numbers above 0")
+
+    def bind(self, reading: Reading) -> Bound:
+        """As of every intervention; ValueError also for probes of another model (see `Probes.on`)."""
+        self.probes.check(fingerprint(reading.checkpoint))
+        return super().bind(reading)
 
     @abstractmethod
     def wanted(self, truth: np.ndarray, context: Context) -> np.ndarray:

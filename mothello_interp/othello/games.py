@@ -98,6 +98,11 @@ class Games:
         """Number of moves of each game, int64 `[game]`."""
         return (self.moves >= 0).sum(axis=1)
 
+    def among(self, others: "Games") -> np.ndarray:
+        """Which of these games others are, move for move, bool `[game]`."""
+        known = {moves.tobytes() for moves in others.moves} if others.board == self.board else set()
+        return np.array([moves.tobytes() in known for moves in self.moves], bool)
+
     @classmethod
     def from_lists(cls, games: Iterable[Sequence[int | str]], board: int = 8) -> "Games":
         """Games from lists of squares, each an index or a name: `Games.from_lists([["d3", "c3"], [19]])`.
