@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 import torch
 
+from mothello_interp.arguments import checked, several
 from mothello_interp.models import Checkpoint
 from mothello_interp.models.checkpoint import fingerprint
 from mothello_interp.othello import Boards, Games
@@ -79,18 +80,19 @@ def all_layers(checkpoint: Checkpoint) -> tuple[int, ...]:
     return tuple(range(-1, checkpoint.spec.model.n_layers))
 
 
+@checked
 def collect(
     checkpoint: Checkpoint,
     games: Games,
     *,
-    layers: Sequence[int] | None = None,
-    languages: Sequence[int] | None = None,
+    layers: int | Sequence[int] | None = None,
+    languages: int | Sequence[int] | None = None,
 ) -> Activations:
     """The residual stream at each move of the games, read in several languages side by side.
 
     Args:
-        layers: which layers, all by default.
-        languages: which input languages, all by default.
+        layers: which layer or layers, all by default.
+        languages: which input language or languages, all by default.
 
     Returns:
         Activations; they take 4 * d_model bytes a row, layer and language.
@@ -106,7 +108,7 @@ def collect(
         >>> acts.at(language=1, layer=0).shape, acts.game[:3], acts.move[:3]
         (torch.Size([155, 128]), array([0, 0, 0]), array([0, 1, 2]))
     """
-    wanted = tuple(layers) if layers is not None else all_layers(checkpoint)
+    wanted = all_layers(checkpoint) if layers is None else several("layers", layers)
     readings = checkpoint.readings(games, languages)
     if not wanted or not readings:
         raise ValueError(f"layers={list(wanted)}, languages={languages}: name at least one of each")

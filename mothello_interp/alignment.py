@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from mothello_interp.activations import Activations, collect
+from mothello_interp.arguments import checked, several
 from mothello_interp.forward import hook_name
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import SYMMETRIES, Games, Symmetry
@@ -30,12 +31,13 @@ from mothello_interp.stats import Bootstrap, normalised, per_game
 ALL_FOUR = tuple(SYMMETRIES.values())
 
 
+@checked
 def align(
     probes: Probes,
     checkpoint: Checkpoint,
     games: Games,
     *,
-    targets: Sequence[int] | None = None,
+    targets: int | Sequence[int] | None = None,
     symmetries: Sequence[Symmetry | str] = ALL_FOUR,
     resamples: int = 1000,
     seed: int = 0,
@@ -84,17 +86,19 @@ def align(
         antidiagonal       0.6    0.5      0.9
            half_turn       0.5    0.5      0.9
     """
-    languages = list(dict.fromkeys([*probes.languages, *(targets or ())]))
+    targets = probes.languages if targets is None else several("targets", targets)
+    languages = list(dict.fromkeys([*probes.languages, *targets]))
     rows = collect(checkpoint, games, layers=probes.layers, languages=languages)
     return align_on(probes, rows, targets=targets, symmetries=symmetries, resamples=resamples, seed=seed)
 
 
+@checked
 def align_on(
     probes: Probes,
     activations: Activations,
     *,
     own: Activations | None = None,
-    targets: Sequence[int] | None = None,
+    targets: int | Sequence[int] | None = None,
     symmetries: Sequence[Symmetry | str] = ALL_FOUR,
     resamples: int = 1000,
     seed: int = 0,
@@ -106,7 +110,7 @@ def align_on(
         own: rows of the same games in the model that the probes were fitted on, if `activations` are another model's:
             `predicted` and both ceilings are measured on them.
     """
-    targets = probes.languages if targets is None else targets
+    targets = probes.languages if targets is None else several("targets", targets)
     own = activations if own is None else own
     probes.check(own.model)
     if not np.array_equal(own.games.moves, activations.games.moves):
@@ -127,6 +131,7 @@ def align_on(
     return pd.concat(tables, ignore_index=True)
 
 
+@checked
 def align_by_move(
     probes: Probes,
     checkpoint: Checkpoint,
@@ -160,6 +165,7 @@ def align_by_move(
     return pd.concat(tables, ignore_index=True)
 
 
+@checked
 def best_layer(table: pd.DataFrame, source: int) -> int:
     """The layer at which the source's own accuracy is highest, from a table of `align`.
 

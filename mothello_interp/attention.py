@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from mothello_interp.arguments import checked
 from mothello_interp.reading import Reading
 from mothello_interp.stats import Bootstrap, mismatched_rows, per_game
 
 
+@checked
 def attention_by_move(reading: Reading) -> torch.Tensor:
     """The attention of every head from each move's last token to each move, summed over that move's tokens.
 
@@ -33,6 +35,7 @@ def attention_by_move(reading: Reading) -> torch.Tensor:
     return found
 
 
+@checked
 def attention_overlap(source: Reading, target: Reading, *, resamples: int = 200, seed: int = 0) -> pd.DataFrame:
     """How far each head attends to the same moves of the same game in two languages.
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 import torch
 
+from mothello_interp.arguments import whole
+
 if TYPE_CHECKING:  # transformer_lens takes seconds to import, and the Hub's client with it
     from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache as Cache
 
@@ -107,6 +109,7 @@ def point(model: Any, layer: int, hook: str) -> str:
         ValueError: for a layer or hook point that it does not have, naming those it has.
     """
     check_hook(hook)
+    whole("layer", layer)
     if layer == -1 and hook != "resid_post":
         raise ValueError(f'layer=-1, hook={hook!r}: the embeddings are read at hook="resid_post" alone')
     if not -1 <= layer < model.cfg.n_layers:

@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 
 from mothello_interp.activations import Activations, all_layers
+from mothello_interp.arguments import checked
 from mothello_interp.forward import gradients, hook_name
 from mothello_interp.reading import Reading
 from mothello_interp.stats import Bootstrap, per_game
@@ -72,6 +73,7 @@ class TunedLens:
         return _finish(self.model, rows[None])[0]
 
 
+@checked
 @gradients()
 def fit_tuned_lens(
     activations: Activations,
@@ -133,6 +135,7 @@ def fit_tuned_lens(
     return TunedLens(model, kind, activations.layers[:-1], activations.languages, weight.detach().cpu(), shift)
 
 
+@checked
 def logit_lens(
     readings: Reading | Sequence[Reading],
     lens: LogitLens | TunedLens | None = None,

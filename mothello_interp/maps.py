@@ -20,6 +20,7 @@ import torch
 from einops import rearrange
 
 from mothello_interp.activations import Activations
+from mothello_interp.arguments import checked
 from mothello_interp.othello import Symmetry
 from mothello_interp.procrustes import fit_procrustes
 from mothello_interp.stats import mismatched_rows
@@ -109,6 +110,7 @@ class Maps:
             raise ValueError(f'hook={hook!r}: maps are fitted on the residual stream: use hook="resid_post"')
 
 
+@checked
 def fit_maps(
     source: Activations,
     target: Activations | int | None = None,

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from mothello_interp.arguments import checked
 from mothello_interp.corpus import Corpus
 from mothello_interp.forward import gradients
 from mothello_interp.languages import exact_targets
@@ -22,6 +23,7 @@ _STREAM = 1 << 21  # of games that neither pretraining nor fine-tuning reads
 _LEAST = 1e-9  # probability below which a logarithm says nothing
 
 
+@checked
 @gradients()
 def fine_tune_preference(
     checkpoint: Checkpoint,
@@ -97,8 +99,9 @@ class MovePreferences:
     shared: Mapping[int, tuple[int, ...]]
 
 
+@checked
 def move_preferences(
-    checkpoint: Checkpoint, games: Games, *, languages: Sequence[int] | None = None
+    checkpoint: Checkpoint, games: Games, *, languages: int | Sequence[int] | None = None
 ) -> MovePreferences:
     """What a model prefers after every proper prefix of the games.
 
@@ -124,6 +127,7 @@ def move_preferences(
     return MovePreferences(games, logs, legal_mass, shared)
 
 
+@checked
 def transferred_preference(
     before: MovePreferences, after: MovePreferences, preference: np.ndarray, *, resamples: int = 200
 ) -> pd.DataFrame:

@@ -18,6 +18,7 @@ from einops import rearrange
 from safetensors.torch import load_file, save_file
 
 from mothello_interp.activations import Activations, Frame, collect
+from mothello_interp.arguments import checked
 from mothello_interp.forward import gradients, hook_name
 from mothello_interp.models import Checkpoint
 from mothello_interp.models.checkpoint import fingerprint
@@ -165,14 +166,15 @@ class Probes:
         return cls(weights=weights, majority=majority, **facts)
 
 
+@checked
 def fit_probes(
     checkpoint: Checkpoint,
     games: Games,
     *,
     kind: Kind = "linear",
     frame: Frame = "relative",
-    layers: Sequence[int] | None = None,
-    languages: Sequence[int] | None = None,
+    layers: int | Sequence[int] | None = None,
+    languages: int | Sequence[int] | None = None,
     epochs: int = 16,
     batch: int = 1024,
     seed: int,
@@ -205,6 +207,7 @@ def fit_probes(
     return fit_probes_on(rows, kind=kind, frame=frame, epochs=epochs, batch=batch, seed=seed)
 
 
+@checked
 @gradients()
 def fit_probes_on(
     activations: Activations,
@@ -256,6 +259,7 @@ def fit_probes_on(
     return Probes(kind, frame, games.board, *sites, weights, majority, activations.model, games)
 
 
+@checked
 def language_identity(fit: Activations, score: Activations, *, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
     """How well a logistic regression decodes the language of a row, at each layer.
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
+from mothello_interp.arguments import several
 from mothello_interp.decoding import Prefixes, prefixes
 from mothello_interp.forward import BoundEdit, FwdHooks, Rows, StatePatch, batches, fwd_hooks, point
 from mothello_interp.languages import PAD
@@ -286,17 +287,17 @@ class Reading:
         """The probability of each token after each game's last move, float32 `[game token]`; arguments as `final_moves`."""
         return self._after_games(lambda part: part.first.numpy(), self.checkpoint.mothello.d_vocab, cells)
 
-    def greedy_moves(self, outputs: Sequence[int] | None = None) -> np.ndarray:
+    def greedy_moves(self, outputs: int | Sequence[int] | None = None) -> np.ndarray:
         """The square that greedy decoding names after each move, int16 `[game move]`; -1 where it names none, and at the end.
 
         Args:
             outputs: languages in which a move counts, `self.output` alone by default. A move for whose tokens the context
                 has no room does not count.
         """
-        languages = [self.output] if outputs is None else list(outputs)
+        languages = [self.output] if outputs is None else several("outputs", outputs)
         if not set() < set(languages) <= set(range(len(self.checkpoint.mothello.languages))):
             known = len(self.checkpoint.mothello.languages) - 1
-            raise ValueError(f"outputs={languages}: expected one or more of the languages 0 to {known}")
+            raise ValueError(f"outputs={list(languages)}: expected one or more of the languages 0 to {known}")
         moves = np.concatenate([self.checkpoint.mothello.move_tokens[language] for language in languages])
         moves = moves[:, : int((moves != PAD).sum(axis=1).max())]
         found = self._after_moves(lambda part: part.greedy(moves) + 1, (), moves.shape[1]).astype(np.int16)

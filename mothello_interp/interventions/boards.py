@@ -14,6 +14,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from mothello_interp.arguments import checked, whole
 from mothello_interp.forward import gradients
 from mothello_interp.interventions.intervention import Apply, Bound, Context, Intervention
 from mothello_interp.models.checkpoint import fingerprint
@@ -149,8 +150,11 @@ class FlipSquares(BoardEdit):
                     f"{(len(games), n_squares)} here (for the same squares in all games pass names or a list)"
                 )
             return self.squares[context.game]
-        several = [self.squares] if isinstance(self.squares, str | int) else self.squares
-        index = [square_index(square, games.board) if isinstance(square, str) else square for square in several]
+        several = [self.squares] if np.ndim(self.squares) == 0 else self.squares
+        index = [
+            square_index(square, games.board) if isinstance(square, str) else whole("squares", square)
+            for square in several
+        ]
         if not index or not all(0 <= square < n_squares for square in index):
             raise ValueError(f"squares={self.squares!r}: expected one or more of 0 to {n_squares - 1}, or names")
         return np.isin(np.arange(n_squares), index)[None]
@@ -194,6 +198,7 @@ def along(edit: BoardEdit, like: BoardEdit) -> Apply:
     return _scoped(function, like)
 
 
+@checked
 def random_like(edit: Intervention, *, seed: int) -> Apply:
     """A step in a random direction, one a game and layer, as long as that of `edit` and in its scope: the control."""
 

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 
+from mothello_interp.arguments import checked, several
 from mothello_interp.languages import Mothello
 from mothello_interp.models.build import build_model, config_of
 from mothello_interp.models.spec import ModelSpec
@@ -102,9 +103,10 @@ class Checkpoint:
         """
         return Reading(self, games, language)
 
-    def readings(self, games: Games, languages: Sequence[int] | None = None) -> list[Reading]:
+    def readings(self, games: Games, languages: int | Sequence[int] | None = None) -> list[Reading]:
         """The same games in several input languages, all by default."""
-        return [self.read(games, language) for language in (self.mothello.inputs if languages is None else languages)]
+        chosen = self.mothello.inputs if languages is None else several("languages", languages)
+        return [self.read(games, language) for language in chosen]
 
     def untrained(self, seed: int = 0) -> "Checkpoint":
         """The same architecture with random weights: the control that stands beside every measure.
@@ -149,6 +151,7 @@ def _altered(model: "HookedTransformer", spec: ModelSpec) -> dict[str, tuple[Any
     return {"model(tokens)": ("changed by a module or hook put into it", "what its weights alone give")}
 
 
+@checked
 def save_checkpoint(
     folder: str | Path, checkpoint: Checkpoint, *, dtype: torch.dtype = torch.float32, overwrite: bool = False
 ) -> Path:
@@ -200,6 +203,7 @@ def _put_in_place(partial: Path, folder: Path) -> None:
     shutil.rmtree(aside)
 
 
+@checked
 def load_checkpoint(folder: str | Path, *, device: str | torch.device = "cpu", name: str = "") -> Checkpoint:
     """Read a checkpoint folder. Nothing in it is executed or unpickled.
 
@@ -236,6 +240,7 @@ def load_checkpoint(folder: str | Path, *, device: str | torch.device = "cpu", n
     return Checkpoint(model.eval(), spec, provenance, name or folder.name)
 
 
+@checked
 def fingerprint(checkpoint: Checkpoint) -> str:
     """SHA-256 of the names and values of all weights, however they are stored."""
     digest = sha256()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mothello_interp.arguments import whole
 from mothello_interp.hints import atomic_write
 from mothello_interp.othello import kernels
 from mothello_interp.othello.rules import check_side, full_length, square_index, square_name, start_squares
@@ -179,7 +180,7 @@ def _squares_in(text: str, game: int) -> list[str]:
 
 def _index(game: int, move: int, square: int | str, board: int) -> int:
     try:
-        return square_index(square, board) if isinstance(square, str) else int(square)
+        return square_index(square, board) if isinstance(square, str) else whole("square", square)
     except ValueError as error:
         raise IllegalGame(str(error), game, move) from None
 
