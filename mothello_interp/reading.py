@@ -8,6 +8,7 @@ Glossary: `layer` -1 is the embeddings, k is block k; `hook` names the place the
 its last token. The last move of a full game has no row: models never read it.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -372,7 +373,18 @@ class Reading:
 
     @contextmanager
     def bound(self) -> Iterator[list[BoundEdit]]:
-        """The edits, bound to this reading for one measurement; at its end each must have changed something."""
+        """The edits, bound to this reading for one measurement; at its end each must have changed something.
+
+        A hook that somebody has left on the model is warned of; one in a `with model.hooks(...)` is meant.
+        """
+        points = getattr(self.checkpoint.model, "hook_dict", {})
+        left = [name for name, point in points.items() if any(one.context_level is None for one in point.fwd_hooks)]
+        if left:
+            warnings.warn(
+                f"hooks were left on the model, at {', '.join(left)}, and change what is measured: "
+                f"model.reset_hooks(including_permanent=True) removes them",
+                stacklevel=2,
+            )
         bound = [edit.bind(self) for edit in self.edits]
         yield bound
         for edit in () if self.allow_no_effect else bound:

@@ -5,7 +5,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -162,6 +162,7 @@ class Run:
     step: int = 0
     seconds: float = 0.0
     sums: dict[str, float] = field(default_factory=_no_sums)  # since the last line of metrics
+    threads: tuple[int, ...] = ()  # numbers of processor cores that it was trained on, one after the other
 
     @classmethod
     def begin(cls, job: Job, folder: Path, checkpoint: Checkpoint, processes: Processes, options: RunOptions) -> "Run":
@@ -183,10 +184,11 @@ class Run:
         dtype = precision(saved["precision"] if saved else job.training.precision, options.device)
         tables = {file: Table(folder / file, saved["tables"].get(file, 0) if saved else 0) for file in files}
         run = cls(job, folder, checkpoint, optimizer, tables, processes, options, dtype)
+        if saved is not None:
+            run.step, run.seconds, run.sums = saved["step"], saved["seconds"], saved["sums"]
+        run._note_threads(saved.get("threads", ()) if saved else ())
         if saved is None:
             run.save()
-        else:
-            run.step, run.seconds, run.sums = saved["step"], saved["seconds"], saved["sums"]
         if processes.first:
             processes.wait()  # the others begin with its state
         return run
@@ -221,6 +223,17 @@ class Run:
                 if self._due(training.save_every):
                     self.save()
 
+    def _note_threads(self, before: Sequence[int]) -> None:
+        """Sums are rounded in another order on another number of cores."""
+        now = self.options.threads
+        if before and before[-1] != now and self.processes.first:
+            print(
+                f"{self.folder} was trained on {before[-1]} threads, now on {now}: its weights will not be those of an "
+                f"uninterrupted run; --threads {before[-1]} goes on exactly",
+                file=sys.stderr,
+            )
+        self.threads = (*before, *([] if list(before[-1:]) == [now] else [now]))
+
     def save(self) -> None:
         """Write the state from which the run goes on exactly."""
         if self.processes.first:
@@ -234,6 +247,7 @@ class Run:
                 "sums": self.sums,
                 "tables": {file: table.count for file, table in self.tables.items()},
                 "parts": POSITIONS,
+                "threads": list(self.threads),
             }
             save_state(self.folder, state)
 
@@ -247,6 +261,7 @@ class Run:
             "steps": self.step,
             "minutes": round(self.seconds / 60, 1),
             "threads": torch.get_num_threads(),
+            **({"threads_before": list(self.threads[:-1])} if len(self.threads) > 1 else {}),
             "processes": self.processes.size,
             "precision": str(self.dtype).removeprefix("torch."),
             "versions": {name: version(name) for name in ("mothello-interp", "torch", "transformer-lens", "numpy")},
