@@ -7,7 +7,9 @@ from typing import Literal
 import numpy as np
 import torch
 
+from mothello_interp.arguments import checked, several
 from mothello_interp.models import Checkpoint
+from mothello_interp.models.checkpoint import fingerprint
 from mothello_interp.othello import Boards, Games
 
 Frame = Literal["absolute", "relative"]
@@ -25,6 +27,7 @@ class Activations:
         boards: their positions.
         game: int64 `[row]`, index of the row's game.
         move: int64 `[row]`, number of the row's move, from 0.
+        model: the `fingerprint` of the model that they were collected from; empty if unknown.
     """
 
     values: torch.Tensor
@@ -34,6 +37,7 @@ class Activations:
     boards: Boards
     game: np.ndarray
     move: np.ndarray
+    model: str = ""
 
     def at(self, language: int, layer: int) -> torch.Tensor:
         """The rows of one language and layer, float32 `[row d_model]`.
@@ -76,18 +80,19 @@ def all_layers(checkpoint: Checkpoint) -> tuple[int, ...]:
     return tuple(range(-1, checkpoint.spec.model.n_layers))
 
 
+@checked
 def collect(
     checkpoint: Checkpoint,
     games: Games,
     *,
-    layers: Sequence[int] | None = None,
-    languages: Sequence[int] | None = None,
+    layers: int | Sequence[int] | None = None,
+    languages: int | Sequence[int] | None = None,
 ) -> Activations:
     """The residual stream at each move of the games, read in several languages side by side.
 
     Args:
-        layers: which layers, all by default.
-        languages: which input languages, all by default.
+        layers: which layer or layers, all by default.
+        languages: which input language or languages, all by default.
 
     Returns:
         Activations; they take 4 * d_model bytes a row, layer and language.
@@ -103,14 +108,15 @@ def collect(
         >>> acts.at(language=1, layer=0).shape, acts.game[:3], acts.move[:3]
         (torch.Size([155, 128]), array([0, 0, 0]), array([0, 1, 2]))
     """
-    wanted = tuple(layers) if layers is not None else all_layers(checkpoint)
+    wanted = all_layers(checkpoint) if layers is None else several("layers", layers)
     readings = checkpoint.readings(games, languages)
     if not wanted or not readings:
         raise ValueError(f"layers={list(wanted)}, languages={languages}: name at least one of each")
     game, move = readings[0].rows
-    values = torch.empty(len(readings), len(wanted), len(game), checkpoint.spec.model.d_model)
+    shape = len(readings), len(wanted), len(game), checkpoint.spec.model.d_model
+    values = torch.empty(shape, dtype=torch.float32)
     for index, reading in enumerate(readings):
         for rows, states in reading.stream(wanted):
             values[index, :, rows] = torch.stack([states[layer] for layer in wanted])
     spoken = tuple(reading.language for reading in readings)
-    return Activations(values, spoken, wanted, games, readings[0].boards, game, move)
+    return Activations(values, spoken, wanted, games, readings[0].boards, game, move, fingerprint(checkpoint))

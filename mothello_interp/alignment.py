@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from mothello_interp.activations import Activations, collect
+from mothello_interp.arguments import checked, several
 from mothello_interp.forward import hook_name
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import SYMMETRIES, Games, Symmetry
@@ -30,12 +31,13 @@ from mothello_interp.stats import Bootstrap, normalised, per_game
 ALL_FOUR = tuple(SYMMETRIES.values())
 
 
+@checked
 def align(
     probes: Probes,
     checkpoint: Checkpoint,
     games: Games,
     *,
-    targets: Sequence[int] | None = None,
+    targets: int | Sequence[int] | None = None,
     symmetries: Sequence[Symmetry | str] = ALL_FOUR,
     resamples: int = 1000,
     seed: int = 0,
@@ -65,10 +67,11 @@ def align(
         without a probe);
         normalised, normalised_low, normalised_high: (accuracy - floor) / (the smaller ceiling - floor), with its 95%
         interval, NaN where that room is below 0.1; normalised_majority: with `majority` as the floor;
-        games: how many.
+        games, games_fitted: how many, and how many of them the probes were fitted on.
 
     Raises:
-        ValueError: for games without rows, fewer than one resample, and as `collect`.
+        ValueError: for probes of another model (see `Probes.on`), games that they were all fitted on, games without rows,
+            fewer than one resample, and as `collect`.
 
     Examples:
         >>> from mothello_interp import fit_probes, load, random_games
@@ -83,17 +86,19 @@ def align(
         antidiagonal       0.6    0.5      0.9
            half_turn       0.5    0.5      0.9
     """
-    languages = list(dict.fromkeys([*probes.languages, *(targets or ())]))
+    targets = probes.languages if targets is None else several("targets", targets)
+    languages = list(dict.fromkeys([*probes.languages, *targets]))
     rows = collect(checkpoint, games, layers=probes.layers, languages=languages)
     return align_on(probes, rows, targets=targets, symmetries=symmetries, resamples=resamples, seed=seed)
 
 
+@checked
 def align_on(
     probes: Probes,
     activations: Activations,
     *,
     own: Activations | None = None,
-    targets: Sequence[int] | None = None,
+    targets: int | Sequence[int] | None = None,
     symmetries: Sequence[Symmetry | str] = ALL_FOUR,
     resamples: int = 1000,
     seed: int = 0,
@@ -105,8 +110,9 @@ def align_on(
         own: rows of the same games in the model that the probes were fitted on, if `activations` are another model's:
             `predicted` and both ceilings are measured on them.
     """
-    targets = probes.languages if targets is None else targets
+    targets = probes.languages if targets is None else several("targets", targets)
     own = activations if own is None else own
+    probes.check(own.model)
     if not np.array_equal(own.games.moves, activations.games.moves):
         raise ValueError("own: rows of other games than those to score; collect the same games on both models")
     labels = BoardLabels(probes, activations, symmetries)
@@ -119,10 +125,13 @@ def align_on(
                 counts = labels.count(probes, activations, layer, source, target)
                 place = {"layer": layer, "hook": hook_name(layer), "source": source, "target": target}
                 row = scores(labels, counts, home[source], home.get(target), bootstrap)
-                tables.append(pd.DataFrame({**place, **row, "games": len(activations.games)}))
+                tables.append(
+                    pd.DataFrame({**place, **row, "games": len(activations.games), "games_fitted": labels.fitted})
+                )
     return pd.concat(tables, ignore_index=True)
 
 
+@checked
 def align_by_move(
     probes: Probes,
     checkpoint: Checkpoint,
@@ -156,6 +165,7 @@ def align_by_move(
     return pd.concat(tables, ignore_index=True)
 
 
+@checked
 def best_layer(table: pd.DataFrame, source: int) -> int:
     """The layer at which the source's own accuracy is highest, from a table of `align`.
 
@@ -201,6 +211,7 @@ class BoardLabels:
         majority: share of squares where the image is as the majority baseline has it, `[symmetry row]`.
         game, move: int64 `[row]`.
         sizes: rows of each game, int64 `[game]`.
+        fitted: how many of the games the probes were fitted on.
         moves, games_at_move: move numbers that there are, and games that have them, `[move]`.
     """
 
@@ -211,6 +222,9 @@ class BoardLabels:
             raise ValueError(
                 f"{len(activations.games)} games leave no rows to score: pass more, of two moves or longer"
             )
+        self.fitted = 0 if probes.games is None else int(activations.games.among(probes.games).sum())
+        if self.fitted == len(activations.games):
+            raise ValueError("the probes were fitted on all of these games: score on others, of another seed")
         self.game, self.move = activations.game[self._rows], activations.move[self._rows]
         self.sizes = np.bincount(self.game, minlength=len(activations.games))
         self.moves, self.games_at_move = np.unique(self.move, return_counts=True)
@@ -255,6 +269,7 @@ def at_layer(
     if layer not in probes.layers:
         raise ValueError(f"layer {layer}: these probes were fitted at layers {list(probes.layers)}")
     rows = collect(checkpoint, games, layers=[layer], languages=probes.languages)
+    probes.check(rows.model)
     return BoardLabels(probes, rows, symmetries), rows
 
 

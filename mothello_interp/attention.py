@@ -4,10 +4,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from mothello_interp.arguments import checked
 from mothello_interp.reading import Reading
 from mothello_interp.stats import Bootstrap, mismatched_rows, per_game
 
 
+@checked
 def attention_by_move(reading: Reading) -> torch.Tensor:
     """The attention of every head from each move's last token to each move, summed over that move's tokens.
 
@@ -28,11 +30,12 @@ def attention_by_move(reading: Reading) -> torch.Tensor:
         keys = torch.from_numpy(within[game[rows]]).float()  # [row move pos]
         result.append(torch.stack([torch.einsum("rhk,rmk->hrm", patterns[layer], keys) for layer in layers]))
     by_row = torch.cat(result, dim=2)
-    found = torch.zeros(*by_row.shape[:2], *reading.games.moves.shape, by_row.shape[-1])
+    found = by_row.new_zeros(*by_row.shape[:2], *reading.games.moves.shape, by_row.shape[-1])
     found[:, :, game, move] = by_row
     return found
 
 
+@checked
 def attention_overlap(source: Reading, target: Reading, *, resamples: int = 200, seed: int = 0) -> pd.DataFrame:
     """How far each head attends to the same moves of the same game in two languages.
 

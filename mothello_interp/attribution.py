@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from mothello_interp.arguments import checked
 from mothello_interp.reading import Reading
 from mothello_interp.stats import Bootstrap, per_game
 
@@ -36,6 +37,7 @@ class DirectLogits:
     move: np.ndarray
 
 
+@checked
 def direct_logits(reading: Reading) -> DirectLogits:
     """The logits at the last token of each move, split into what each component adds: values add up to the logits.
 
@@ -61,6 +63,7 @@ def direct_logits(reading: Reading) -> DirectLogits:
     return DirectLogits(names, torch.cat(parts, dim=1), game, move)
 
 
+@checked
 def direct_logit_attribution(
     readings: Reading | Sequence[Reading], *, resamples: int = 200, seed: int = 0
 ) -> pd.DataFrame:

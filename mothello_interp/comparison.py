@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 
 from mothello_interp.activations import Activations
+from mothello_interp.arguments import checked
 from mothello_interp.forward import hook_name
 from mothello_interp.measure import Measure, Side, paired, rotated, row_mean
 from mothello_interp.similarity import MEASURES
@@ -18,6 +19,7 @@ POOLED_ROWS = 2000  # pooled, measures whose memory grows with the square of the
 FOLDS = 10
 
 
+@checked
 def compare(
     source: Activations,
     source_language: int,

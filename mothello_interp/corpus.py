@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mothello_interp.arguments import checked, whole
 from mothello_interp.hints import atomic_write
 from mothello_interp.languages import PAD, Mothello, exact_targets, sampled_targets
 from mothello_interp.othello import Games, games_at, replay
@@ -72,6 +73,8 @@ class Corpus:
     pairing: Pairing = "redrawn"
 
     def __post_init__(self) -> None:
+        whole("seed", self.seed)
+        whole("corpus_games", self.corpus_games)
         inputs = self.mothello.inputs
         weights = self.language_weights
         if weights and (len(weights) != len(inputs) or not (min(weights) >= 0 and 0 < sum(weights) < inf)):
@@ -82,6 +85,7 @@ class Corpus:
         if weights and self.pairing == "parallel":
             raise ValueError("pairing='parallel' shows every game in every language: it takes no language_weights")
 
+    @checked
     def batch(self, start: int, n: int, *, threads: int | None = 1) -> Batch:
         """Places `start` to `start + n - 1` of the stream, cut to the positions a model reads: all but the last."""
         mothello, exact = self.mothello, self.objective == "exact"
@@ -140,10 +144,12 @@ class Corpus:
     def _draw(self, start: int, n: int) -> np.ndarray:
         return np.random.Philox(key=self._key, counter=start).random_raw(4 * n)[::4]
 
+    @checked
     def held_out(self, n: int) -> Games:
         """Games of the same kind that no batch of this corpus is drawn from."""
         return self.games(0, n, held_out=True, threads=None)
 
+    @checked
     def games(self, start: int, n: int, *, held_out: bool = False, threads: int | None = 1) -> Games:
         """Games `start` to `start + n - 1` that batches are drawn from, each once; or held-out ones.
 

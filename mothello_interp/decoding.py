@@ -56,8 +56,8 @@ class Prefixes:
     def squares(self, tokens: np.ndarray) -> torch.Tensor:
         """The probability of each square as the next move, written in `tokens` int `[square piece]`: `[prefix square]`."""
         counts = (tokens != PAD).sum(axis=1)
-        result = torch.zeros(len(self.row), len(tokens))
-        reached = {(): torch.ones(len(self.row))}
+        result = torch.zeros(len(self.row), len(tokens), dtype=torch.float32)
+        reached = {(): torch.ones(len(self.row), dtype=torch.float32)}
         for length in range(int(counts.max())):
             after = self._after_each(list(reached))
             for (begun, chance), probabilities in zip(list(reached.items()), after, strict=True):
@@ -95,7 +95,7 @@ class Prefixes:
         pieces = written.shape[1]
         if pieces == 0:
             return self.first[prefix]
-        found = torch.zeros(len(prefix), self.first.shape[1])
+        found = torch.zeros(len(prefix), self.first.shape[1], dtype=torch.float32)
         position = self.position[prefix]
         fits = position + pieces < self.reading.checkpoint.model.cfg.n_ctx
         for place in np.unique(position[fits]):

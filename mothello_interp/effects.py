@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 
 from mothello_interp.activations import all_layers
+from mothello_interp.arguments import checked, several
 from mothello_interp.forward import NoEffectError, hook_name
 from mothello_interp.interventions import Apply, Context, FlipSquares, Intervention, along, random_like
 from mothello_interp.othello import Games, full_length, legal_squares, replay
@@ -39,6 +40,7 @@ class EditedBoards:
         return len(self.games)
 
 
+@checked
 def edited_boards(
     games: Games, n: int, *, squares: int = 1, seed: int, earliest: int = 4, latest: int | None = None
 ) -> EditedBoards:
@@ -101,13 +103,14 @@ def legal_errors(probabilities: np.ndarray, legal: np.ndarray) -> np.ndarray:
     return (predicted != legal).sum(axis=1)
 
 
+@checked
 def edit_effect(
     reading: Reading,
     boards: EditedBoards,
     probes: Probes,
     *,
-    sources: Sequence[int] | None = None,
-    layers: Sequence[int] | None = None,
+    sources: int | Sequence[int] | None = None,
+    layers: int | Sequence[int] | None = None,
     onward: bool = True,
     scale: float = 1.0,
     resamples: int = 1000,
@@ -151,14 +154,14 @@ def edit_effect(
     floor["unedited"] = legal_errors(plain, boards.legal).mean()
     floor["floor_mass"] = float((plain * boards.legal_edited).sum(axis=1).mean(dtype=float))
     rows = []
-    for layer in probes.layers if layers is None else layers:
+    for layer in probes.layers if layers is None else several("layers", layers):
         if layer not in probes.layers:
             raise ValueError(f"layer {layer}: these probes were fitted at layers {list(probes.layers)}")
         onwards = [item for item in all_layers(reading.checkpoint) if item >= layer] if onward else [layer]
         where = [item for item in onwards if item in probes.layers]
         own = FlipSquares(probes, scale=scale, squares=boards.squares, layer=where, moves="last")
         for (name, source), edit in _edits(
-            own, probes.languages if sources is None else sources, reading, seed
+            own, probes.languages if sources is None else several("sources", sources), reading, seed
         ).items():
             moves, length = _final_moves(reading, edit)
             row: dict[str, Any] = {"layer": layer, "hook": hook_name(layer), **facts, "edit": name, "source": source}

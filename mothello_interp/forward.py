@@ -5,12 +5,15 @@ keys and values) where no hook of the user's own and no unusual position embeddi
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
+
+from mothello_interp.arguments import whole
 
 if TYPE_CHECKING:  # transformer_lens takes seconds to import, and the Hub's client with it
     from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache as Cache
@@ -69,6 +72,13 @@ class BoundEdit(Protocol):
         """Raise NoEffectError if it has changed nothing so far."""
 
 
+@contextmanager
+def gradients() -> Iterator[None]:
+    """Gradients are kept, whatever the caller has set, which is as before afterwards."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
 def hook_name(layer: int, hook: str = "resid_post") -> str:
     """The hook point of a place, as TransformerLens spells it.
 
@@ -99,6 +109,7 @@ def point(model: Any, layer: int, hook: str) -> str:
         ValueError: for a layer or hook point that it does not have, naming those it has.
     """
     check_hook(hook)
+    whole("layer", layer)
     if layer == -1 and hook != "resid_post":
         raise ValueError(f'layer=-1, hook={hook!r}: the embeddings are read at hook="resid_post" alone')
     if not -1 <= layer < model.cfg.n_layers:

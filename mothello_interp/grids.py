@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from mothello_interp.forward import HOOKS, TOKENS, Hook, Trunk, check_hook, point
+from mothello_interp.forward import HOOKS, TOKENS, Hook, Trunk, check_hook, gradients, point
 
 Metric = Callable[[torch.Tensor], torch.Tensor | float]
 
@@ -84,11 +84,11 @@ def activation_gradients(
         seen[hook.name] = activation
         return activation
 
-    with torch.inference_mode(False), torch.enable_grad():
+    with gradients():
         logits = model.run_with_hooks(tokens.clone(), fwd_hooks=[(name, keep) for name in names])
         value = torch.as_tensor(metric(logits))
-        gradients = torch.autograd.grad(value.sum(), [seen[name] for name in names])
-    return value.detach(), list(gradients)
+        slopes = torch.autograd.grad(value.sum(), [seen[name] for name in names])
+    return value.detach(), list(slopes)
 
 
 def _points(model: Any, clean_tokens: torch.Tensor, corrupted_tokens: torch.Tensor, hook: str) -> list[str]:

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from mothello_interp.arguments import checked
 from mothello_interp.reading import Reading
 
 _COLUMNS = ["language", "move", "top1", "legal_mass", "chance", "prefixes", "open", "top1_known", "top1_own"]
 
 
+@checked
 def legal_accuracy(readings: Reading | Sequence[Reading], *, mass: bool = True) -> pd.DataFrame:
     """Top-1 legal accuracy and legal mass after every proper prefix of the games, by language and move number.
 
@@ -41,7 +43,8 @@ def legal_accuracy(readings: Reading | Sequence[Reading], *, mass: bool = True) 
     return pd.DataFrame([row for reading in several for row in _by_move(reading, mass)], columns=_COLUMNS)
 
 
-def top1(reading: Reading, outputs: Sequence[int] | None = None) -> np.ndarray:
+@checked
+def top1(reading: Reading, outputs: int | Sequence[int] | None = None) -> np.ndarray:
     """Whether greedy decoding names a legal move, bool `[game move]`; False from a game's last move on.
 
     Args:

@@ -12,7 +12,8 @@ import pandas as pd
 import torch
 
 from mothello_interp.activations import Activations, all_layers
-from mothello_interp.forward import hook_name
+from mothello_interp.arguments import checked
+from mothello_interp.forward import gradients, hook_name
 from mothello_interp.reading import Reading
 from mothello_interp.stats import Bootstrap, per_game
 
@@ -72,6 +73,8 @@ class TunedLens:
         return _finish(self.model, rows[None])[0]
 
 
+@checked
+@gradients()
 def fit_tuned_lens(
     activations: Activations,
     model: Any,
@@ -103,7 +106,9 @@ def fit_tuned_lens(
         raise ValueError(f'kind={kind!r}: choose "affine" or "bias"')
     if activations.layers != tuple(range(-1, model.cfg.n_layers)):
         raise ValueError(f"rows of layers {list(activations.layers)}: expected all, -1 to {model.cfg.n_layers - 1}")
-    values = activations.values.transpose(0, 1).flatten(1, 2)  # [layer row d_model], the languages one after the other
+    values = (
+        activations.values.transpose(0, 1).flatten(1, 2).clone()
+    )  # [layer row d_model], the languages one after the other
     states, last = values[:-1], values[-1]
     if len(last) < batch:
         raise ValueError(f"{len(last)} rows: fewer than one batch of {batch}; pass more games")
@@ -111,19 +116,18 @@ def fit_tuned_lens(
     unit = _BIAS_UNIT * states.square().mean((1, 2), keepdim=True).sqrt().to(device)
     with torch.no_grad():
         wanted = _finish(model, last[None].to(device))[0].log_softmax(-1)
-    weight = torch.zeros(len(states), width, width, device=device, requires_grad=kind == "affine")
-    bias = torch.zeros(len(states), 1, width, device=device, requires_grad=True)
+    weight = states.new_zeros(len(states), width, width, device=device, requires_grad=kind == "affine")
+    bias = states.new_zeros(len(states), 1, width, device=device, requires_grad=True)
     learned = [bias, weight] if kind == "affine" else [bias]
     optimizer = torch.optim.AdamW(learned, lr=rate, weight_decay=decay)
     steps = epochs * (len(last) // batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     for part in _batches(len(last), batch, epochs, seed):
         some = states[:, part].to(device)
-        with torch.enable_grad():
-            said = _finish(model, some + some @ weight + unit * bias).log_softmax(-1)
-            loss = (wanted[part].exp() * (wanted[part] - said)).sum(-1).mean(1).sum()
-            gradients = torch.autograd.grad(loss, learned)  # the model's own stay as they are
-        for parameter, gradient in zip(learned, gradients, strict=True):
+        said = _finish(model, some + some @ weight + unit * bias).log_softmax(-1)
+        loss = (wanted[part].exp() * (wanted[part] - said)).sum(-1).mean(1).sum()
+        slopes = torch.autograd.grad(loss, learned)  # the model's own stay as they are
+        for parameter, gradient in zip(learned, slopes, strict=True):
             parameter.grad = gradient
         optimizer.step()
         schedule.step()
@@ -131,6 +135,7 @@ def fit_tuned_lens(
     return TunedLens(model, kind, activations.layers[:-1], activations.languages, weight.detach().cpu(), shift)
 
 
+@checked
 def logit_lens(
     readings: Reading | Sequence[Reading],
     lens: LogitLens | TunedLens | None = None,

@@ -20,6 +20,7 @@ import torch
 from einops import rearrange
 
 from mothello_interp.activations import Activations
+from mothello_interp.arguments import checked
 from mothello_interp.othello import Symmetry
 from mothello_interp.procrustes import fit_procrustes
 from mothello_interp.stats import mismatched_rows
@@ -109,6 +110,7 @@ class Maps:
             raise ValueError(f'hook={hook!r}: maps are fitted on the residual stream: use hook="resid_post"')
 
 
+@checked
 def fit_maps(
     source: Activations,
     target: Activations | int | None = None,
@@ -203,7 +205,7 @@ def _removed(source: Activations, place: int, variance: float) -> Affine:
         raise ValueError(f"variance={variance}: expected above 0, up to 1")
     values = source.values[:, place]
     _, move, counts = np.unique(source.move, return_inverse=True, return_counts=True)
-    sums = torch.zeros(len(values), len(counts), values.shape[2]).index_add_(1, torch.from_numpy(move), values)
+    sums = values.new_zeros(len(values), len(counts), values.shape[2]).index_add_(1, torch.from_numpy(move), values)
     means = sums / torch.from_numpy(counts)[:, None]
     apart = rearrange(means - means.mean(dim=0), "language move d_model -> (language move) d_model").double()
     _, lengths, axes = torch.linalg.svd(apart, full_matrices=False)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mothello_interp.arguments import checked
 from mothello_interp.othello import Games, full_length, legal_prefixes, replay
 
 SHARED_AFTER = 2  # moves that a minimal pair shares after the one that differs
@@ -42,6 +43,7 @@ class Pairs:
         return (self.clean.moves != self.corrupted.moves).argmax(axis=1)
 
 
+@checked
 def minimal_pairs(games: Games, n: int, *, seed: int, earliest: int = 4, latest: int | None = None) -> Pairs:
     """Minimal pairs made from games: one move is replaced by another legal one, and the moves after it stay legal.
 
@@ -88,6 +90,7 @@ def _changed(games: Games, changed: np.ndarray, rng: np.random.Generator) -> tup
     return Games(clean[playable], games.board), Games(corrupted[playable], games.board)
 
 
+@checked
 def truncate_games(games: Games, n: int, *, seed: int, earliest: int = 4, latest: int | None = None) -> Games:
     """The beginnings of n games, each truncated after a random move that another one follows.
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from mothello_interp.arguments import checked, several
 from mothello_interp.exchange import Exchange, Mass, predicted
 from mothello_interp.forward import HOOKS, check_hook
 from mothello_interp.grids import attribution_grid, patch_grid
@@ -27,6 +28,7 @@ __all__ = ["attribution_grid", "interchange", "patch_grid", "recovery", "transpl
 _SMALL = 0.05  # a pair whose clean run is not further above its corrupted one than this is uninformative
 
 
+@checked
 def recovery(
     source: Reading,
     target: Reading,
@@ -111,13 +113,14 @@ def recovery(
     return pd.concat(tables, ignore_index=True)
 
 
+@checked
 def interchange(
     source: Reading,
     target: Reading,
     *,
     symmetry: Symmetry | str = "identity",
     hook: str = "resid_post",
-    back: Sequence[int] = (0,),
+    back: int | Sequence[int] = (0,),
     mass: Mass = "move",
     through: Maps | None = None,
     resamples: int = 1000,
@@ -146,10 +149,11 @@ def interchange(
             unknown hook, or maps of other languages.
     """
     symmetry, given = _seen_through(source, target, symmetry, hook, through)
-    behind = np.asarray(back)[..., None]
-    if behind.ndim != 2 or not len(behind) or behind.dtype.kind not in "iu" or behind.min() < 0:
+    back = several("back", back)
+    if not back or min(back) < 0:
         raise ValueError(f"back={back!r}: expected one or more numbers of moves from the last, 0 or more, as in (0, 1)")
-    legal = _check_truncated(source, target, int(behind.max()) + 1)
+    behind = np.array(back)[:, None]
+    legal = _check_truncated(source, target, max(back) + 1)
     mask, plain, lengths = _outcomes(target, legal, mass), predicted(target, mass), target.games.lengths
     other, boot = mismatched(lengths, seed), Bootstrap(len(target), resamples, seed)
     moves_of_other = np.minimum(lengths, lengths[other]) - 1 - behind
@@ -167,6 +171,7 @@ def interchange(
     return pd.concat(tables, ignore_index=True)
 
 
+@checked
 def transplant(
     source: Reading,
     target: Reading,

@@ -12,7 +12,9 @@ import numpy as np
 import pandas as pd
 import torch
 
+from mothello_interp.arguments import checked
 from mothello_interp.corpus import Corpus
+from mothello_interp.forward import gradients
 from mothello_interp.languages import exact_targets
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import SYMMETRIES, Games, replay
@@ -21,6 +23,8 @@ _STREAM = 1 << 21  # of games that neither pretraining nor fine-tuning reads
 _LEAST = 1e-9  # probability below which a logarithm says nothing
 
 
+@checked
+@gradients()
 def fine_tune_preference(
     checkpoint: Checkpoint,
     preference: np.ndarray,
@@ -66,9 +70,8 @@ def fine_tune_preference(
         wanted = torch.from_numpy(exact_targets(mothello, read, legal, language)[:, : tokens.shape[1]]).to(
             tokens.device
         )
-        with torch.enable_grad():
-            loss = -(wanted * model(tokens).log_softmax(-1)).sum() / wanted.sum()
-            loss.backward()
+        loss = -(wanted * model(tokens).log_softmax(-1)).sum() / wanted.sum()
+        loss.backward()
         if not torch.isfinite(loss):
             raise ValueError(f"the loss is {loss.item()} after {start} games: try a smaller lr than {lr:g}")
         optimizer.step()
@@ -96,8 +99,9 @@ class MovePreferences:
     shared: Mapping[int, tuple[int, ...]]
 
 
+@checked
 def move_preferences(
-    checkpoint: Checkpoint, games: Games, *, languages: Sequence[int] | None = None
+    checkpoint: Checkpoint, games: Games, *, languages: int | Sequence[int] | None = None
 ) -> MovePreferences:
     """What a model prefers after every proper prefix of the games.
 
@@ -123,6 +127,7 @@ def move_preferences(
     return MovePreferences(games, logs, legal_mass, shared)
 
 
+@checked
 def transferred_preference(
     before: MovePreferences, after: MovePreferences, preference: np.ndarray, *, resamples: int = 200
 ) -> pd.DataFrame:

@@ -8,7 +8,7 @@ with 512 hidden units, as in Li et al. 2023 and Hua et al. 2024.
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -19,8 +19,10 @@ from einops import rearrange
 from safetensors.torch import load_file, save_file
 
 from mothello_interp.activations import Activations, Frame, collect
-from mothello_interp.forward import hook_name
+from mothello_interp.arguments import checked
+from mothello_interp.forward import gradients, hook_name
 from mothello_interp.models import Checkpoint
+from mothello_interp.models.checkpoint import fingerprint
 from mothello_interp.othello import Games
 from mothello_interp.stats import Bootstrap, per_game
 
@@ -45,6 +47,8 @@ class Probes:
             `weight_in [language layer d_model hidden]` and `bias_in`.
         majority: int8 `[move square]`, the commonest class at each move number and square of the games they were fitted
             on: the majority baseline, which never sees the model.
+        model: the `fingerprint` of the model that they were fitted on; empty if unknown.
+        games: the games that they were fitted on, None if unknown: they are not to be scored on.
     """
 
     kind: Kind
@@ -54,6 +58,8 @@ class Probes:
     layers: tuple[int, ...]
     weights: dict[str, torch.Tensor]
     majority: np.ndarray
+    model: str = ""
+    games: Games | None = None
 
     def logits(self, rows: torch.Tensor, language: int, layer: int) -> torch.Tensor:
         """Class logits `[row square 3]` for residual rows, float32 `[row d_model]`, by the probe of a language and layer.
@@ -96,8 +102,9 @@ class Probes:
             `[row square]`. In the relative frame a game that is over has nobody to be "mine": 0 and 0 in these rows.
 
         Raises:
-            ValueError: for a language or layer without rows or without a probe.
+            ValueError: for a language or layer without rows or without a probe; for rows of another model (see `on`).
         """
+        self.check(activations.model)
         with torch.inference_mode():
             logits = self.logits(activations.at(language, layer), language if source is None else source, layer)
             chance, likeliest = logits.softmax(-1).max(-1)
@@ -118,6 +125,18 @@ class Probes:
         site = self._site(language, layer)
         return rearrange(self.weights["weight"][site], "d_model (c s) -> s c d_model", c=3)
 
+    def on(self, checkpoint: Checkpoint) -> "Probes":
+        """The same probes, to be used on another model than the one that they were fitted on."""
+        return replace(self, model=fingerprint(checkpoint))
+
+    def check(self, model: str) -> None:
+        """ValueError for the fingerprint of another model than the one that they were fitted on."""
+        if self.model and model and self.model != model:
+            raise ValueError(
+                "these probes were fitted on another model, or on other weights of it: fit them on this one, "
+                "or say so by probes.on(checkpoint)"
+            )
+
     def _site(self, language: int, layer: int) -> tuple[int, int]:
         if language not in self.languages or layer not in self.layers:
             raise ValueError(
@@ -130,9 +149,11 @@ class Probes:
         """Write the probes to a folder, as safetensors and JSON."""
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({**self.weights, "majority": torch.from_numpy(self.majority)}, folder / "probes.safetensors")
+        arrays = {"majority": self.majority} | ({} if self.games is None else {"games": self.games.moves})
+        tensors = {name: torch.tensor(array) for name, array in arrays.items()}
+        save_file({**self.weights, **tensors}, folder / "probes.safetensors")
         facts: dict[str, object] = {"kind": self.kind, "frame": self.frame, "board": self.board}
-        facts |= {"languages": list(self.languages), "layers": list(self.layers)}
+        facts |= {"languages": list(self.languages), "layers": list(self.layers), "model": self.model}
         (folder / "probes.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -141,18 +162,21 @@ class Probes:
         facts = json.loads((Path(folder) / "probes.json").read_text(encoding="utf-8"))
         weights = load_file(Path(folder) / "probes.safetensors")
         majority = weights.pop("majority").numpy()
-        languages, layers = tuple(facts["languages"]), tuple(facts["layers"])
-        return cls(facts["kind"], facts["frame"], facts["board"], languages, layers, weights, majority)
+        moves = weights.pop("games", None)
+        facts |= {"games": None if moves is None else Games(moves.numpy(), facts["board"])}
+        facts |= {name: tuple(facts[name]) for name in ("languages", "layers")}
+        return cls(weights=weights, majority=majority, **facts)
 
 
+@checked
 def fit_probes(
     checkpoint: Checkpoint,
     games: Games,
     *,
     kind: Kind = "linear",
     frame: Frame = "relative",
-    layers: Sequence[int] | None = None,
-    languages: Sequence[int] | None = None,
+    layers: int | Sequence[int] | None = None,
+    languages: int | Sequence[int] | None = None,
     epochs: int = 16,
     batch: int = 1024,
     seed: int,
@@ -185,6 +209,8 @@ def fit_probes(
     return fit_probes_on(rows, kind=kind, frame=frame, epochs=epochs, batch=batch, seed=seed)
 
 
+@checked
+@gradients()
 def fit_probes_on(
     activations: Activations,
     *,
@@ -221,10 +247,11 @@ def fit_probes_on(
     shape = (len(activations.languages), len(activations.layers))
     weights = {name: value.unflatten(0, shape).contiguous() for name, value in found.items()}
     majority = _commonest(classes, activations.move[kept])
-    board = activations.games.board
-    return Probes(kind, frame, board, activations.languages, activations.layers, weights, majority)
+    games, sites = activations.games, (activations.languages, activations.layers)
+    return Probes(kind, frame, games.board, *sites, weights, majority, activations.model, games)
 
 
+@checked
 def language_identity(fit: Activations, score: Activations, *, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
     """How well a logistic regression decodes the language of a row, at each layer.
 
@@ -250,7 +277,7 @@ def language_identity(fit: Activations, score: Activations, *, resamples: int = 
             f"fitted on languages {languages} at layers {fit.layers}, to be scored on {score.languages} at "
             f"{score.layers}: collect the same of both, two languages or more"
         )
-    if {game.tobytes() for game in fit.games.moves} & {game.tobytes() for game in score.games.moves}:
+    if score.games.among(fit.games).any():
         raise ValueError("a game to fit on is also one to score on: take other games")
     rng = np.random.default_rng(seed)
     chosen = np.sort(rng.permutation(len(fit.game))[:_IDENTITY_ROWS])
@@ -304,13 +331,16 @@ def _trained(
 
 def _initial(kind: Kind, sites: int, d_model: int, outputs: int, generator: torch.Generator) -> dict[str, torch.Tensor]:
     def uniform(rows: int, columns: int) -> torch.Tensor:
-        return ((torch.rand(sites, rows, columns, generator=generator) * 2 - 1) * rows**-0.5).requires_grad_()
+        return (
+            (torch.rand(sites, rows, columns, generator=generator, dtype=torch.float32) * 2 - 1) * rows**-0.5
+        ).requires_grad_()
 
     def zeros(columns: int) -> torch.Tensor:
-        return torch.zeros(sites, 1, columns, requires_grad=True)
+        return torch.zeros(sites, 1, columns, dtype=torch.float32, requires_grad=True)
 
     if kind == "linear":
-        return {"weight": torch.zeros(sites, d_model, outputs, requires_grad=True), "bias": zeros(outputs)}
+        weight = torch.zeros(sites, d_model, outputs, dtype=torch.float32, requires_grad=True)
+        return {"weight": weight, "bias": zeros(outputs)}
     first = {"weight_in": uniform(d_model, HIDDEN), "bias_in": zeros(HIDDEN)}
     return {**first, "weight": uniform(HIDDEN, outputs), "bias": zeros(outputs)}
 

@@ -8,6 +8,7 @@ Glossary: `layer` -1 is the embeddings, k is block k; `hook` names the place the
 its last token. The last move of a full game has no row: models never read it.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
+from mothello_interp.arguments import several
 from mothello_interp.decoding import Prefixes, prefixes
 from mothello_interp.forward import BoundEdit, FwdHooks, Rows, StatePatch, batches, fwd_hooks, point
 from mothello_interp.languages import PAD
@@ -204,7 +206,7 @@ class Reading:
     def states(self, layer: int, hook: str = "resid_post", head: int | None = None) -> torch.Tensor:
         """The activation of every row at one place, float32 `[row d_model]` (see `HOOKS` for other places' shapes)."""
         found = [values[layer] for _, values in self.stream([layer], hook)]
-        states = torch.cat(found) if found else torch.zeros(0, self.checkpoint.model.cfg.d_model)
+        states = torch.cat(found) if found else torch.zeros(0, self.checkpoint.model.cfg.d_model, dtype=torch.float32)
         return states if head is None else states[:, head]
 
     def stream(
@@ -240,7 +242,7 @@ class Reading:
             here = order[slice(*np.searchsorted(place[order], np.searchsorted(needed, [part[0], part[-1] + 1])))]
             rows = torch.from_numpy(place[here] - np.searchsorted(needed, part[0]))
             found.append(torch.stack([values[rows, torch.from_numpy(position[here])].float().cpu() for values in kept]))
-        values = torch.empty(len(layers), len(order), *found[0].shape[2:])
+        values = torch.empty(len(layers), len(order), *found[0].shape[2:], dtype=torch.float32)
         values[:, torch.from_numpy(order)] = torch.cat(found, dim=1)
         values = values.unflatten(1, game.shape)
         return values if head is None else values.select(1 + game.ndim, head)
@@ -286,17 +288,17 @@ class Reading:
         """The probability of each token after each game's last move, float32 `[game token]`; arguments as `final_moves`."""
         return self._after_games(lambda part: part.first.numpy(), self.checkpoint.mothello.d_vocab, cells)
 
-    def greedy_moves(self, outputs: Sequence[int] | None = None) -> np.ndarray:
+    def greedy_moves(self, outputs: int | Sequence[int] | None = None) -> np.ndarray:
         """The square that greedy decoding names after each move, int16 `[game move]`; -1 where it names none, and at the end.
 
         Args:
             outputs: languages in which a move counts, `self.output` alone by default. A move for whose tokens the context
                 has no room does not count.
         """
-        languages = [self.output] if outputs is None else list(outputs)
+        languages = [self.output] if outputs is None else several("outputs", outputs)
         if not set() < set(languages) <= set(range(len(self.checkpoint.mothello.languages))):
             known = len(self.checkpoint.mothello.languages) - 1
-            raise ValueError(f"outputs={languages}: expected one or more of the languages 0 to {known}")
+            raise ValueError(f"outputs={list(languages)}: expected one or more of the languages 0 to {known}")
         moves = np.concatenate([self.checkpoint.mothello.move_tokens[language] for language in languages])
         moves = moves[:, : int((moves != PAD).sum(axis=1).max())]
         found = self._after_moves(lambda part: part.greedy(moves) + 1, (), moves.shape[1]).astype(np.int16)
@@ -371,7 +373,18 @@ class Reading:
 
     @contextmanager
     def bound(self) -> Iterator[list[BoundEdit]]:
-        """The edits, bound to this reading for one measurement; at its end each must have changed something."""
+        """The edits, bound to this reading for one measurement; at its end each must have changed something.
+
+        A hook that somebody has left on the model is warned of; one in a `with model.hooks(...)` is meant.
+        """
+        points = getattr(self.checkpoint.model, "hook_dict", {})
+        left = [name for name, point in points.items() if any(one.context_level is None for one in point.fwd_hooks)]
+        if left:
+            warnings.warn(
+                f"hooks were left on the model, at {', '.join(left)}, and change what is measured: "
+                f"model.reset_hooks(including_permanent=True) removes them",
+                stacklevel=2,
+            )
         bound = [edit.bind(self) for edit in self.edits]
         yield bound
         for edit in () if self.allow_no_effect else bound:

@@ -28,6 +28,7 @@ import torch
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import rankdata
 
+from mothello_interp.arguments import checked
 from mothello_interp.measure import Measure, Rows, Side, both, centred, finite_pairs, rotated, row_mean, square
 from mothello_interp.procrustes import OrthogonalMap, fit_procrustes, procrustes_distance
 
@@ -321,6 +322,7 @@ def _shared(x: Side, y: Side) -> torch.Tensor:
     return (torch.minimum(x.values, y.values).sum(dim=1) / x.values.sum(dim=1)).mean()
 
 
+@checked
 def mutual_knn(x: Rows, y: Rows, k: int = 10) -> float:
     """Share of the k nearest neighbours, by cosine, that a row has in common in both, 0 to 1 (Huh et al. 2024).
 

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mothello_interp.alignment import ALL_FOUR, BoardLabels, ProbeCounts, at_layer, ratio, scores
+from mothello_interp.arguments import checked
 from mothello_interp.forward import hook_name
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games, Symmetry
@@ -36,6 +37,7 @@ _AS_IN_ALIGN = (
 )
 
 
+@checked
 def align_up_to_symmetry(
     probes: Probes,
     checkpoint: Checkpoint,
@@ -106,6 +108,7 @@ def _margin(
     return {**found, "margin_ceiling": gain(own, *home).sum() / differing(*home).sum()}
 
 
+@checked
 def compare_symmetries(
     probes: Probes,
     checkpoint: Checkpoint,
@@ -185,6 +188,7 @@ class CycleConsistency:
     draws: int
 
 
+@checked
 def cycle_consistency_test(
     maps: Mapping[tuple[int, int], Symmetry | str],
     *,

@@ -11,6 +11,7 @@ import pandas as pd
 
 from mothello_interp.activations import collect, paper_layer
 from mothello_interp.alignment import align
+from mothello_interp.arguments import checked
 from mothello_interp.legality import top1
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games
@@ -18,6 +19,7 @@ from mothello_interp.probes import fit_probes_on
 from mothello_interp.reading import Reading
 
 
+@checked
 def transfer_state(checkpoint: Checkpoint, *, source: int, fit: Games, score: Games, seed: int) -> pd.DataFrame:
     """Legality and alignment of every language at one moment of a fine-tuning in the source language.
 

@@ -37,7 +37,7 @@ def scramble(model: torch.nn.Module, *, scale: float = 0.3, seed: int = 0) -> No
     with torch.no_grad():
         for name, weight in model.named_parameters():
             mean = 1.0 if name.endswith(".w") else 0.0
-            weight.copy_(mean + scale * torch.randn(weight.shape, generator=generator))
+            weight.copy_(mean + scale * torch.randn(weight.shape, generator=generator, dtype=torch.float32))
 
 
 @cache

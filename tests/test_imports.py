@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LIBRARY = "mothello_interp"
 FLOORS = [
-    {"hints"},
+    {"hints", "arguments"},
     {"othello"},
     {"languages", "plots"},
     {"corpus", "stats", "forward", "measure"},
@@ -28,7 +28,7 @@ FLOORS = [
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
 BESIDE: set[tuple[str, str]] = set()  # inside a floor, who may know whom
-WITHOUT_TORCH = {"hints", "othello", "languages", "plots", "corpus"}
+WITHOUT_TORCH = {"hints", "arguments", "othello", "languages", "plots", "corpus"}
 
 
 def imports(path: Path, root: Path = ROOT) -> set[str]:

@@ -381,6 +381,19 @@ def test_hooks_leave_the_model_as_it_was(checkpoint: Checkpoint) -> None:
     assert torch.equal(kept[0], kept[1])
 
 
+def test_a_hook_left_on_the_model_is_said(checkpoint: Checkpoint) -> None:
+    model, reading = checkpoint.model, checkpoint.read(some_games(), 0)
+    with model.hooks(fwd_hooks=[("blocks.0.hook_resid_post", lambda value, hook: 2 * value)]):
+        reading.states(1)
+    model.add_hook("blocks.0.hook_resid_post", lambda value, hook: 2 * value)
+    try:
+        for measure in (lambda: reading.states(1), reading.next_moves):
+            with pytest.warns(UserWarning, match="blocks.0.hook_resid_post, and change what is measured"):
+                measure()
+    finally:
+        model.reset_hooks()
+
+
 class TestNoEffect:
     """An edit that does nothing is an error, whatever is asked."""
 

@@ -52,7 +52,7 @@ def add_gradients(
     targets = torch.from_numpy(batch.targets).to(device)
     count = processes.add_up(_positions(targets))
     forward = _compiled() if compiled else fused_logits
-    sums = torch.zeros(2, device=device)  # loss, floor
+    sums = torch.zeros(2, dtype=torch.float32, device=device)  # loss, floor
     for rows, width in _parts(batch, corpus, POSITIONS if device.type == "cpu" else None):
         tokens = torch.from_numpy(batch.tokens[rows, :width]).to(device)
         wanted = targets[torch.from_numpy(rows).to(device), :width]

@@ -5,7 +5,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from threadpoolctl import threadpool_limits
 
 from mothello_interp.corpus import Batch, Corpus
+from mothello_interp.forward import gradients
 from mothello_interp.models import Checkpoint, load_checkpoint, save_checkpoint
 from mothello_interp.models.checkpoint import check_kind
 from train.gradient import POSITIONS, add_gradients
@@ -71,6 +72,7 @@ class Job:
     records: tuple[Record, ...] = ()
 
 
+@gradients()
 def run_job(job: Job, folder: Path, options: RunOptions) -> Checkpoint:
     """The checkpoint that training in `folder` ends with, also written there; goes on from what is found there.
 
@@ -96,8 +98,8 @@ def run_job(job: Job, folder: Path, options: RunOptions) -> Checkpoint:
     torch.set_num_threads(options.threads)
     with threadpool_limits(options.threads):
         model = job.start(processes.device)
-        check_kind(model)
         _refuse_hooks(model)
+        check_kind(model)
         run = Run.begin(job, folder, model, processes, options)
         if processes.first:
             _say_what_is_behind(job, folder, options.keep, run.step)
@@ -160,6 +162,7 @@ class Run:
     step: int = 0
     seconds: float = 0.0
     sums: dict[str, float] = field(default_factory=_no_sums)  # since the last line of metrics
+    threads: tuple[int, ...] = ()  # numbers of processor cores that it was trained on, one after the other
 
     @classmethod
     def begin(cls, job: Job, folder: Path, checkpoint: Checkpoint, processes: Processes, options: RunOptions) -> "Run":
@@ -181,10 +184,11 @@ class Run:
         dtype = precision(saved["precision"] if saved else job.training.precision, options.device)
         tables = {file: Table(folder / file, saved["tables"].get(file, 0) if saved else 0) for file in files}
         run = cls(job, folder, checkpoint, optimizer, tables, processes, options, dtype)
+        if saved is not None:
+            run.step, run.seconds, run.sums = saved["step"], saved["seconds"], saved["sums"]
+        run._note_threads(saved.get("threads", ()) if saved else ())
         if saved is None:
             run.save()
-        else:
-            run.step, run.seconds, run.sums = saved["step"], saved["seconds"], saved["sums"]
         if processes.first:
             processes.wait()  # the others begin with its state
         return run
@@ -219,6 +223,17 @@ class Run:
                 if self._due(training.save_every):
                     self.save()
 
+    def _note_threads(self, before: Sequence[int]) -> None:
+        """Sums are rounded in another order on another number of cores."""
+        now = self.options.threads
+        if before and before[-1] != now and self.processes.first:
+            print(
+                f"{self.folder} was trained on {before[-1]} threads, now on {now}: its weights will not be those of an "
+                f"uninterrupted run; --threads {before[-1]} goes on exactly",
+                file=sys.stderr,
+            )
+        self.threads = (*before, *([] if list(before[-1:]) == [now] else [now]))
+
     def save(self) -> None:
         """Write the state from which the run goes on exactly."""
         if self.processes.first:
@@ -232,6 +247,7 @@ class Run:
                 "sums": self.sums,
                 "tables": {file: table.count for file, table in self.tables.items()},
                 "parts": POSITIONS,
+                "threads": list(self.threads),
             }
             save_state(self.folder, state)
 
@@ -245,6 +261,7 @@ class Run:
             "steps": self.step,
             "minutes": round(self.seconds / 60, 1),
             "threads": torch.get_num_threads(),
+            **({"threads_before": list(self.threads[:-1])} if len(self.threads) > 1 else {}),
             "processes": self.processes.size,
             "precision": str(self.dtype).removeprefix("torch."),
             "versions": {name: version(name) for name in ("mothello-interp", "torch", "transformer-lens", "numpy")},

@@ -14,9 +14,13 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from mothello_interp.interventions.intervention import Apply, Context, Intervention
+from mothello_interp.arguments import checked, whole
+from mothello_interp.forward import gradients
+from mothello_interp.interventions.intervention import Apply, Bound, Context, Intervention
+from mothello_interp.models.checkpoint import fingerprint
 from mothello_interp.othello import square_index
 from mothello_interp.probes import Probes
+from mothello_interp.reading import Reading
 
 _HOLD = 0.2  # weight of the squares that should stay, as in the code of Li et al.
 
@@ -47,6 +51,11 @@ class BoardEdit(Intervention):
             )
         if not self.scale > 0 or self.steps < 1 or not self.rate > 0:
             raise ValueError(f"scale={self.scale}, steps={self.steps}, rate={self.rate}: expected numbers above 0")
+
+    def bind(self, reading: Reading) -> Bound:
+        """As of every intervention; ValueError also for probes of another model (see `Probes.on`)."""
+        self.probes.check(fingerprint(reading.checkpoint))
+        return super().bind(reading)
 
     @abstractmethod
     def wanted(self, truth: np.ndarray, context: Context) -> np.ndarray:
@@ -99,7 +108,7 @@ class BoardEdit(Intervention):
     def _gradient_steps(
         self, rows: torch.Tensor, truth: np.ndarray, wanted: np.ndarray, source: int, layer: int
     ) -> torch.Tensor:
-        with torch.inference_mode(False), torch.enable_grad():
+        with gradients():
             edited = torch.from_numpy(wanted != truth)
             n_edited = edited.sum(1, keepdim=True)
             held = _HOLD / (~edited).sum(1, keepdim=True).clamp(min=1)
@@ -141,8 +150,11 @@ class FlipSquares(BoardEdit):
                     f"{(len(games), n_squares)} here (for the same squares in all games pass names or a list)"
                 )
             return self.squares[context.game]
-        several = [self.squares] if isinstance(self.squares, str | int) else self.squares
-        index = [square_index(square, games.board) if isinstance(square, str) else square for square in several]
+        several = [self.squares] if np.ndim(self.squares) == 0 else self.squares
+        index = [
+            square_index(square, games.board) if isinstance(square, str) else whole("squares", square)
+            for square in several
+        ]
         if not index or not all(0 <= square < n_squares for square in index):
             raise ValueError(f"squares={self.squares!r}: expected one or more of 0 to {n_squares - 1}, or names")
         return np.isin(np.arange(n_squares), index)[None]
@@ -186,13 +198,14 @@ def along(edit: BoardEdit, like: BoardEdit) -> Apply:
     return _scoped(function, like)
 
 
+@checked
 def random_like(edit: Intervention, *, seed: int) -> Apply:
     """A step in a random direction, one a game and layer, as long as that of `edit` and in its scope: the control."""
 
     def function(rows: torch.Tensor, context: Context) -> torch.Tensor:
         step = edit.apply(rows.clone(), context) - rows
         generator = torch.Generator().manual_seed(seed * 1000 + context.layer + 1)
-        directions = torch.randn(len(context.reading.games), rows.shape[1], generator=generator)
+        directions = torch.randn(len(context.reading.games), rows.shape[1], generator=generator, dtype=torch.float32)
         return rows + _as_long_as(directions[context.game].to(rows), step)
 
     function.__name__ = f"random direction like {type(edit).__name__}"

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from mothello_interp.arguments import whole
 from mothello_interp.languages.language import Language
 from mothello_interp.languages.vocabulary import PAD, Groups, build_vocabulary, split_moves
 from mothello_interp.othello import Games, full_length, square_index, square_name, start_squares
@@ -211,7 +212,7 @@ class Mothello:
         return self.vocabulary[token] if 0 <= token < self.d_vocab else f"outside the vocabulary of {self.d_vocab}"
 
     def _input(self, language: int) -> int:
-        if language not in self.inputs:
+        if whole("language", language) not in self.inputs:
             inputs = list(self.inputs)
             raise ValueError(f"language {language} is no input language of this Mothello: choose from {inputs}")
         return language

@@ -5,10 +5,12 @@ Both are aligned with `Mothello.encode`: the target at a position is what should
 
 import numpy as np
 
+from mothello_interp.arguments import checked
 from mothello_interp.languages.mothello import PAD, Mothello
 from mothello_interp.othello import Games
 
 
+@checked
 def sampled_targets(mothello: Mothello, games: Games, language: int) -> np.ndarray:
     """The next token, int32 `[game pos]`; 0 where there is no loss.
 
@@ -26,6 +28,7 @@ def sampled_targets(mothello: Mothello, games: Games, language: int) -> np.ndarr
     return targets
 
 
+@checked
 def exact_targets(mothello: Mothello, games: Games, legal: np.ndarray, language: int) -> np.ndarray:
     """The distribution over next tokens given the game so far, when every move is drawn from `legal`.
 

@@ -5,19 +5,36 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from mothello_interp.arguments import checked
+from mothello_interp.forward import gradients
 from mothello_interp.models.spec import ModelSpec
 
 if TYPE_CHECKING:
     from transformer_lens import HookedTransformer, HookedTransformerConfig
 
 
+def device_of(device: str | torch.device) -> torch.device:
+    """The device of a name.
+
+    Raises:
+        ValueError: for one that is not here, naming those that are.
+    """
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError):  # torch without CUDA asserts
+        here = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        here += ["mps"] if torch.backends.mps.is_available() else []
+        raise ValueError(f"device={str(device)!r}: there is no such device here, but {', '.join(here)}") from None
+
+
+@checked
 def build_model(spec: ModelSpec, *, seed: int, device: str | torch.device = "cpu") -> "HookedTransformer":
     """A HookedTransformer with random weights, drawn from a normal distribution of width `initializer_range`.
 
     Pre-norm GPT-2 style with learned positions, GELU, untied unembedding. The unembedding's bias is zero and frozen, as
     in the paper. The global random state is left as it was.
     """
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), gradients():
         warnings.simplefilter("ignore")  # transformer-lens 3 announces that 4 drops this class; pyproject pins <4
         from transformer_lens import HookedTransformer
 
@@ -26,7 +43,7 @@ def build_model(spec: ModelSpec, *, seed: int, device: str | torch.device = "cpu
             torch.manual_seed(seed)
             model = HookedTransformer(config, move_to_device=False)
     model.unembed.b_U.requires_grad_(False)
-    return model.to(device, print_details=False)
+    return model.to(device_of(device), print_details=False)
 
 
 def config_of(spec: ModelSpec) -> "HookedTransformerConfig":

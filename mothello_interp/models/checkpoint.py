@@ -1,6 +1,7 @@
 """Checkpoints: a folder with `weights.safetensors`, `spec.toml` and `provenance.json`, written atomically."""
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 
+from mothello_interp.arguments import checked, several
 from mothello_interp.languages import Mothello
 from mothello_interp.models.build import build_model, config_of
 from mothello_interp.models.spec import ModelSpec
@@ -24,9 +26,13 @@ if TYPE_CHECKING:
     from transformer_lens import HookedTransformer
 
 WEIGHTS, SPEC, PROVENANCE = "weights.safetensors", "spec.toml", "provenance.json"
+_DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _SIZES = ("n_layers", "d_model", "n_heads", "d_vocab", "n_ctx")
-_KINDS = ("act_fn", "normalization_type", "positional_embedding_type", "attention_dir", "attn_only", "gated_mlp",
-          "parallel_attn_mlp", "use_attn_scale", "attn_scale", "eps", "d_head", "d_mlp")  # fmt: skip
+_HARMLESS = re.compile(  # settings that change no logit of the weights there are
+    "device|n_devices|dtype|seed|init_mode|init_weights|initializer_range|n_params|model_name|tokenizer_.*|checkpoint_.*"
+    "|from_checkpoint|default_prepend_bos|original_architecture|trust_remote_code|use_(attn_result|split_qkv_input|attn_in"
+    "|hook_mlp_in|hook_tokens)"
+)
 
 
 class CheckpointError(ValueError):
@@ -44,7 +50,8 @@ class Checkpoint:
         name: what it was loaded as.
 
     Raises:
-        CheckpointError: for a model of other sizes than the spec says (its context may be longer).
+        CheckpointError: for a model of other sizes than the spec says (its context may be longer), or with weights that
+            are not finite.
 
     Examples:
         >>> from mothello_interp import load, random_games
@@ -62,12 +69,17 @@ class Checkpoint:
     name: str = ""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "model", getattr(self.model, "_orig_mod", self.model))  # of torch.compile
         sizes = getattr(self.model, "cfg", None)
         odd = _differences(sizes, self.spec, _SIZES) if sizes else {}
         if odd.get("n_ctx", (0, 0))[0] > self.mothello.n_ctx:
             del odd["n_ctx"]
         if odd:
             raise CheckpointError(f"the model does not fit its spec: {_in_words(odd)}; change one of the two")
+        if sizes and (broken := [name for name, weight in _weights(self.model) if not weight.isfinite().all()]):
+            raise CheckpointError(
+                f"{len(broken)} weights of the model hold values that are not finite, first {broken[0]}"
+            )
 
     @property
     def mothello(self) -> Mothello:
@@ -91,9 +103,10 @@ class Checkpoint:
         """
         return Reading(self, games, language)
 
-    def readings(self, games: Games, languages: Sequence[int] | None = None) -> list[Reading]:
+    def readings(self, games: Games, languages: int | Sequence[int] | None = None) -> list[Reading]:
         """The same games in several input languages, all by default."""
-        return [self.read(games, language) for language in (self.mothello.inputs if languages is None else languages)]
+        chosen = self.mothello.inputs if languages is None else several("languages", languages)
+        return [self.read(games, language) for language in chosen]
 
     def untrained(self, seed: int = 0) -> "Checkpoint":
         """The same architecture with random weights: the control that stands beside every measure.
@@ -111,37 +124,62 @@ def check_kind(checkpoint: Checkpoint) -> None:
     """Is the model one that its spec describes in full?
 
     Raises:
-        CheckpointError: for a model of another kind than specs describe (see `build_model`).
+        CheckpointError: for a model that would be read back as another one (see `build_model`), naming what differs.
     """
-    if odd := _differences(checkpoint.model.cfg, checkpoint.spec, (*_SIZES, *_KINDS)):
+    settings = [name for name in checkpoint.model.cfg.to_dict() if not _HARMLESS.fullmatch(name)]
+    odd = _differences(checkpoint.model.cfg, checkpoint.spec, settings)
+    if odd := odd or _altered(checkpoint.model, checkpoint.spec):
         raise CheckpointError(
             f"a spec cannot describe this model: {_in_words(odd)}; keep its own files, and make it a Checkpoint anew"
         )
 
 
+def _altered(model: "HookedTransformer", spec: ModelSpec) -> dict[str, tuple[Any, Any]]:
+    """Where modules of a model are not those of its configuration, in the form of `_differences`."""
+    weights = dict(_weights(model))
+    first = next(iter(weights.values()))
+    twin = build_model(spec, seed=0, device=first.device).to(first.dtype, print_details=False).eval()
+    found, said = ({name: tuple(weight.shape) for name, weight in of} for of in (weights.items(), _weights(twin)))
+    if names := sorted(name for name in said.keys() | found if said.get(name) != found.get(name)):
+        return {names[0]: (found.get(names[0], "no weight of its own"), said.get(names[0], "not there"))}
+    twin.load_state_dict(weights, strict=False)  # buffers are no weights
+    tokens = torch.arange(spec.mothello.n_ctx, device=first.device)[None] % spec.mothello.d_vocab
+    with torch.inference_mode(), torch.compiler.set_stance("force_eager"):  # to compile takes minutes
+        is_, says = model(tokens), twin(tokens)
+    if torch.allclose(is_, says, rtol=1e-3, atol=1e-3 * float(says.abs().max()), equal_nan=True):
+        return {}
+    return {"model(tokens)": ("changed by a module or hook put into it", "what its weights alone give")}
+
+
+@checked
 def save_checkpoint(
     folder: str | Path, checkpoint: Checkpoint, *, dtype: torch.dtype = torch.float32, overwrite: bool = False
 ) -> Path:
     """Write a checkpoint atomically, by renaming a temporary folder: a reader sees all of it or nothing.
 
     Raises:
-        CheckpointError: as `check_kind`; such a model would be read back as another one.
-        FileExistsError: if the folder exists and `overwrite` is False.
+        CheckpointError: as `check_kind`; for a `dtype` that the weights do not survive.
+        FileExistsError: if the folder exists and `overwrite` is False, or it is anything but a checkpoint.
         OSError: if it cannot be written; an existing checkpoint is left as it was.
     """
     folder = Path(folder)
     check_kind(checkpoint)
+    weights = {name: weight.detach().to("cpu", dtype).contiguous() for name, weight in _weights(checkpoint.model)}
+    if dtype not in _DTYPES or not all(weight.isfinite().all() for weight in weights.values()):
+        raise CheckpointError(f"dtype={dtype}: weights are kept in {', '.join(map(str, _DTYPES))}, as far as they fit")
     if folder.exists() and not overwrite:
         raise FileExistsError(f"{folder} exists; choose another name or pass overwrite=True")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    if folder.exists() and not (folder / SPEC).is_file() and (folder.is_file() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} exists and is no checkpoint, which alone is replaced; choose another name")
+    home = folder.resolve()  # a link stays, and what it leads to is replaced
+    home.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{home.name}.", dir=home.parent))
     try:
-        weights = {name: weight.detach().to("cpu", dtype).contiguous() for name, weight in _weights(checkpoint.model)}
         (partial / WEIGHTS).write_bytes(serialize(weights))  # its save_file meets a full disk with no OSError
         (partial / SPEC).write_text(checkpoint.spec.to_toml(), encoding="utf-8")
         (partial / PROVENANCE).write_text(json.dumps(checkpoint.provenance, indent=2) + "\n", encoding="utf-8")
         partial.chmod(0o755)
-        _put_in_place(partial, folder)
+        _put_in_place(partial, home)
     except OSError as error:
         error.filename = str(folder)  # a failed write names no file
         raise
@@ -165,6 +203,7 @@ def _put_in_place(partial: Path, folder: Path) -> None:
     shutil.rmtree(aside)
 
 
+@checked
 def load_checkpoint(folder: str | Path, *, device: str | torch.device = "cpu", name: str = "") -> Checkpoint:
     """Read a checkpoint folder. Nothing in it is executed or unpickled.
 
@@ -201,18 +240,19 @@ def load_checkpoint(folder: str | Path, *, device: str | torch.device = "cpu", n
     return Checkpoint(model.eval(), spec, provenance, name or folder.name)
 
 
+@checked
 def fingerprint(checkpoint: Checkpoint) -> str:
     """SHA-256 of the names and values of all weights, however they are stored."""
     digest = sha256()
     for name, weight in sorted(_weights(checkpoint.model)):
-        digest.update(name.encode() + weight.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(name.encode() + weight.detach().cpu().flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
 def _differences(config: Any, spec: ModelSpec, names: Sequence[str]) -> dict[str, tuple[Any, Any]]:
     """Where a model's configuration is not the one of its spec: (what it is, what the spec says) by name."""
     said = config_of(spec)
-    both = {name: (getattr(config, name), getattr(said, name)) for name in names}
+    both = {name: (getattr(config, name, None), getattr(said, name, None)) for name in names}
     return {name: (is_, says) for name, (is_, says) in both.items() if is_ != says}
 
 
@@ -221,4 +261,4 @@ def _in_words(differences: Mapping[str, tuple[Any, Any]]) -> str:
 
 
 def _weights(model: "HookedTransformer") -> list[tuple[str, torch.Tensor]]:
-    return list(model.named_parameters())
+    return [(name.replace("_orig_mod.", ""), weight) for name, weight in model.named_parameters()]

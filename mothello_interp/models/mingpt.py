@@ -74,7 +74,7 @@ def _converted(theirs: Weights, order: torch.Tensor, n_layers: int, n_heads: int
         "embed.W_E": theirs["tok_emb.weight"][order],
         "pos_embed.W_pos": theirs["pos_emb"][0],
         "unembed.W_U": theirs["head.weight"][order].T,
-        "unembed.b_U": torch.zeros(len(order)),
+        "unembed.b_U": torch.zeros(len(order), dtype=torch.float32),
     }
     norms = {"ln_f": "ln_final"}
     for layer in range(n_layers):

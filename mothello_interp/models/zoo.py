@@ -14,7 +14,9 @@ from pathlib import Path, PurePosixPath
 
 import torch
 
+from mothello_interp.arguments import checked
 from mothello_interp.hints import atomic_write, did_you_mean, sha256_of
+from mothello_interp.models.build import device_of
 from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS, Checkpoint, CheckpointError, load_checkpoint
 
 BUNDLE = Path(__file__).parent / "bundle"
@@ -30,6 +32,7 @@ def bundled() -> list[str]:
     return sorted(str(path.parent.relative_to(BUNDLE)) for path in BUNDLE.glob(f"*/*/{SPEC}"))
 
 
+@checked
 def load(
     name_or_path: str | Path, *, device: str | torch.device = "cpu", cache_dir: str | Path | None = None
 ) -> Checkpoint:
@@ -57,7 +60,7 @@ def load(
         >>> load("mini/atomic-atomic-anchors4").mothello.anchors
         ('c1', 'f2', 'a4', 'd6')
     """
-    name = str(name_or_path)
+    name, device = str(name_or_path), device_of(device)
     for folder in (BUNDLE / name, Path(name_or_path)):
         if (folder / SPEC).is_file():
             _check_bundled(folder.resolve(), BUNDLE.resolve())
@@ -74,6 +77,7 @@ def load(
     )
 
 
+@checked
 def write_manifest(folder: str | Path) -> Path:
     """Write the `manifest.json` of a checkpoint, or of a folder that holds checkpoints at any depth, for uploading.
 

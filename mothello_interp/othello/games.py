@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mothello_interp.arguments import whole
 from mothello_interp.hints import atomic_write
 from mothello_interp.othello import kernels
 from mothello_interp.othello.rules import check_side, full_length, square_index, square_name, start_squares
@@ -98,6 +99,11 @@ class Games:
         """Number of moves of each game, int64 `[game]`."""
         return (self.moves >= 0).sum(axis=1)
 
+    def among(self, others: "Games") -> np.ndarray:
+        """Which of these games others are, move for move, bool `[game]`."""
+        known = {moves.tobytes() for moves in others.moves} if others.board == self.board else set()
+        return np.array([moves.tobytes() in known for moves in self.moves], bool)
+
     @classmethod
     def from_lists(cls, games: Iterable[Sequence[int | str]], board: int = 8) -> "Games":
         """Games from lists of squares, each an index or a name: `Games.from_lists([["d3", "c3"], [19]])`.
@@ -174,7 +180,7 @@ def _squares_in(text: str, game: int) -> list[str]:
 
 def _index(game: int, move: int, square: int | str, board: int) -> int:
     try:
-        return square_index(square, board) if isinstance(square, str) else int(square)
+        return square_index(square, board) if isinstance(square, str) else whole("square", square)
     except ValueError as error:
         raise IllegalGame(str(error), game, move) from None
 

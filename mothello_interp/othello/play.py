@@ -7,6 +7,7 @@ from os import cpu_count
 
 import numpy as np
 
+from mothello_interp.arguments import checked
 from mothello_interp.othello import kernels
 from mothello_interp.othello.games import Games, IllegalGame
 from mothello_interp.othello.rules import bits, check_side, full_length, playable, square_name, start_position
@@ -29,6 +30,7 @@ class Boards:
     mover: np.ndarray
 
 
+@checked
 def random_games(
     n: int,
     *,
@@ -66,6 +68,7 @@ def random_games(
     return games_at(np.arange(start, start + n), board=board, seed=seed, opening=opening, threads=threads)
 
 
+@checked
 def games_at(
     index: np.ndarray,
     *,
@@ -94,6 +97,7 @@ def games_at(
     return Games._unchecked(moves, prefix.board)
 
 
+@checked
 def replay(games: Games, *, threads: int | None = None) -> Boards:
     """Every position of the games, with whose turn it is by the rules (passes included).
 

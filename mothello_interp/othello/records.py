@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mothello_interp.arguments import checked
 from mothello_interp.othello.games import Games, IllegalGame
 from mothello_interp.othello.play import replay
 
@@ -36,6 +37,7 @@ NAME_BYTES = {".jou": 20, ".trn": 26}
 _CHUNK = 4096  # games on boards at a time
 
 
+@checked
 def read_wthor(path: str | Path, *, skipped: Skipped | None = None) -> Games:
     """The games of a `.wtb` file, replayed.
 
@@ -61,6 +63,7 @@ def read_wthor(path: str | Path, *, skipped: Skipped | None = None) -> Games:
     return _replayed(make, len(records), SIDE, lambda game: str(path), skipped)
 
 
+@checked
 def wthor_records(path: str | Path, *, skipped: Skipped | None = None) -> "pd.DataFrame":
     """Who played the games of a `.wtb` file, where, and how they ended: one row a record, in the order of `read_wthor`.
 
@@ -124,6 +127,7 @@ def read_names(path: str | Path) -> list[str]:
     return [field.partition(b"\0")[0].decode("latin-1") for field in fields]
 
 
+@checked
 def read_transcripts(path: str | Path, *, board: int = 8, skipped: Skipped | None = None) -> Games:
     """The games of a text file, one a line like `f5d6c3...`, replayed; lines are read as by `Games.from_transcripts`.
 

@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 
+from mothello_interp.arguments import checked
 from mothello_interp.othello.kernels import leaves
 
 SIDES = (4, 6, 8)
@@ -76,6 +77,7 @@ def start_squares(board: int) -> tuple[int, ...]:
     return tuple((low + row) * board + low + column for row in (0, 1) for column in (0, 1))
 
 
+@checked
 def perft(depth: int, *, board: int = 8) -> int:
     """Number of leaves exactly `depth` plies below the start position.
 

@@ -1,6 +1,7 @@
 """Accuracy by layer, symmetry and move on planted languages, and on a real model."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 
 from mothello_interp.activations import Frame, collect
 from mothello_interp.alignment import align, align_by_move, align_on, best_layer
+from mothello_interp.interventions import FlipSquares
 from mothello_interp.othello import CONTROLS, SYMMETRIES, Games, Symmetry, random_games
 from mothello_interp.probes import Probes, fit_probes
 from tests.alignment.scene import (
@@ -43,7 +45,7 @@ COLUMNS = [
     "majority",
 ]
 COLUMNS += ["predicted", "floor", "ceiling", "ceiling_target", "normalised", "normalised_majority"]
-COLUMNS += ["normalised_low", "normalised_high", "games"]
+COLUMNS += ["normalised_low", "normalised_high", "games", "games_fitted"]
 CURVES = ["source", "target", "symmetry", "move", "accuracy", "majority", "predicted", "floor", "ceiling"]
 CURVES += ["differing", "differing_as_board", "games"]
 
@@ -338,3 +340,32 @@ def test_align_on_a_real_model(frame: Frame) -> None:
     assert len(align_by_move(probes, checkpoint, games, layer=1)) == 2 * 2 * 4 * 11
     with pytest.raises(ValueError, match=r"layer 7: .*\[-1, 0, 1\]"):
         align_by_move(probes, checkpoint, games, layer=7)
+
+
+def test_probes_of_another_model_are_refused_unless_it_is_named() -> None:
+    games, model = random_games(30, board=4, seed=1), tiny_checkpoint()
+    other = model.untrained(seed=1)
+    probes = fit_probes(model, random_games(30, board=4, seed=2), layers=[0], epochs=1, seed=0)
+    rows = collect(other, games, layers=[0])
+    for wrong in (
+        lambda: align(probes, other, games),
+        lambda: align_on(probes, rows),
+        lambda: align_by_move(probes, other, games, layer=0),
+        lambda: probes.boards(rows, 0, 0),
+        lambda: other.read(games, 0).edited(FlipSquares(probes, squares="a1", layer=0)),
+    ):
+        with pytest.raises(ValueError, match="fitted on another model"):
+            wrong()
+    across = align_on(probes, rows, own=collect(model, games, layers=[0]), resamples=10)
+    named = align(probes.on(other), other, games, resamples=10)
+    assert across["accuracy"].equals(named["accuracy"])
+
+
+def test_games_that_probes_were_fitted_on_are_refused_or_counted(tmp_path: Path) -> None:
+    model, fit = tiny_checkpoint(), random_games(30, board=4, seed=2)
+    fit_probes(model, fit, layers=[0], epochs=1, seed=0).save(tmp_path / "probes")
+    probes = Probes.load(tmp_path / "probes")
+    with pytest.raises(ValueError, match="fitted on all of these games"):
+        align(probes, model, fit[:10])
+    both = Games(np.concatenate([fit[:10].moves, random_games(9, board=4, seed=3).moves]), 4)
+    assert (align(probes, model, both, resamples=10)["games_fitted"] == both.among(fit).sum()).all()

@@ -4,7 +4,7 @@ import json
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ from mothello_interp.models import (
     save_checkpoint,
     zoo,
 )
-from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS
+from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS, fingerprint
 from mothello_interp.othello import random_games
 from tests.conftest import every_world, tiny_checkpoint, tiny_spec
 
@@ -290,10 +290,106 @@ def test_a_model_that_does_not_fit_its_spec(name: str, value: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("act_fn", "relu"), ("normalization_type", "RMS"), ("positional_embedding_type", "shortformer")]
+    ("name", "value"),
+    [
+        ("act_fn", "relu"),
+        ("normalization_type", "RMS"),
+        ("positional_embedding_type", "shortformer"),
+        ("output_logits_soft_cap", 3.0),
+        ("attn_scores_soft_cap", 2.0),
+        ("scale_attn_by_inverse_layer_idx", True),
+        ("n_key_value_heads", 1),
+    ],
 )
-def test_a_model_that_would_come_back_as_another_is_not_saved(tmp_path: Path, name: str, value: str) -> None:
+def test_a_model_that_would_come_back_as_another_is_not_saved(tmp_path: Path, name: str, value: object) -> None:
     other = Checkpoint(own_model(**{name: value}), tiny_spec())
-    with pytest.raises(CheckpointError, match=f"a spec cannot describe this model: {name} is '{value}', by the spec"):
+    with pytest.raises(CheckpointError, match=f"a spec cannot describe this model: {name} is {value!r}, by the spec"):
         save_checkpoint(tmp_path / "mine", other)
     assert list(tmp_path.iterdir()) == []
+
+
+def shared(model: HookedTransformer) -> None:
+    model.blocks[1].mlp = model.blocks[0].mlp
+
+
+def tied(model: HookedTransformer) -> None:
+    model.blocks[1].attn.b_O = model.blocks[0].attn.b_O
+
+
+def other_nonlinearity(model: HookedTransformer) -> None:
+    model.blocks[0].mlp.act_fn = torch.relu
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (shared, r"blocks\.1\.mlp\.W_in is 'no weight of its own'"),
+        (tied, r"blocks\.1\.attn\.b_O is 'no weight of its own'"),
+        (other_nonlinearity, "changed by a module or hook"),
+    ],
+)
+def test_modules_that_a_configuration_does_not_say_are_not_saved(
+    tmp_path: Path, change: Callable[[HookedTransformer], None], message: str
+) -> None:
+    model = own_model()
+    change(model)
+    with pytest.raises(CheckpointError, match=message):
+        save_checkpoint(tmp_path / "mine", Checkpoint(model, tiny_spec()))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_compiled_modules_are_unwrapped(tmp_path: Path) -> None:
+    plain = Checkpoint(own_model(), tiny_spec())
+    compiled: Any = torch.compile(own_model(), backend="eager")
+    assert Checkpoint(compiled, tiny_spec()).model is compiled._orig_mod
+    inside = Checkpoint(own_model(), tiny_spec())
+    inside.model.blocks[0] = cast("Any", torch.compile(inside.model.blocks[0], backend="eager"))
+    assert fingerprint(inside) == fingerprint(plain)
+    assert torch.equal(logits(load_checkpoint(save_checkpoint(tmp_path / "mine", inside))), logits(plain))
+
+
+@pytest.mark.parametrize("value", [torch.nan, torch.inf])
+def test_weights_that_are_not_finite_are_refused(saved: Path, value: float) -> None:
+    model = own_model()
+    torch.nn.init.constant_(model.blocks[1].mlp.W_in, value)
+    with pytest.raises(CheckpointError, match=r"not finite, first blocks\.1\.mlp\.W_in"):
+        Checkpoint(model, tiny_spec())
+    weights = load_file(saved / WEIGHTS)
+    weights["ln_final.b"][0] = value
+    save_file(weights, saved / WEIGHTS)
+    with pytest.raises(CheckpointError, match=r"not finite, first ln_final\.b"):
+        load_checkpoint(saved)
+
+
+def test_a_type_that_spoils_the_weights_is_refused(tmp_path: Path) -> None:
+    model = own_model()
+    torch.nn.init.constant_(model.blocks[1].mlp.W_in, 1e5)
+    for dtype in (torch.int8, torch.float16):
+        with pytest.raises(CheckpointError, match=f"dtype={dtype}"):
+            save_checkpoint(tmp_path / "mine", Checkpoint(model, tiny_spec()), dtype=dtype)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_link_is_followed(tmp_path: Path, saved: Path) -> None:
+    link = tmp_path / "latest"
+    link.symlink_to(saved, target_is_directory=True)
+    save_checkpoint(link, tiny_checkpoint("split"), overwrite=True)
+    assert link.is_symlink()
+    assert load_checkpoint(saved).spec == tiny_spec("split")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latest", "saved"]
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_no_checkpoint_is_not_replaced(tmp_path: Path, checkpoint: Checkpoint, kind: str) -> None:
+    place = tmp_path / "work" / "notes"
+    (place if kind == "folder" else place.parent).mkdir(parents=True)
+    (place / "a" if kind == "folder" else place).write_text("dear")
+    with pytest.raises(FileExistsError, match="is no checkpoint"):
+        save_checkpoint(place, checkpoint, overwrite=True)
+    assert (place / "a" if kind == "folder" else place).read_text() == "dear"
+
+
+def test_the_fingerprint_is_of_values_whatever_their_type() -> None:
+    half = Checkpoint(own_model().to(torch.bfloat16), tiny_spec())
+    assert fingerprint(half) == fingerprint(Checkpoint(own_model().to(torch.bfloat16), tiny_spec()))
+    assert fingerprint(half) != fingerprint(Checkpoint(own_model(), tiny_spec()))

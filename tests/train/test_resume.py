@@ -104,3 +104,13 @@ def test_a_precision_that_cannot_be_had(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("train.parallel.torch.ones", no_bfloat16)
     said = r"device 'cpu' has no products in bfloat16 \(not implemented for 'BFloat16'\), in which this run computes$"
     refused(tmp_path, said, precision="auto")
+
+
+def test_another_number_of_threads_is_said_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lose(tiny_preset(), tmp_path, step=5)
+    made = train(tiny_preset(), tmp_path, threads=2).provenance
+    assert "was trained on 1 threads, now on 2" in capsys.readouterr().err
+    assert (made["threads"], made["threads_before"]) == (2, [1])
+    lose(tiny_preset(), tmp_path / "same", step=5)
+    assert "threads_before" not in train(tiny_preset(), tmp_path / "same").provenance
+    assert "threads" not in capsys.readouterr().err

@@ -40,7 +40,7 @@ def preset_text(*languages: str, d_model: int = 16, **training: Any) -> str:
 
 def train(preset: Preset, folder: Path, *, seed: int = 1, **how: Any) -> Checkpoint:
     """One quiet run on one core."""
-    return pretrain(preset, folder, seed=seed, threads=1, device="cpu", quiet=True, **how)
+    return pretrain(preset, folder, seed=seed, device="cpu", quiet=True, **{"threads": 1, **how})
 
 
 def measured(folder: Path) -> pd.DataFrame:
