@@ -8,7 +8,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, ParamSpec, TypeVar, get_args
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 _OURS = "mothello_interp."
 _MADE_BY = {
     "Checkpoint": "load(name) or Checkpoint(model, spec)",

@@ -150,7 +150,8 @@ class FlipSquares(BoardEdit):
                     f"{(len(games), n_squares)} here (for the same squares in all games pass names or a list)"
                 )
             return self.squares[context.game]
-        several = [self.squares] if np.ndim(self.squares) == 0 else self.squares
+        squares: Any = self.squares
+        several = [squares] if np.ndim(squares) == 0 else squares
         index = [
             square_index(square, games.board) if isinstance(square, str) else whole("squares", square)
             for square in several
