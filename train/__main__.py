@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from train import SEEDS
-from train.options import RunOptions, TrainingStopped, import_languages, run_lock
+from train.options import RunOptions, TrainingStopped, folder_name, import_languages, run_lock
 
 _PRESET = Path(__file__).parent / "presets" / "mini" / "atomic-atomic-anchors4.toml"
 
@@ -122,8 +122,10 @@ def finetune(
 
         settings = Recipe.load(recipe)
         start = load(_inside(checkpoint))
-        name = start.provenance.get("preset", start.name)
+        name = folder_name(start.provenance.get("preset", start.name), what="the checkpoint's preset")
         seed = start.provenance.get("seed", 0) if seed is None else seed
+        if type(seed) is not int:
+            raise TrainingStopped(f"the checkpoint's seed is {seed!r:.60}, no whole number: give one with --seed")
         folder = out or Path("runs") / f"{name}-{settings.name}-language{language}-seed{seed}"
         options.check()
         check_language(start, language)

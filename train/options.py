@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -72,6 +73,17 @@ def import_languages(file: Path | None) -> None:
         at = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
         said = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise TrainingStopped(f"--import {file}: {f'line {at}: ' if at else ''}{said}") from error
+
+
+def folder_name(given: object, *, what: str) -> str:
+    """A name that a file gives, if it can be a folder inside runs/: parts of letters, digits, `.`, `_` and `-`, none hidden.
+
+    Raises:
+        TrainingStopped: for any other, which might lie elsewhere.
+    """
+    if not isinstance(given, str) or not re.fullmatch(r"[A-Za-z0-9_-][\w.-]*(/[A-Za-z0-9_-][\w.-]*)*", given, re.ASCII):
+        raise TrainingStopped(f"{what} is {given!r:.60}, no name of a run: say where with --out")
+    return given
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """A run: a job in training, in a folder of its own, that goes on exactly where it was interrupted."""
 
 import math
+import os
 import platform
+import shutil
 import subprocess
 import sys
 import time
@@ -101,14 +103,17 @@ def run_job(job: Job, folder: Path, options: RunOptions) -> Checkpoint:
         _refuse_hooks(model)
         check_kind(model)
         run = Run.begin(job, folder, model, processes, options)
-        if processes.first:
-            _say_what_is_behind(job, folder, options.keep, run.step)
-        where = options.log if processes.first else None
-        with log_metrics(where, folder, job.name, job.identity, games=run.games) as log:
-            run.train(log)
-        run.checkpoint.model.eval()
-        if processes.first:
-            run.write_checkpoint(CHECKPOINT, job.finish(run.checkpoint))
+        try:
+            if processes.first:
+                _say_what_is_behind(job, folder, options.keep, run.step)
+            where = options.log if processes.first else None
+            with log_metrics(where, folder, job.name, job.identity, games=run.games) as log:
+                run.train(log)
+            run.checkpoint.model.eval()
+            if processes.first:
+                run.write_checkpoint(CHECKPOINT, job.finish(run.checkpoint))
+        finally:
+            os.close(run.place)
     processes.wait()
     return load_checkpoint(folder / CHECKPOINT, device=processes.device, name=job.name)
 
@@ -131,6 +136,12 @@ def _say_what_is_behind(job: Job, folder: Path, keep: int, step: int) -> None:
             f"delete the run to have them",
             file=sys.stderr,
         )
+
+
+def _clear(folder: Path) -> None:
+    """Delete what a killed run was writing: folders with names of `tempfile` beside those of checkpoints."""
+    for left in (*folder.glob(f".{CHECKPOINT}.*"), *(folder / STEPS).glob(".*")):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _refuse_hooks(checkpoint: Checkpoint) -> None:
@@ -162,6 +173,7 @@ class Run:
     step: int = 0
     seconds: float = 0.0
     sums: dict[str, float] = field(default_factory=_no_sums)  # since the last line of metrics
+    place: int = -1  # the folder, held open: as long as it is, no other one has its inode
     threads: tuple[int, ...] = ()  # numbers of processor cores that it was trained on, one after the other
 
     @classmethod
@@ -170,6 +182,8 @@ class Run:
         if not processes.first:
             processes.wait()
         saved = load_state(folder)
+        if processes.first:
+            _clear(folder)
         files = [METRICS, *(record.file for record in job.records)] if processes.first else []
         optimizer = Optimizer(checkpoint.model, job.training)
         if saved is None:
@@ -187,6 +201,7 @@ class Run:
         if saved is not None:
             run.step, run.seconds, run.sums = saved["step"], saved["seconds"], saved["sums"]
         run._note_threads(saved.get("threads", ()) if saved else ())
+        run.place = os.open(folder, os.O_RDONLY)
         if saved is None:
             run.save()
         if processes.first:
@@ -237,6 +252,7 @@ class Run:
     def save(self) -> None:
         """Write the state from which the run goes on exactly."""
         if self.processes.first:
+            self._check_place()
             state = {
                 "identity": self.job.identity,
                 "precision": str(self.dtype).removeprefix("torch."),
@@ -250,6 +266,11 @@ class Run:
                 "threads": list(self.threads),
             }
             save_state(self.folder, state)
+
+    def _check_place(self) -> None:
+        """In a folder that was deleted and made anew another run may be in training, under a lock of its own."""
+        if not self.folder.exists() or not os.path.samestat(self.folder.stat(), os.fstat(self.place)):
+            raise TrainingStopped(f"{self.folder} was deleted while it was in training: this run ends here")
 
     def write_checkpoint(self, name: str, more: Mapping[str, Any]) -> None:
         """The model as it is, in the run's folder, with `more` provenance."""
@@ -305,6 +326,7 @@ class Run:
         line: dict[str, Any] = {"games": self.games, **means, "seconds": round(self.seconds, 1)}
         self.sums = _no_sums()
         if self.processes.first:
+            self._check_place()
             line |= self.job.evaluate(self.checkpoint, self.dtype)
             self.tables[METRICS].append([line])
             log(line)

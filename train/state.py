@@ -3,6 +3,7 @@
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,11 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
     """Replace the state file by a complete new one; where that fails (a full disk, say), the earlier one is intact."""
     whole = BytesIO()
     torch.save(state, whole)  # into a file it would meet a full disk with an error of its own
+    data = whole.getvalue()
     partial = folder / f"{STATE}.partial"  # always this name: what a killed run left is written over
     try:
         with partial.open("wb") as file:
-            file.write(whole.getbuffer())
+            file.write(_digest(data) + data)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(folder / STATE)
@@ -37,13 +39,22 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
         partial.unlink(missing_ok=True)
 
 
+def _digest(data: bytes) -> bytes:
+    """The line before the state, by which damage is seen."""
+    return b"sha256 " + sha256(data).hexdigest().encode() + b"\n"
+
+
 # as `Run.save` writes them, and which way of adding up a batch their weights come from
 _PARTS = {"identity", "precision", "model", "optimizer", "step", "seconds", "sums", "tables", "parts"}
 ANEW = "go on with the version that wrote it, or delete the folder to start anew"
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
-    """The saved state, or None. Nothing in it is unpickled but tensors and plain values."""
+    """The saved state, or None. Nothing in it is unpickled but tensors and plain values.
+
+    Raises:
+        TrainingStopped: for a file that cannot be read, is damaged or of another version; it names the last kept step.
+    """
     path = folder / STATE
     if not path.exists():
         return None
@@ -51,9 +62,20 @@ def load_state(folder: Path) -> dict[str, Any] | None:
         data = path.read_bytes()
     except OSError as error:
         raise TrainingStopped(f"{path} cannot be opened ({error.strerror})") from error
+    line, _, rest = data.partition(b"\n")
+    if not line.startswith(b"sha256 ") or len(line) != 71:
+        raise TrainingStopped(f"{path} does not begin as a state of this version does: {ANEW}")
+    if _digest(rest) != line + b"\n":
+        good = max((int(step.name) for step in (folder / STEPS).glob("*") if step.name.isdecimal()), default=None)
+        kept = (
+            "no checkpoint on the way was kept"
+            if good is None
+            else f"the last kept checkpoint is {folder / STEPS / str(good)}"
+        )
+        raise TrainingStopped(f"{path} is damaged, {kept}: put back a copy, or delete the folder to start anew")
     try:
-        state: dict[str, Any] = dict(torch.load(BytesIO(data), weights_only=True, map_location="cpu"))
-    except Exception as error:  # a damaged file breaks the reader in any place
+        state: dict[str, Any] = dict(torch.load(BytesIO(rest), weights_only=True, map_location="cpu"))
+    except Exception as error:  # written whole, but not by us
         raise TrainingStopped(f"{path} cannot be read ({type(error).__name__}): {ANEW}") from error
     if missing := sorted(_PARTS - state.keys()):
         raise TrainingStopped(f"{path} lacks {', '.join(missing)}, as one of another version would: {ANEW}")

@@ -110,15 +110,20 @@ def tabulate(results: Sequence[tuple[PlannedRun, Result]]) -> pd.DataFrame:
 
 
 def write_table(table: pd.DataFrame, path: Path) -> None:
-    """Write the table of `tabulate` as CSV, whole or not at all, below the rows of other runs that are there already.
+    """Write the table of `tabulate` as CSV, atomically, below the rows of other runs that are there already.
+
+    Sweeps that end together in one folder write one after the other.
 
     Raises SweepError if what is there is no such table, OSError if it cannot be written: what was there is intact.
     """
+    from filelock import FileLock
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        table = pd.concat([_others(path, table), table], ignore_index=True)
-    with atomic_write(path) as file:
-        table.to_csv(file, index=False)
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        if path.exists():
+            table = pd.concat([_others(path, table), table], ignore_index=True)
+        with atomic_write(path) as file:
+            table.to_csv(file, index=False)
 
 
 def _others(path: Path, table: pd.DataFrame) -> pd.DataFrame:

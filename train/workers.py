@@ -1,5 +1,6 @@
 """The runs of a sweep: in processes of this machine, or on the workers of a Dask cluster."""
 
+import os
 import pickle
 import threading
 import traceback
@@ -17,7 +18,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,17 @@ def train_planned(run: PlannedRun, options: RunOptions) -> Result:
 
 def _unpack_and_train(file: Path | None, packed: bytes, options: RunOptions) -> Result:
     """In another process, which needs the user's language types before it can unpack a preset of them."""
+    threading.Thread(target=_die_with_the_parent, daemon=True).start()
     import_languages(file)
     return train_planned(pickle.loads(packed), options)
+
+
+def _die_with_the_parent() -> None:
+    """A sweep that is killed leaves no run behind that goes on training unseen."""
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _in_a_process(file: Path | None, packed: bytes, options: RunOptions) -> Result:

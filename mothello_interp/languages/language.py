@@ -25,6 +25,9 @@ class Language(Protocol):
         ...
 
 
+_MOST_PIECES = 16  # tokens of a move: games of more fit no context
+
+
 @dataclass(frozen=True)
 class Atomic:
     """Every move is one token of its own.
@@ -56,12 +59,12 @@ class Split:
     def __post_init__(self) -> None:
         if not isinstance(self.seed, int) or not isinstance(self.max_pieces, int):
             raise ValueError(f"seed={self.seed!r}, max_pieces={self.max_pieces!r}: expected whole numbers")
-        if self.max_pieces < 1:
-            raise ValueError(f"max_pieces={self.max_pieces}: a move needs at least one token")
+        if not 1 <= self.max_pieces <= _MOST_PIECES:
+            raise ValueError(f"max_pieces={self.max_pieces}: expected 1 to {_MOST_PIECES} tokens a move")
         if self.lengths is not None:
             object.__setattr__(self, "lengths", tuple(self.lengths))
-            if not self.lengths or min(self.lengths) < 1:
-                expected = "the number of tokens of every square, row-major, each 1 or more, or None to draw them"
+            if not self.lengths or not 1 <= min(self.lengths) <= max(self.lengths) <= _MOST_PIECES:
+                expected = f"the number of tokens of every square, row-major, 1 to {_MOST_PIECES}, or None to draw them"
                 raise ValueError(f"lengths={self.lengths}: expected {expected}")
 
     def words(self, board: int) -> list[Word]:

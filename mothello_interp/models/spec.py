@@ -22,6 +22,10 @@ from pydantic import (
 from mothello_interp.hints import did_you_mean
 from mothello_interp.languages import Language, Mothello, describe_language, language_from
 
+MAX_LANGUAGES = 100
+_LONGEST = 2**16  # bytes of a TOML file
+_DEEPEST = re.compile(r"(?<![\w\"'-])(?:[\w\"'-]+\s*\.\s*){20}")  # a key of more than 20 parts
+
 
 class SpecError(ValueError):
     """A spec or preset that cannot be used; the message says which key, what was given and what is expected."""
@@ -92,6 +96,8 @@ def _repeated(counts: Mapping[str, Any]) -> list[str]:
     for name, count in counts.items():
         if not isinstance(count, int) or isinstance(count, bool) or count < 1:
             raise ValueError(f"{name} = {count!r}: expected how many languages of that type, such as {{ atomic = 20 }}")
+    if sum(counts.values()) > MAX_LANGUAGES:
+        raise ValueError(f"{sum(counts.values())} languages: expected {MAX_LANGUAGES} at most")
     return [name for name, count in counts.items() for _ in range(count)]
 
 
@@ -123,6 +129,8 @@ class World(Strict):
         for item in value:
             if not isinstance(item, str | Mapping | Language):
                 raise ValueError(f"{item!r} is no language: expected a name, or a table with a type")
+        if len(value) > MAX_LANGUAGES:
+            raise ValueError(f"{len(value)} languages: expected {MAX_LANGUAGES} at most")
         return tuple(language_from(item) if isinstance(item, str | Mapping) else item for item in value)
 
     @field_validator("anchors", mode="before")
@@ -159,10 +167,10 @@ class Architecture(Strict):
         initializer_range: standard deviation of the initial weights.
     """
 
-    n_layers: int = Field(gt=0)
-    d_model: int = Field(gt=0)
+    n_layers: int = Field(gt=0, le=256)
+    d_model: int = Field(gt=0, le=2**15)
     n_heads: int = Field(gt=0)
-    d_mlp: int = Field(default=0, ge=0)
+    d_mlp: int = Field(default=0, ge=0, le=2**17)
     initializer_range: float = Field(default=0.02, gt=0)
 
     @model_validator(mode="after")
@@ -227,16 +235,21 @@ def read_toml(path: str | Path) -> dict[str, Any]:
     """The tables of a TOML file.
 
     Raises:
-        SpecError: if the file is missing, naming the nearest one, or no TOML.
+        SpecError: if the file is missing, naming the nearest one, or no TOML, or longer or deeper than any spec is.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        if (size := Path(path).stat().st_size) > _LONGEST:
+            raise SpecError(f"{path}: {size} bytes, expected {_LONGEST} at most")
+        text = Path(path).read_text(encoding="utf-8-sig")
+        if _DEEPEST.search(text):  # which would take time that grows with its square
+            raise SpecError(f"{path}: a key of more than 20 parts")
+        return tomllib.loads(text)
     except FileNotFoundError:
         hint = _nearest_file(Path(path))
         raise SpecError(f"{path}: there is no such file{'; ' + hint if hint else ''}") from None
     except IsADirectoryError:
         raise SpecError(f"{path}: a folder; give one of the TOML files in it") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SpecError(f"{path}: not a TOML file: {error}") from None
 
 

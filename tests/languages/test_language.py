@@ -98,7 +98,7 @@ def test_split_with_lengths_given() -> None:
 
 
 def test_split_refuses_words_without_pieces() -> None:
-    with pytest.raises(ValueError, match="max_pieces=0: a move needs at least one token"):
+    with pytest.raises(ValueError, match="max_pieces=0: expected 1 to 16"):
         Split(max_pieces=0)
     with pytest.raises(ValueError, match=r"lengths=\(1, 0\): expected the number"):
         Split(lengths=(1, 0))
@@ -233,5 +233,5 @@ def test_unknown_options_are_refused() -> None:
         language_from({"type": "split", "x": 1})
     with pytest.raises(ValueError, match=r"language type 'split' does not take \{'lengths': 3\}: "):
         language_from({"type": "split", "lengths": 3})
-    with pytest.raises(ValueError, match="max_pieces=0: a move needs at least one token"):
+    with pytest.raises(ValueError, match="max_pieces=0: expected 1 to 16"):
         language_from({"type": "split", "max_pieces": 0})

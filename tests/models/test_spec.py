@@ -122,6 +122,18 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "a board nobody plays on": ({"world": {**WORLD, "board": 5}}, "board=5"),
     "a language that is a number": ({"world": {**WORLD, "languages": ["atomic", 3]}}, "world.languages"),
     "a seed in words": ({"world": {**WORLD, "languages": [{"type": "split", "seed": "one"}]}}, "world.languages"),
+    "a width of gigabytes": ({"model": {**MODEL, "d_model": 10**9}}, "model.d_model: .*less than or equal to 32768"),
+    "layers without end": ({"model": {**MODEL, "n_layers": 2000}}, "model.n_layers: .*less than or equal to 256"),
+    "a million languages": ({"world": {**WORLD, "languages": {"atomic": 10**6}}}, "1000000 languages: expected 100 at"),
+    "a list as long": ({"world": {**WORLD, "languages": ["atomic"] * 101}}, "101 languages: expected 100 at most"),
+    "moves without end": (
+        {"world": {**WORLD, "languages": [{"type": "split", "max_pieces": 10**5}]}},
+        "max_pieces=100000: expected 1 to 16",
+    ),
+    "a move without end": (
+        {"world": {**WORLD, "languages": [{"type": "split", "lengths": [1] * 15 + [17]}]}},
+        "row-major, 1 to 16",
+    ),
     "lengths for another board": (
         {"world": {**WORLD, "languages": [{"type": "split", "lengths": [1, 2]}]}},
         "lengths for 2 squares: a board of side 4 has 16",
@@ -147,10 +159,20 @@ def test_a_file_that_is_missing(tmp_path: Path) -> None:
         ModelSpec.load(tmp_path / "spec.toml")
 
 
-@pytest.mark.parametrize("content", [b"[world\nboard = 4", b"\xff\xfe"], ids=["TOML", "encoding"])
+@pytest.mark.parametrize("content", [b"[world\nboard = 4", b"\xff\xfe", b"a = " + b"[" * 20_000])
 def test_a_file_that_is_no_toml(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "spec.toml").write_bytes(content)
     with pytest.raises(SpecError, match=r"spec\.toml: not a TOML file"):
+        ModelSpec.load(tmp_path / "spec.toml")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("a" * 70_000, "70000 bytes"), ("a." * 10_000 + "a = 1", "parts"), ("'a' . " * 30 + "a = 1", "parts")],
+)
+def test_a_file_that_would_take_long_to_read_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "spec.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(SpecError, match=said):
         ModelSpec.load(tmp_path / "spec.toml")
 
 

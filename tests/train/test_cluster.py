@@ -155,6 +155,18 @@ def test_a_killed_process_of_this_machine(preset: Path, tmp_path: Path) -> None:
     assert_as_alone(preset, folders, tmp_path / "straight")
 
 
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_sweep_that_is_ended_takes_its_processes_with_it(preset: Path, tmp_path: Path, how: signal.Signals) -> None:
+    """They hold its output open: had they trained on, it would end when the first two runs have."""
+    folders = [job.folder for job in plan([preset], SEEDS, tmp_path / "runs")]
+    running = start(preset, tmp_path / "runs", "--jobs", "2")
+    until(lambda: any(saved(folder) for folder in folders), running)
+    running.send_signal(how)
+    running.communicate()
+    assert running.returncode != 0
+    assert sum((folder / CHECKPOINT).exists() for folder in folders) < 2
+
+
 def test_two_sweeps_over_one_folder(preset: Path, tmp_path: Path) -> None:
     """Each run is trained by one of them."""
     folders = [job.folder for job in plan([preset], SEEDS, tmp_path / "runs")]

@@ -228,6 +228,21 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     assert "--from" in missing.output
 
 
+@pytest.mark.parametrize("made_by", [{"preset": "../../x"}, {"preset": "/tmp/x"}, {"preset": ".x"}, {"seed": "../x"}])
+def test_a_name_in_a_checkpoint_leads_nowhere_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made_by: dict[str, Any]
+) -> None:
+    """The folder of a run is inside runs/, whatever the file says that it starts from."""
+    monkeypatch.chdir(tmp_path)
+    Path("quick.toml").write_text(RECIPE, encoding="utf-8")
+    save_checkpoint(tmp_path / "run", start(**made_by))
+    before = sorted(tmp_path.rglob("*"))
+    refused = CliRunner().invoke(app, ["finetune", "quick.toml", "--from", "run", "--language", "1", "--quiet"])
+    assert refused.exit_code == 1
+    assert refused.output.startswith("error: the checkpoint's ")
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_its_seed_is_that_of_its_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Unless another one is given: so those of two pretrainings have folders and rows of their own."""
     monkeypatch.chdir(tmp_path)

@@ -10,10 +10,20 @@ from resource import RLIMIT_FSIZE, getrlimit, setrlimit
 from typing import Any
 
 import pytest
-import torch
 from typer.testing import CliRunner
 
-from tests.train.tiny import STEPS, Interrupted, assert_same, lose, preset_text, stop_at, tiny_preset, train, weights
+from tests.train.tiny import (
+    STEPS,
+    Interrupted,
+    assert_same,
+    lose,
+    preset_text,
+    saved,
+    stop_at,
+    tiny_preset,
+    train,
+    weights,
+)
 from train import run as run_module
 from train.__main__ import app
 from train.options import TrainingStopped
@@ -44,7 +54,7 @@ def test_it_goes_on_when_there_is_room_again(tmp_path: Path) -> None:
     with room_for(20_000), pytest.raises(TrainingStopped, match=r"state.pt cannot be written .* is intact"):
         train(tiny_preset(), folder)
     assert names(folder) == [METRICS, STATE]
-    assert torch.load(folder / STATE, weights_only=True)["step"] == 4
+    assert saved(folder) == 4
     assert_same(weights(train(tiny_preset(), folder)), expected)
 
 

@@ -32,7 +32,7 @@ from train import run as run_module
 from train.__main__ import app
 from train.options import TrainingStopped
 from train.settings import Preset
-from train.state import CHECKPOINT, METRICS, STATE
+from train.state import CHECKPOINT, METRICS, STATE, load_state, save_state
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def test_a_loss_that_is_not_finite(
         stop_at(patch, 6, nan=True)
         with pytest.raises(TrainingStopped, match="the loss is nan at step 6; what was saved before is kept in"):
             train(tiny_preset(), tmp_path)
-    assert torch.load(tmp_path / STATE, weights_only=True)["step"] == 4
+    assert saved(tmp_path) == 4
     assert not (tmp_path / CHECKPOINT).exists()
     assert_same(weights(train(tiny_preset(), tmp_path)), finished("muon").weights)
 
@@ -188,7 +188,7 @@ def test_a_gradient_that_is_not_finite(
         break_gradient(patch, step=7)  # the last before a state is saved
         with pytest.raises(TrainingStopped, match="the norm of the gradient is inf at step 7; what was saved before"):
             train(tiny_preset(), tmp_path)
-    assert torch.load(tmp_path / STATE, weights_only=True)["step"] == 4
+    assert saved(tmp_path) == 4
     assert_same(weights(train(tiny_preset(), tmp_path)), finished("muon").weights)
 
 
@@ -241,23 +241,28 @@ def test_the_state_of_another_run_is_refused(tmp_path: Path, other: str) -> None
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-@pytest.mark.parametrize("damage", ["cut short", "one byte", "an older one", "other parts"])
+@pytest.mark.parametrize("damage", ["cut short", "one bit", "not ours", "an older one", "other parts"])
 def test_a_state_that_this_program_did_not_write_is_refused(tmp_path: Path, damage: str) -> None:
     """And left where it is."""
     lose(tiny_preset(), tmp_path, step=5)
-    state, said = tmp_path / STATE, "cannot be read"
+    path, state, said = tmp_path / STATE, load_state(tmp_path), "is damaged, .*put back a copy, or delete"
+    assert state is not None
+    data = path.read_bytes()
     if damage == "cut short":
-        state.write_bytes(state.read_bytes()[:-4000])
-    elif damage == "one byte":
-        state.write_bytes(b"\x80")
+        path.write_bytes(data[:-4000])
+    elif damage == "one bit":
+        path.write_bytes(data[:9000] + bytes([data[9000] ^ 1]) + data[9001:])
+    elif damage == "not ours":
+        torch.save(state, path)
+        said = "does not begin as a state of this version does: go on with"
     elif damage == "an older one":
-        torch.save({key: part for key, part in torch.load(state).items() if key != "parts"}, state)
-        said = "lacks parts, as one of another version would"
+        save_state(tmp_path, {key: part for key, part in state.items() if key != "parts"})
+        said = "lacks parts, as one of another version would: go on with"
     else:
-        torch.save(torch.load(state) | {"parts": 4096}, state)
-        said = r"holds a run of another version \(batches in parts of 4096 positions, now 2048\)"
+        save_state(tmp_path, state | {"parts": 4096})
+        said = r"holds a run of another version \(batches in parts of 4096 positions, now 2048\): go on with"
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(TrainingStopped, match=f"{said}.*: go on with the version that wrote it, or delete"):
+    with pytest.raises(TrainingStopped, match=said):
         train(tiny_preset(), tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 

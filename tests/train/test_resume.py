@@ -1,5 +1,6 @@
 """What a run finds in its folder: its own state, to the letter, or nothing; all else it refuses and leaves as it is."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import pytest
 import torch
 
+from mothello_interp.corpus import Batch
 from tests.train.tiny import BATCH, assert_same, lose, saved, tiny_preset, train, weights
 from train.options import TrainingStopped
-from train.state import METRICS, STATE, STEPS, WANDB
+from train.run import Run
+from train.state import METRICS, STATE, STEPS, WANDB, load_state, save_state
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -32,6 +35,32 @@ def test_a_run_lost_before_its_first_save_is_known(tmp_path: Path) -> None:
     refused(tmp_path, r"holds a run with another training \(lr: 0.003, now 0.004\)", lr=4e-3)
     expected = weights(train(tiny_preset(), tmp_path.with_name("straight")))
     assert_same(weights(train(tiny_preset(), tmp_path)), expected)
+
+
+def test_what_a_killed_run_was_writing_is_deleted_when_it_goes_on(tmp_path: Path) -> None:
+    lose(tiny_preset(), tmp_path, step=5)
+    half = [tmp_path / ".checkpoint.ab12", tmp_path / STEPS / ".32.x9"]
+    for folder in half:
+        folder.mkdir(parents=True)
+        (folder / "weights.safetensors").write_bytes(b"half")
+    train(tiny_preset(), tmp_path)
+    assert not any(folder.exists() for folder in half)
+
+
+def test_a_run_ends_whose_folder_is_deleted_and_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run may be in training there, under a lock of its own: nothing is written into it."""
+    folder = tmp_path / "run"
+
+    def update(run: Run, batch: Batch, do: Any = Run._update) -> None:
+        do(run, batch)
+        if run.step == 3:
+            shutil.rmtree(folder)
+            folder.mkdir()
+
+    monkeypatch.setattr(Run, "_update", update)
+    with pytest.raises(TrainingStopped, match="was deleted while"):
+        train(tiny_preset(), folder)
+    assert list(folder.iterdir()) == []
 
 
 def test_a_run_killed_before_it_wrote_its_first_state_begins(tmp_path: Path) -> None:
@@ -63,9 +92,10 @@ def test_a_table_that_lost_lines_is_refused(tmp_path: Path, damage: str) -> None
 
 def test_settings_of_another_version_are_refused(tmp_path: Path) -> None:
     lose(tiny_preset(), tmp_path, step=5)
-    state = torch.load(tmp_path / STATE)
+    state = load_state(tmp_path)
+    assert state is not None
     state["identity"]["training"]["ema"] = 0.9
-    torch.save(state, tmp_path / STATE)
+    save_state(tmp_path, state)
     refused(
         tmp_path,
         r"holds a run of another version \(training: unknown key 'ema'.*\): go on with the version that wrote it, or",

@@ -5,7 +5,8 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import asdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -182,6 +183,20 @@ def test_its_table_remembers_earlier_sweeps(presets: Path, runs: Path) -> None:
     assert after[2].startswith("tiny/one,0,trained,7,1.5,1.0,")
     write_table(tabulate([(first, Result("failed: c")), (second, Result("failed: d"))]), runs / "x.csv")
     assert pd.read_csv(runs / "x.csv")["status"].tolist() == ["failed: c", "failed: d"]
+
+
+def test_tables_of_sweeps_that_end_together_keep_all_rows(presets: Path, runs: Path) -> None:
+    """Eight writers into one file, ten times each."""
+    first, _ = plan([presets], [0], runs)
+    many = [replace(first, seed=seed) for seed in range(80)]
+
+    def write(part: int) -> None:
+        for run in many[part::8]:
+            write_table(tabulate([(run, Result("trained", 1, 0.1, {0: 1.0}))]), runs / "x.csv")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, range(8)))
+    assert sorted(pd.read_csv(runs / "x.csv")["seed"]) == list(range(80))
 
 
 @pytest.mark.parametrize("text", ["", "a,b\n1,2\n", '"', "x" * 9])

@@ -13,7 +13,7 @@ from tests.conftest import WORLDS
 from train import run as run_module
 from train.pretrain import pretrain
 from train.settings import Preset
-from train.state import METRICS, STATE
+from train.state import METRICS, load_state
 
 STEPS, BATCH = 14, 16
 TRAINING: dict[str, Any] = {"games": STEPS * BATCH + 3, "batch": BATCH, "lr": 3e-3, "warmup": 2 * BATCH}
@@ -55,8 +55,8 @@ def weights(checkpoint: Checkpoint) -> dict[str, torch.Tensor]:
 
 def saved(folder: Path) -> int:
     """The step of the state there; 0 also without one."""
-    path = folder / STATE
-    return int(torch.load(path, weights_only=True)["step"]) if path.exists() else 0
+    state = load_state(folder)
+    return int(state["step"]) if state else 0
 
 
 class Interrupted(RuntimeError):
