@@ -12,7 +12,7 @@ from mothello_interp.models.checkpoint import SPEC
 
 _HOME = {
     "mothello_interp": ("Games", "fit_probes", "load", "random_games"),
-    "mothello_interp.explorer.lens": ("decoded_board", "lens", "states_by_layer"),
+    "mothello_interp.explorer.lens": ("attention", "decoded_boards", "lens", "states_by_layer"),
     "mothello_interp.interventions": ("FlipSquares",),
 }
 _BEFORE = """before = reading.final_moves()[0]
@@ -22,8 +22,9 @@ reading = reading.edited(allow_no_effect=True)"""
 def code(state: State, reader: Reader, problems: Sequence[Exception | None] = ()) -> str:
     """Python lines that give what is on screen.
 
-    They end with `prediction` `[square]`, `by_layer` (the lens) and `belief` and `sure` `[square]`, where there is a probe; with
-    `before` `[square]` where there are edits; and the same of a second language, as `second_prediction` and so on.
+    They end with `prediction` `[square]`, `by_layer` (the lens), `attended` `[move]` where a head is chosen, and `belief` and
+    `sure` `[square]`, where there is a probe; with `before` `[square]` where there are edits; and the same of a second
+    language, as `second_prediction` and so on.
 
     Args:
         problems: of the edits, as `Reader.edited` gives them; edits that could not be made are left out.
@@ -46,16 +47,20 @@ def code(state: State, reader: Reader, problems: Sequence[Exception | None] = ()
 
 
 def _numbers(state: State, reader: Reader, language: int, prefix: str) -> list[str]:
-    """The prediction, the lens, and the belief if there is a probe."""
+    """The prediction, the lens, the head chosen, and the belief if there is a probe."""
     reading, states, probes = f"{prefix}reading", f"{prefix}states", reader.probes
     lines = [
         f"{prefix}prediction = {reading}.final_moves()[0]  # [square]",
-        f"{states} = states_by_layer({reading})[:, -1]  # [layer d_model]",
-        f"{prefix}by_layer = lens({reading}, {states})",
+        f"{states} = states_by_layer({reading})  # [layer move d_model]",
+        f"{prefix}by_layer = lens({reading}, {states}[:, -1])",
     ]
-    if probes is not None and language in probes.languages and state.layer in probes.layers:
-        decoded = f"decoded_board({reading}, {states}, probes, {state.layer})"
-        lines.append(f"{prefix}belief, {prefix}sure = {decoded}  # [square], discs as in replay")
+    if state.head is not None and state.layer >= 0:
+        lines.append(f"{prefix}attended = attention({reading}, {state.layer}, {state.head})  # [move]")
+    source = language if state.probe is None else state.probe
+    if probes is not None and source in probes.languages and state.layer in probes.layers:
+        foreign = f", source={source}, symmetry={state.symmetry!r}" if source != language else ""
+        decoded = f"decoded_boards({reading}, {states}, probes, {state.layer}{foreign})"
+        lines.append(f"{prefix}belief, {prefix}sure = (found[-1] for found in {decoded})  # [square], discs as in replay")
     return lines
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import anywidget
 import traitlets
 
+from mothello_interp.explorer.bundle import PAGE, bundle
 from mothello_interp.explorer.edits import Edit, Flip, Patch
 from mothello_interp.explorer.reader import Reader
 from mothello_interp.explorer.state import State
@@ -16,8 +17,6 @@ from mothello_interp.explorer.view import view
 from mothello_interp.models import Checkpoint, bundled, load
 from mothello_interp.othello import Games, random_games
 from mothello_interp.probes import Probes
-
-_HERE = Path(__file__).parent
 
 
 def _setting(name: str, doc: str, change: Callable[["Explorer", Any], None] | None = None) -> property:
@@ -57,8 +56,8 @@ class Explorer(anywidget.AnyWidget):
         settings: `game`, `move`, `language`, `second`, `layer` and `edits`, as in `State`.
     """
 
-    _esm = _HERE / "explorer.js"
-    _css = _HERE / "explorer.css"
+    _esm = bundle("explorer")
+    _css = PAGE / "explorer.css"
     view = traitlets.Dict().tag(sync=True)
     checkpoints = traitlets.List(traitlets.Unicode()).tag(sync=True)
     busy = traitlets.Unicode().tag(sync=True)

@@ -126,7 +126,7 @@ def test_edits_that_do_nothing_or_cannot_be_made_say_so(state: State, reader: Re
     shown = view(replace(state, edits=edits), reader)
     assert [item["problem"] for item in shown["edits"]] == [
         "changes nothing here",
-        "patch layer 0 at move 9 from language 1: only 5 moves are on the board",
+        "patch layer 0 at move 8 from language 1: there are moves 0 to 4 on the board",
         "changes nothing here",
         "no such thing",
     ]

@@ -129,7 +129,7 @@ def test_another_checkpoint_keeps_the_game(explorer: Explorer) -> None:
         ("move", 99, "move 99"),
         ("checkpoint", "mini/nonsense", "no checkpoint 'mini/nonsense'"),
         ("games", Games.from_lists([["a1"]], 4), "a1 is not legal"),
-        ("edits", [Patch(0, 11, 1)], "only 4 moves are on the board"),
+        ("edits", [Patch(0, 11, 1)], "there are moves 0 to 3 on the board"),
     ],
 )
 def test_what_does_not_fit_changes_nothing(explorer: Explorer, name: str, value: Any, message: str) -> None:
