@@ -25,5 +25,5 @@ def bundle(entry: str) -> str:
 
 def _scoped(name: str, source: str) -> str:
     names = ", ".join(re.findall(r"^export (?:async )?(?:const|function) (\w+)", source, re.MULTILINE))
-    body = re.sub(r"^export ", "", source, flags=re.MULTILINE)
+    body = re.sub(r"^export (default .*)?", "", source, flags=re.MULTILINE)
     return f"const {name}_js = (() => {{\n{body}\nreturn {{ {names} }};\n}})();"

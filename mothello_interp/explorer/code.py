@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mothello_interp.explorer.edits import Edit, Flip, Patch
-from mothello_interp.explorer.reader import FIT, Reader
+from mothello_interp.explorer.reader import FIT, Reader, opening_of
 from mothello_interp.explorer.state import State
 from mothello_interp.models import Checkpoint, bundled
 from mothello_interp.models.checkpoint import SPEC
@@ -46,6 +46,12 @@ def code(state: State, reader: Reader, problems: Sequence[Exception | None] = ()
     return _imports(body) + "\n" + body
 
 
+def loadable(checkpoint: Checkpoint) -> bool:
+    """Whether `load` finds the checkpoint by its name."""
+    name = checkpoint.name
+    return name in bundled() or (bool(name) and (Path(name) / SPEC).is_file()) or "hub" in checkpoint.provenance
+
+
 def _numbers(state: State, reader: Reader, language: int, prefix: str) -> list[str]:
     """The prediction, the lens, the head chosen, and the belief if there is a probe."""
     reading, states, probes = f"{prefix}reading", f"{prefix}states", reader.probes
@@ -60,7 +66,9 @@ def _numbers(state: State, reader: Reader, language: int, prefix: str) -> list[s
     if probes is not None and source in probes.languages and state.layer in probes.layers:
         foreign = f", source={source}, symmetry={state.symmetry!r}" if source != language else ""
         decoded = f"decoded_boards({reading}, {states}, probes, {state.layer}{foreign})"
-        lines.append(f"{prefix}belief, {prefix}sure = (found[-1] for found in {decoded})  # [square], discs as in replay")
+        lines.append(
+            f"{prefix}belief, {prefix}sure = (found[-1] for found in {decoded})  # [square], discs as in replay"
+        )
     return lines
 
 
@@ -75,16 +83,15 @@ def _edit(edit: Edit, reader: Reader) -> str:
 
 
 def _checkpoint(checkpoint: Checkpoint) -> str:
-    name = checkpoint.name
-    if name in bundled() or (Path(name) / SPEC).is_file() or "hub" in checkpoint.provenance:
-        return f"load({name!r})"
-    return "...  # the one given to the Explorer"
+    return f"load({checkpoint.name!r})" if loadable(checkpoint) else "...  # the one given to the Explorer"
 
 
 def _probes(reader: Reader) -> str:
     if reader.given:
         return "probes = ...  # those given to the Explorer"
-    games = f"random_games({FIT['games']}, board={reader.checkpoint.spec.board}, seed=0)"
+    opening = opening_of(reader.checkpoint)
+    begun = f", opening={list(opening)!r}" if opening else ""
+    games = f"random_games({FIT['games']}, board={reader.checkpoint.spec.board}, seed=0{begun})"
     return f"probes = fit_probes(checkpoint, {games}, epochs={FIT['epochs']}, batch={FIT['batch']}, seed=0)"
 
 

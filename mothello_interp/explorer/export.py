@@ -13,11 +13,12 @@ import torch
 
 from mothello_interp.activations import all_layers
 from mothello_interp.explorer.bundle import PAGE, bundle
-from mothello_interp.explorer.reader import Reader
+from mothello_interp.explorer.code import loadable
+from mothello_interp.explorer.reader import Reader, games_for, opening_of
 from mothello_interp.explorer.state import State, language_name
 from mothello_interp.hints import atomic_write
 from mothello_interp.models.checkpoint import check_kind
-from mothello_interp.othello import Games, random_games
+from mothello_interp.othello import Games
 
 _PROBE_BYTES = 3  # of a float32, from the top: 17 bits of precision
 
@@ -38,7 +39,7 @@ def write_page(reader: Reader, path: str | Path, games: Games | None = None) -> 
         ValueError: for MLP probes, or probes that lack a language or layer of the model.
         OSError: if it cannot be written.
     """
-    text = page_text(reader, random_games(1, board=reader.checkpoint.spec.board, seed=0) if games is None else games)
+    text = page_text(reader, games_for(reader.checkpoint, 1, seed=0) if games is None else games)
     path = Path(path)
     with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8")
@@ -69,7 +70,9 @@ def _facts(reader: Reader, games: Games) -> dict[str, Any]:
     sizes = ("n_layers", "d_model", "n_heads", "d_mlp", "n_ctx", "d_vocab", "eps")
     tokens = [[_plain(square) for square in language] for language in mothello.move_tokens]
     return {
-        "name": checkpoint.name,
+        "name": state.name,
+        "loadable": loadable(checkpoint),
+        "opening": list(opening_of(checkpoint)),
         "board": checkpoint.spec.board,
         **{name: getattr(config, name) for name in sizes},
         "languages": [language_name(checkpoint, index) for index in range(len(mothello.languages))],

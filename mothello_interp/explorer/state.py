@@ -145,8 +145,8 @@ class State:
         layer = self.layer if self.layer in all_layers(checkpoint) else fresh.layer
         probe = self.probe if self.probe in checkpoint.mothello.inputs else None
         head = self.head if self.head in range(checkpoint.spec.model.n_heads) else None
-        kept = {"game": self.game, "move": self.move, "language": language, "second": second, "layer": layer}
-        return replace(fresh, **kept, probe=probe, symmetry=self.symmetry, head=head)
+        fresh = replace(fresh, game=self.game, move=self.move, language=language, second=second, layer=layer)
+        return replace(fresh, probe=probe, symmetry=self.symmetry, head=head)
 
     def _onward(self, played: Games) -> "State":
         """One move further along a game that the one shown begins."""
@@ -164,7 +164,9 @@ class State:
     def _check_types(self) -> None:
         """Whole numbers as plain integers, edits as a tuple."""
         if not isinstance(self.games, Games):
-            raise ValueError(f"games {self.games!r:.80}: expected Games, as random_games or Games.from_transcripts give")
+            raise ValueError(
+                f"games {self.games!r:.80}: expected Games, as random_games or Games.from_transcripts give"
+            )
         if self.symmetry not in SYMMETRIES:
             raise ValueError(f"symmetry {self.symmetry!r}: expected one of {', '.join(SYMMETRIES)}")
         for name in ("game", "move", "language", "layer", "second", "probe", "head"):

@@ -10,7 +10,7 @@ from mothello_interp.explorer.code import code
 from mothello_interp.explorer.edits import Edit, Flip
 from mothello_interp.explorer.lens import attention, decoded_boards, lens
 from mothello_interp.explorer.links import linkable, to_link
-from mothello_interp.explorer.reader import Numbers, Reader
+from mothello_interp.explorer.reader import Numbers, Reader, opening_of
 from mothello_interp.explorer.state import State, language_name
 from mothello_interp.forward import NoEffectError
 from mothello_interp.othello import SYMMETRIES, legal_squares, replay, square_index, start_squares
@@ -29,8 +29,8 @@ def view(state: State, reader: Reader | None = None) -> View:
         The choices (`languages`, `layers`, `symmetries`, `heads`) and what is chosen (`language`, `second`, `layer`, `probe`,
         `symmetry`, `head`); `game` (its moves, which game of how many, how many moves are on the board); `position`
         (see `_position`); `columns`, one for each language shown (see `_column`; none where nothing is predicted, and
-        `message` says why); `edits` (see `_edit`); `link`, as `to_link` gives it, empty where a link cannot say all;
-        `code`, the lines that give the same numbers. Squares are row-major lists.
+        `message` says why); `note`, what is to be known of the model; `edits` (see `_edit`); `link`, as `to_link`
+        gives it, empty where a link cannot say all; `code`, the lines that give the same numbers. Squares are row-major lists.
 
     Raises:
         ValueError: for the reader of another checkpoint.
@@ -70,6 +70,7 @@ def view(state: State, reader: Reader | None = None) -> View:
         "columns": columns,
         "edits": [_edit(edit, problem) for edit, problem in zip(state.edits, problems, strict=True)],
         "message": message,
+        "note": _note(state),
         "link": to_link(state) if linkable(state.edits) else "",
         "code": code(state, reader, problems) if columns else "",
     }
@@ -115,6 +116,16 @@ def _silence(state: State, position: View) -> str:
     if state.move == 0:
         return "Nothing is written yet, so the model predicts nothing: play the first move."
     return ""
+
+
+def _note(state: State) -> str:
+    """What the model was trained on, if not on all games."""
+    opening = opening_of(state.checkpoint)
+    if not opening:
+        return ""
+    begun = f"{state.name} was trained only on games that begin {' '.join(opening)}"
+    shown = state.names[: min(state.move, len(opening))]
+    return f"{begun}: this game does not." if tuple(shown) != opening[: len(shown)] else f"{begun}."
 
 
 def _column(state: State, position: View, reader: Reader, plain: Numbers, after: Numbers | None) -> View:

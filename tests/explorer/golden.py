@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from mothello_interp.explorer import Flip, Patch, Reader, State, View, view
+from mothello_interp.explorer import Edit, Flip, Patch, Reader, State, View, view
 from mothello_interp.othello import SYMMETRIES, Games, random_games, replay, square_name
 
 
@@ -30,12 +30,12 @@ def _some(reader: Reader, games: Games, positions: int, rng: np.random.Generator
         state = State(checkpoint, game, move=move, language=language, layer=layer)
         second = int(rng.choice([other for other in inputs if other != language]))
         state = replace(state, probe=second, symmetry=str(rng.choice([*SYMMETRIES])), head=place % 2)
-        edits = [
+        edits: list[Edit] = [
             Flip(_disc(state, rng), layer, onward=place % 3 > 0),
             Patch(int(rng.choice(layers)), int(rng.integers(0, move)), second),
             Flip(_disc(state, rng), int(rng.choice(layers))),
         ]
-        yield replace(state, second=second if place % 2 else None, edits=edits[: place % 4])
+        yield replace(state, second=second if place % 2 else None, edits=tuple(edits[: place % 4]))
 
 
 def _disc(state: State, rng: np.random.Generator) -> str:

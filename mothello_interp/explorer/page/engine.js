@@ -1,11 +1,13 @@
 // The model: GPT-2 with pre-norm, learned positions and GELU by the error function. A run keeps the residual stream, keys and
 // values of all its positions, so that a longer game, or one edited at a late move, is run from there on.
 
-const LEAST_SHARE = 1e-6; // a move whose first tokens are less likely is not followed to its end
+const LEAST_SHARE = 1e-5; // a move whose first tokens are less likely is not followed to its end
 
 // Arrays `[[name, shape, bytes], ...]` from base64: 2 bytes are bfloat16, 3 and 4 the top bytes of float32.
 export function readArrays(described, base64) {
-  const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const text = atob(base64);
+  const bytes = new Uint8Array(text.length);
+  for (let index = 0; index < text.length; index++) bytes[index] = text.charCodeAt(index);
   const found = {};
   let place = 0;
   for (const [name, shape, width] of described) {
@@ -58,20 +60,29 @@ export function makeModel(sizes, arrays) {
   };
 }
 
-// Rows `[row inputs]` times weights `[outputs inputs]`, plus bias: `[row outputs]`.
+// Rows `[row inputs]` times weights `[outputs inputs]`, plus bias: `[row outputs]`. Four outputs at a time share what they read;
+// the last four may overlap those before.
 export function linear(rows, { weight, bias }) {
   const outputs = bias.length;
   const inputs = weight.length / outputs;
   const result = new Float32Array((rows.length / inputs) * outputs);
-  for (let row = 0, place = 0; row < rows.length; row += inputs)
-    for (let output = 0; output < outputs; output++) {
-      const from = output * inputs;
-      let [a, b] = [bias[output], 0];
-      for (let i = 0; i < inputs; i += 2) {
-        a += rows[row + i] * weight[from + i];
-        b += rows[row + i + 1] * weight[from + i + 1];
+  for (let row = 0, to = 0; row < rows.length; row += inputs, to += outputs)
+    for (let four = 0; four < outputs; four += 4) {
+      const output = Math.min(four, outputs - 4);
+      const first = output * inputs;
+      const [second, third, fourth] = [first + inputs, first + 2 * inputs, first + 3 * inputs];
+      let [a, b, c, d] = [bias[output], bias[output + 1], bias[output + 2], bias[output + 3]];
+      for (let i = 0; i < inputs; i++) {
+        const value = rows[row + i];
+        a += value * weight[first + i];
+        b += value * weight[second + i];
+        c += value * weight[third + i];
+        d += value * weight[fourth + i];
       }
-      result[place++] = a + b;
+      result[to + output] = a;
+      result[to + output + 1] = b;
+      result[to + output + 2] = c;
+      result[to + output + 3] = d;
     }
   return result;
 }
@@ -110,28 +121,28 @@ export function softmax(logits) {
 }
 
 // What a head attends to from a position, `[position]`.
-export function pattern(model, run, layer, head, position) {
+export function pattern(model, game, layer, head, position) {
   const each = model.d_model / model.n_heads;
-  const [from, keys] = [position * model.d_model + head * each, run.keys[layer]];
+  const [from, keys] = [position * model.d_model + head * each, game.keys[layer]];
   const scores = new Float64Array(position + 1);
   for (let key = 0; key <= position; key++) {
     const to = key * model.d_model + head * each;
-    for (let i = 0; i < each; i++) scores[key] += run.queries[layer][from + i] * keys[to + i];
+    for (let i = 0; i < each; i++) scores[key] += game.queries[layer][from + i] * keys[to + i];
     scores[key] /= Math.sqrt(each);
   }
   return softmax(scores);
 }
 
 // What the heads of a layer write, `[row d_model]`, from position `start` on.
-function attended(model, run, layer, start) {
+function attended(model, game, layer, start) {
   const each = model.d_model / model.n_heads;
-  const result = new Float32Array((run.length - start) * model.d_model);
-  for (let position = start; position < run.length; position++)
+  const result = new Float32Array((game.length - start) * model.d_model);
+  for (let position = start; position < game.length; position++)
     for (let head = 0; head < model.n_heads; head++) {
       const to = (position - start) * model.d_model + head * each;
-      pattern(model, run, layer, head, position).forEach((share, key) => {
+      pattern(model, game, layer, head, position).forEach((share, key) => {
         const from = key * model.d_model + head * each;
-        for (let i = 0; i < each; i++) result[to + i] += share * run.values[layer][from + i];
+        for (let i = 0; i < each; i++) result[to + i] += share * game.values[layer][from + i];
       });
     }
   return linear(result, model.blocks[layer].out);
@@ -172,8 +183,8 @@ export function run(model, tokens, { past = null, start = 0, edit = null } = {})
 }
 
 // The residual stream at a layer and position, `[d_model]`.
-export const stateAt = (model, run, layer, position) =>
-  run.residual[layer + 1].subarray(position * model.d_model, (position + 1) * model.d_model);
+export const stateAt = (model, game, layer, position) =>
+  game.residual[layer + 1].subarray(position * model.d_model, (position + 1) * model.d_model);
 
 // The probability of each token after a state, as if its layer were the last.
 export const decoded = (model, state) => softmax(linear(normalised(state, model.finalNorm, model.eps), model.unembed));

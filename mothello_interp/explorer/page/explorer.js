@@ -1,156 +1,8 @@
-// The page's side of the board explorer. It draws `view` (see view.py) and sends what is clicked: ["play", "c3"].
-// All numbers come from Python; what lives here is only where the focus is and what is set for the next patch.
+// The page's side of the board explorer. It draws `view` (see view.py) and sends what is clicked: ["play", "c3"]. Behind it is
+// Python (widget.py) or the page's own engine (page.js); here live the focus and what is set for the next patch.
 
-const COLOUR = { "-1": "white", 0: "empty", 1: "black" };
-const percent = (share) => (share >= 0.095 ? Math.round(100 * share) : (100 * share).toFixed(1)) + "%";
-const squareName = (square, side) => String.fromCharCode(97 + (square % side)) + (Math.floor(square / side) + 1);
-
-// An element with attributes, on* handlers, CSS variables (--x) and children; null children are left out.
-function h(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (value === null || value === undefined || value === false) continue;
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else if (name.startsWith("--")) element.style.setProperty(name, value);
-    else element.setAttribute(name, value === true ? "" : value);
-  }
-  if (["BUTTON", "SELECT", "INPUT", "SUMMARY"].includes(element.tagName))
-    element.dataset.lmSuppressShortcuts = "true"; // or JupyterLab takes the arrows and Enter for its cells
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
-  return element;
-}
-
-function select(key, label, options, chosen, onchange) {
-  const control = h("select", { "data-key": key, "aria-label": label, onchange: () => onchange(control.value) });
-  for (const [value, text] of options) control.append(h("option", { value }, text));
-  control.value = chosen;
-  return h("label", {}, h("span", {}, label), control);
-}
-
-const button = (key, text, onclick, more = {}) =>
-  h("button", { type: "button", "data-key": key, onclick, ...more }, text);
-
-// A grid of squares in which the arrow keys move and Enter clicks; `square(index)` gives {label, marks, content, act}.
-function board({ key, label, side, focused, remember, square }) {
-  const grid = h("div", { class: "board", role: "grid", "aria-label": label, "--side": side });
-  const cells = [];
-  const step = { ArrowUp: -side, ArrowDown: side, ArrowLeft: -1, ArrowRight: 1 };
-  const move = (event, from) => {
-    if (!(event.key in step)) return;
-    event.preventDefault();
-    event.stopPropagation();
-    const to = from + step[event.key];
-    const sideways = Math.abs(step[event.key]) === 1;
-    if (to < 0 || to >= side * side || (sideways && Math.floor(to / side) !== Math.floor(from / side))) return;
-    cells[from].tabIndex = -1;
-    cells[to].tabIndex = 0;
-    cells[to].focus();
-    remember(to);
-  };
-  const letters = [...Array(side).keys()].map((column) => h("span", {}, String.fromCharCode(97 + column)));
-  grid.append(h("div", { class: "letters", "aria-hidden": "true" }, h("span"), letters));
-  for (let row = 0; row < side; row++) {
-    const line = h("div", { role: "row" }, h("span", { class: "number", "aria-hidden": "true" }, String(row + 1)));
-    for (let index = row * side; index < (row + 1) * side; index++) {
-      const { label, marks, content, act, share, before } = square(index);
-      const cell = h(
-        "button",
-        {
-          type: "button",
-          role: "gridcell",
-          class: ["square", ...marks].join(" "),
-          tabindex: index === focused ? 0 : -1,
-          title: label,
-          "aria-label": label,
-          "aria-disabled": act ? null : "true",
-          "data-key": `${key}-${squareName(index, side)}`,
-          "--share": share,
-          "--before": before,
-          onclick: () => (remember(index), act?.()),
-          onkeydown: (event) => move(event, index),
-        },
-        content,
-      );
-      cells.push(cell);
-      line.append(cell);
-    }
-    grid.append(line);
-  }
-  return grid;
-}
-
-const disc = (colour, more = "") => h("span", { class: `disc ${COLOUR[colour]} ${more}`, "aria-hidden": "true" });
-const mark = (sign, kind) => h("span", { class: `mark ${kind}`, "aria-hidden": "true" }, sign);
-
-// The true board with a language's predictions on it: click a legal square to play there.
-function predictions(view, column, tools) {
-  const { discs, legal, last } = view.position;
-  const edited = column?.mass.edited ? view.position.legal_edited : null;
-  const shares = column && (column.after ?? column.before);
-  const highest = column ? Math.max(0.01, ...column.before, ...(column.after ?? [])) : 1;
-  return board({
-    ...tools.focus(`play${column?.language ?? ""}`),
-    label: `Board, click a legal square to play${column ? `; next move by language ${column.name}` : ""}`,
-    side: view.board,
-    square: (index) => {
-      const name = squareName(index, view.board);
-      const marks = [legal[index] && "legal", index === last && "last"];
-      if (discs[index]) {
-        const label = `${name}: ${COLOUR[discs[index]]}${index === last ? ", played last" : ""}`;
-        return { label, marks: marks.filter(Boolean), content: [disc(discs[index])] };
-      }
-      const words = [legal[index] ? "legal" : "not legal"];
-      if (edited) words.push(`${edited[index] ? "legal" : "not legal"} on the edited board`);
-      const parts = [];
-      if (column) {
-        const [now, was] = [shares[index], column.before[index]];
-        words.push(percent(now) + (column.after ? `, ${percent(was)} before the edits` : ""));
-        if (now >= 0.005 || was >= 0.005) parts.push(h("span", { class: "share", "aria-hidden": "true" }, percent(now)));
-        if (edited?.[index]) parts.push(mark("◇", "also"));
-        if (column.after && Math.abs(now - was) >= 0.01) parts.push(mark(now > was ? "▲" : "▼", "moved"));
-        marks.push(!legal[index] && "stray", column.after && was >= 0.005 && "compared");
-      }
-      return {
-        label: `${name}: ${words.join(", ")}`,
-        marks: marks.filter(Boolean),
-        content: parts,
-        share: column ? shares[index] / highest : 0,
-        before: column?.after ? column.before[index] / highest : 0,
-        act: legal[index] ? () => tools.ask("play", name) : null,
-      };
-    },
-  });
-}
-
-// What a language's probe reads: click a disc to flip it, if this is the language that is edited.
-function belief(view, column, tools) {
-  const { discs, sure, wrong } = column.belief;
-  const flips = column.language === view.language;
-  return board({
-    ...tools.focus(`belief${column.language}`),
-    label: `Belief of language ${column.name} at layer ${view.layer}${flips ? ", click a disc to flip it" : ""}`,
-    side: view.board,
-    square: (index) => {
-      const name = squareName(index, view.board);
-      const truth = view.position.discs[index];
-      const flipped = flips && view.position.flipped[index];
-      const words = [`read as ${COLOUR[discs[index]]}, ${percent(sure[index])} sure`];
-      if (wrong[index]) words.push(`in truth ${COLOUR[truth]}`);
-      if (flipped) words.push("flipped");
-      return {
-        label: `${name}: ${words.join(", ")}`,
-        marks: [wrong[index] && "wrong", flipped && "flipped"].filter(Boolean),
-        content: [
-          discs[index] ? disc(discs[index], sure[index] < 0.9 ? "unsure" : "") : null,
-          wrong[index] ? mark("≠", "differs") : null,
-          wrong[index] ? disc(truth, "truth") : null,
-          flipped ? mark("↻", "turned") : null,
-        ],
-        act: flips && truth ? () => tools.ask("flip", name, tools.local.onward) : null,
-      };
-    },
-  });
-}
+import { belief, button, disc, h, mark, percent, predictions, select } from "./boards.js";
+import { squareName } from "./world.js";
 
 function lens(view, column, ask) {
   const rows = column.lens.map(({ layer, legal, top }, place) => {
@@ -177,6 +29,32 @@ function lens(view, column, ask) {
   );
 }
 
+const inWords = (symmetry) => symmetry.replace("_", " ");
+
+function believed(view, { probe, right }) {
+  const through = probe && view.symmetry !== "identity" ? `, seen through the ${inWords(view.symmetry)}` : "";
+  const by = probe ? `, by the probe of ${probe}${through}` : "";
+  return `Belief at layer ${view.layer}${by}: ${right} of ${view.board ** 2} right`;
+}
+
+// How well another language's probe fits under each symmetry of the board, each to be switched on.
+function fits(view, { belief: { fits: shares }, language: read }, { ask }) {
+  const symmetries = Object.entries(shares).map(([name, share]) =>
+    button(`fits${read}-${name}`, `${inWords(name)} ${percent(share)}`, () => ask("set", "symmetry", name), {
+      "aria-pressed": String(name === view.symmetry),
+    }),
+  );
+  if (!symmetries.length) return null;
+  const positions = view.game.at === 1 ? "the position" : `the ${view.game.at} positions`;
+  return h("div", { class: "fits" }, h("p", {}, `Squares right in ${positions} so far, seen through`), symmetries);
+}
+
+function attended(view, weights) {
+  const order = weights.map((weight, move) => [weight, move]).sort(([a], [b]) => b - a);
+  const named = order.slice(0, 4).map(([weight, move]) => `${view.game.moves[move]} ${percent(weight)}`);
+  return `Head ${view.head} of layer ${view.layer} attends from ${view.game.moves[weights.length - 1]} to ${named.join(", ")}`;
+}
+
 function language(view, column, tools) {
   const { mass, belief: read } = column;
   const arrow = (pair) => pair.map(percent).join(" → ");
@@ -193,57 +71,58 @@ function language(view, column, tools) {
         h("figcaption", {}, `Board and next move: ${arrow(mass.true)} on legal moves`),
         predictions(view, column, tools),
         h("p", { class: "note" }, mass.edited && `Legal on the edited board (◇): ${arrow(mass.edited)}`),
+        column.attention && h("p", { class: "note" }, attended(view, column.attention)),
       ),
       read.problem
         ? h("p", { class: "note" }, read.problem)
-        : h(
-            "figure",
-            {},
-            h("figcaption", {}, `Belief at layer ${view.layer}: ${read.right} of ${view.board ** 2} right`),
-            belief(view, column, tools),
-          ),
+        : h("figure", {}, h("figcaption", {}, believed(view, read)), belief(view, column, tools), fits(view, column, tools)),
       lens(view, column, tools.ask),
     ),
   );
 }
 
-function choices(view, names, { ask, local }) {
+function choices(view, names, { ask }) {
   const set = (name) => (value) => ask("set", name, value === "" ? null : name === "checkpoint" ? value : Number(value));
   const others = view.languages.filter(([index]) => index !== view.language);
-  const checkpoints = names.includes(view.checkpoint) ? names : [...names, view.checkpoint];
+  const several = others.length > 0;
+  const heads = [["", "none"], ...view.heads.map((head) => [head, `head ${head}`])];
   return h(
     "div",
     { class: "bar-of-controls", role: "group", "aria-label": "What to look at" },
-    select("checkpoint", "Checkpoint", checkpoints.map((name) => [name, name]), view.checkpoint, set("checkpoint")),
+    names.length > 1
+      ? select("checkpoint", "Checkpoint", names.map((name) => [name, name]), view.checkpoint, set("checkpoint"))
+      : h("span", { class: "checkpoint" }, view.checkpoint),
     select("language", "Language", view.languages, view.language, set("language")),
-    others.length > 0 && select("second", "Beside it", [["", "none"], ...others], view.second ?? "", set("second")),
+    several && select("second", "Second", [["", "none"], ...others], view.second ?? "", set("second")),
     select("layer", "Layer", view.layers, view.layer, set("layer")),
+    several && select("probe", "Probe of", [["", "each its own"], ...view.languages], view.probe ?? "", set("probe")),
+    select("head", "Attention", heads, view.head ?? "", set("head")),
   );
 }
 
 function steps(view, { ask }) {
   const { index, of, at, moves } = view.game;
-  const go = (key, sign, label, name, to, limit) =>
-    button(key, sign, () => ask("set", name, to), { "aria-label": label, title: label, disabled: to < 0 || to > limit });
-  const options = [[0, "start"], ...moves.map((name, place) => [place + 1, `${place + 1}. ${name}`])];
+  const go = (key, sign, label, what, by, there) =>
+    button(key, sign, () => ask(what, by), { "aria-label": label, title: label, disabled: !there });
+  const options = [[0, "0: start"], ...moves.map((name, place) => [place + 1, `${place + 1}: ${name}`])];
   return h(
     "div",
     { class: "bar-of-controls", role: "group", "aria-label": "Game" },
-    go("first", "|◀", "To the start", "move", at > 0 ? 0 : -1, moves.length),
-    go("back", "◀", "One move back", "move", at - 1, moves.length),
-    select("move", "Move", options, at, (value) => ask("set", "move", Number(value))),
-    go("forward", "▶", "One move on", "move", at + 1, moves.length),
-    go("end", "▶|", "To the end", "move", at < moves.length ? moves.length : at + 1, moves.length),
-    h("span", { class: "game" }, `game ${index + 1} of ${of}`),
-    go("previous-game", "▲", "Previous game", "game", index - 1, of - 1),
-    go("next-game", "▼", "Next game", "game", index + 1, of - 1),
+    go("first", "|◀", "To the start", "step", -moves.length, at > 0),
+    go("back", "◀", "One move back", "step", -1, at > 0),
+    select("move", "Moves played", options, at, (value) => ask("set", "move", Number(value))),
+    go("forward", "▶", "One move on", "step", 1, at < moves.length),
+    go("end", "▶|", "To the end", "step", moves.length, at < moves.length),
+    h("span", { class: "game" }, of > 1 ? `game ${index} of 0 to ${of - 1}` : "game 0"),
+    go("previous-game", "▲", "Previous game", "turn", -1, index > 0),
+    go("next-game", "▼", "Next game", "turn", 1, index < of - 1),
     button("new-game", "New random game", () => ask("new game")),
   );
 }
 
 function edits(view, { ask, local }) {
   const others = view.languages.filter(([index]) => index !== view.language);
-  const played = view.game.moves.slice(0, view.game.at).map((name, place) => [place, `${place + 1}. ${name}`]);
+  const played = view.game.moves.slice(0, view.game.at).map((name, move) => [move, `move ${move} (${name})`]);
   if (local.patchAt === null || local.patchAt >= played.length) local.patchAt = null;
   if (!others.some(([index]) => index === local.source)) local.source = view.second ?? others[0]?.[0];
   const at = local.patchAt ?? played.length - 1;
@@ -255,7 +134,7 @@ function edits(view, { ask, local }) {
       { class: problem ? "idle" : null },
       text,
       problem && h("span", { class: "note" }, ` (${problem}) `),
-      button(`drop${place}`, "✕", () => ask("drop", place), { "aria-label": `Take back: ${text}` }),
+      button(`drop${place}`, "✕", () => ask("drop", text), { "aria-label": `Take back: ${text}` }),
     ),
   );
   const patch = [
@@ -286,7 +165,8 @@ const LEGEND = [
 // One sentence for screen readers after every change.
 function spoken(view) {
   if (view.message) return view.message;
-  const mover = `${view.position.mover > 0 ? "Black" : "White"} to move, ${view.position.legal.filter(Boolean).length} legal moves`;
+  const { mover: next, legal } = view.position;
+  const mover = `${next > 0 ? "Black" : "White"} to move, ${legal.filter(Boolean).length} legal moves`;
   const best = view.columns.map(({ name, before, after }) => {
     const shares = after ?? before;
     const index = shares.indexOf(Math.max(...shares));
@@ -295,36 +175,87 @@ function spoken(view) {
   return [mover, ...best].join("; ") + ".";
 }
 
-async function copy(text, pre) {
+async function copy(text, near) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    getSelection().selectAllChildren(pre); // no permission, or no secure page
+    const held = h("textarea", { readonly: true }); // no permission, or no secure page
+    held.value = text;
+    near.after(held);
+    held.select();
     document.execCommand("copy");
+    held.remove();
+    near.focus();
   }
+  near.textContent = "Copied";
 }
 
-function render({ model, el }) {
-  const local = { onward: true, patchAt: null, source: null, focused: {} };
-  const ask = (...what) => model.send({ do: what });
-  const alert = h("p", { class: "problem", role: "alert" });
-  const status = h("p", { class: "status", role: "status", "aria-live": "polite" });
-  const page = h("div");
-  const lines = h("pre", { tabindex: 0, "aria-label": "Code" });
-  const copied = button("copy", "Copy", async () => {
-    await copy(lines.textContent, lines);
-    copied.textContent = "Copied";
-  });
-  const code = h("details", { class: "code" }, h("summary", {}, "Copy as code"), copied, lines);
-  const legend = LEGEND.map(([{ marks, share, before, signs = [] }, text]) => {
+// Messages go out one at a time, each when the last one is answered; a later choice of the same thing replaces a waiting one.
+function messenger(model) {
+  const waiting = [];
+  let sent = null;
+  const next = () => {
+    if (sent !== null || !waiting.length) return;
+    sent = Math.random();
+    model.send({ do: waiting.shift(), id: sent });
+  };
+  const idle = () => sent === null && !waiting.length;
+  const ask = (...what) => {
+    const stale = waiting.findIndex(([does, name]) => does === "set" && what[0] === "set" && name === what[1]);
+    if (stale >= 0) waiting.splice(stale, 1);
+    waiting.push(what);
+    next();
+  };
+  const heard = ({ answered }) => {
+    if (answered !== sent) return;
+    sent = null;
+    next();
+  };
+  return { ask, idle, heard };
+}
+
+function legend() {
+  const items = LEGEND.map(([{ marks, share, before, signs = [] }, text]) => {
     const square = h("span", { class: `square ${marks}`, "aria-hidden": "true", "--share": share, "--before": before });
     square.append(...signs.map((sign) => sign.cloneNode(true)));
     return h("li", {}, square, text);
   });
+  return h("ul", { class: "legend", "aria-label": "Legend" }, items);
+}
+
+// The link and the lines of Python, with what the page cannot do where there is no Python.
+function takeaway(model) {
+  const lines = h("pre", { tabindex: 0, "aria-label": "Code" });
+  const link = button("link", "", () => copy((model.get("address") ?? "") + model.get("view").link, link));
+  const code = button("copy", "", () => copy(lines.textContent, code));
+  const note = model.get("limits") ?? "";
+  const title = note ? "Go on in Jupyter" : "Copy as code";
+  const element = h(
+    "div",
+    { class: "takeaway" },
+    link,
+    h("details", { class: "code" }, h("summary", {}, title), note && h("p", {}, note), code, lines),
+  );
+  const draw = (view) => {
+    lines.textContent = view.code;
+    link.disabled = !view.link;
+    link.title = view.link ? "A link to what is on screen" : "No link: it holds edits that exist in Python alone";
+    [link.textContent, code.textContent] = ["Copy link", "Copy"];
+  };
+  return { element, draw };
+}
+
+export function render({ model, el }) {
+  const local = { onward: true, patchAt: null, source: null, focused: {} };
+  const { ask, idle, heard } = messenger(model);
+  const alert = h("p", { class: "problem", role: "alert" });
+  const status = h("p", { class: "status", role: "status", "aria-live": "polite" });
+  const page = h("div");
+  const taken = takeaway(model);
   const root = h(
     "section",
     { class: "mothello-explorer", "aria-label": "Board explorer" },
-    alert, status, page, h("ul", { class: "legend", "aria-label": "Legend" }, legend), code,
+    alert, status, page, legend(), taken.element,
   );
   const focus = (key) => ({
     key,
@@ -332,8 +263,23 @@ function render({ model, el }) {
     remember: (index) => (local.focused[key] = index),
   });
   const tools = { ask, local, focus };
+  let [pressed, stale, fitting] = [false, false, null];
 
+  // While a button is pressed it stays where it is, or the click that it becomes is lost.
+  const press = (event) => (pressed = Boolean(event.target.closest("button")));
+  const release = () => setTimeout(() => {
+    pressed = false;
+    if (stale) draw();
+  });
+  // Probes are asked for when nobody has chosen anything for a moment, so that of many checkpoints the last one's are fitted.
+  const fit = () => {
+    clearTimeout(fitting);
+    const waits = model.get("view").columns.some((column) => column.belief.waiting);
+    if (waits) fitting = setTimeout(() => (idle() ? ask("fit") : fit()), 300);
+  };
   const draw = () => {
+    stale = pressed;
+    if (pressed) return;
     const view = model.get("view");
     const key = root.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     alert.textContent = model.get("problem");
@@ -342,6 +288,7 @@ function render({ model, el }) {
     page.replaceChildren(
       choices(view, model.get("checkpoints"), tools),
       steps(view, tools),
+      view.note ? h("p", { class: "note" }, view.note) : "",
       h(
         "div",
         { class: view.columns.length > 1 ? "languages several" : "languages" },
@@ -351,15 +298,22 @@ function render({ model, el }) {
       ),
       edits(view, tools),
     );
-    lines.textContent = view.code;
-    copied.textContent = "Copy";
-    if (key) page.querySelector(`[data-key="${key}"]`)?.focus({ preventScroll: true });
+    taken.draw(view);
+    if (key) page.querySelector(`[data-key="${CSS.escape(key)}"]`)?.focus({ preventScroll: true });
+    fit();
   };
+  root.addEventListener("pointerdown", press);
+  for (const name of ["pointerup", "pointercancel"]) document.addEventListener(name, release);
+  model.on("msg:custom", heard);
   model.on("change:view change:busy change:problem", draw);
   draw();
   el.append(root);
-  ask("opened");
-  return () => model.off("change:view change:busy change:problem", draw);
+  return () => {
+    clearTimeout(fitting);
+    for (const name of ["pointerup", "pointercancel"]) document.removeEventListener(name, release);
+    model.off("msg:custom", heard);
+    model.off("change:view change:busy change:problem", draw);
+  };
 }
 
 export default { render };

@@ -24,9 +24,9 @@ export function plain(player, moves, language) {
     let shared = moves.length - 1;
     while (shared && !known.has(key(shared))) shared--;
     const past = known.get(key(shared))?.run;
-    const written = encode(moves, player.facts.move_tokens[language]);
-    found = { moves, language, boards: replay(moves, player.facts.board), ...written };
-    found.run = run(player.model, written.tokens, past ? { past, start: past.length } : {});
+    const encoded = encode(moves, player.facts.move_tokens[language]);
+    found = { moves, language, boards: replay(moves, player.facts.board), ...encoded };
+    found.run = run(player.model, encoded.tokens, past ? { past, start: past.length } : {});
     found.shares = after(player, found);
   }
   known.delete(key(moves.length)); // the latest is the last to go

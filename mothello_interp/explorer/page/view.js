@@ -119,9 +119,18 @@ function column(player, state, position, before, after) {
   };
 }
 
-// The line of Python that shows the same in Jupyter; JSON's text is Python's.
-const inPython = (facts, link) =>
-  `from mothello_interp.explorer import Explorer\n\nExplorer(${JSON.stringify(facts.name)}, link=${JSON.stringify(link)})\n`;
+// The lines of Python that show the same in Jupyter; JSON's text is Python's.
+function inPython({ loadable, name }, link) {
+  const checkpoint = loadable ? JSON.stringify(name) : "checkpoint";
+  const given = loadable ? "" : "checkpoint = ...  # the one that this page was made from\n";
+  return `from mothello_interp.explorer import Explorer\n\n${given}Explorer(${checkpoint}, link=${JSON.stringify(link)})\n`;
+}
+
+function note({ opening, name }, names) {
+  if (!opening.length) return "";
+  const other = names.slice(0, opening.length).some((square, move) => square !== opening[move]);
+  return `${name} was trained only on games that begin ${opening.join(" ")}${other ? ": this game does not." : "."}`;
+}
 
 export function view(player, state) {
   const { facts } = player;
@@ -139,6 +148,7 @@ export function view(player, state) {
     if (state.second !== null) columns.push(column(player, state, position, plain(player, shown, state.second), null));
   }
   const link = toLink(facts, state);
+  const names = movesOf(state).map((square) => squareName(square, facts.board));
   return {
     board: facts.board,
     checkpoint: facts.name,
@@ -152,16 +162,12 @@ export function view(player, state) {
     probe: state.probe,
     symmetry: state.symmetry,
     head: state.head,
-    game: {
-      index: state.game,
-      of: state.games.length,
-      at: state.move,
-      moves: movesOf(state).map((square) => squareName(square, facts.board)),
-    },
+    game: { index: state.game, of: state.games.length, at: state.move, moves: names },
     position,
     columns,
     edits,
     message,
+    note: note(facts, names.slice(0, state.move)),
     link,
     code: inPython(facts, link),
   };

@@ -83,8 +83,9 @@ export function replay(moves, side) {
   return positions;
 }
 
-export function randomGame(side) {
-  const moves = [];
+// A game of random moves after those of an opening, given by name.
+export function randomGame(side, opening) {
+  const moves = opening.map((name) => squareIndex(name, side));
   for (;;) {
     const legal = replay(moves, side).at(-1).legal.flatMap((ok, square) => (ok ? [square] : []));
     if (!legal.length) return moves;
