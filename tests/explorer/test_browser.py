@@ -13,7 +13,7 @@ from PIL import Image
 from mothello_interp.explorer import Flip, Reader, State, View, view
 from mothello_interp.models import load
 from mothello_interp.othello import random_games, square_name
-from tests.browser import BROWSER, needs_browser
+from tests.browser import needs_browser
 from tests.explorer.lab import ROOT, notebook
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -26,15 +26,6 @@ QUICKSTART = next(
 )
 ASK = "print([explorer.language, explorer.layer, explorer.move, [str(edit) for edit in explorer.edits]])"
 _STARTING = 120_000  # milliseconds for a kernel to start and import torch, on a machine that is busy
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """The one browser of these tests: Playwright's synchronous driver runs once a process."""
-    with sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,5 @@
 // No plugins, so that `npx eslint` needs nothing else.
-const BROWSER = ["document", "window", "location", "history", "navigator", "getSelection", "setTimeout", "clearTimeout", "atob",
+const BROWSER = ["document", "globalThis", "window", "location", "history", "navigator", "getSelection", "setTimeout", "clearTimeout", "atob",
   "CSS", "CustomEvent", "EventTarget", "addEventListener", "process", "performance", "console"];
 
 export default [

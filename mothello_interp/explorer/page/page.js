@@ -32,7 +32,7 @@ class Kernel {
     this.player = player;
     this.events = new EventTarget();
     this.values = { checkpoints: [player.facts.name], busy: "", problem: "", limits: LIMITS };
-    this.openLink();
+    this.open(location.hash);
   }
 
   get(name) {
@@ -68,10 +68,10 @@ class Kernel {
     this.say("msg:custom", { answered: id });
   }
 
-  openLink() {
-    const link = decodeURIComponent(location.hash);
+  // Show what a link says; without one, or if it cannot be read, the beginning.
+  open(link) {
     const afresh = () => opening(this.player.facts);
-    this.show(() => (link.length > 1 ? fromLink(this.player.facts, link) : afresh()));
+    this.show(() => (link.length > 1 ? fromLink(this.player.facts, decodeURIComponent(link)) : afresh()));
     const { problem } = this.values;
     if (!problem) return;
     this.show(afresh);
@@ -83,4 +83,5 @@ class Kernel {
 const held = (id) => document.getElementById(id).textContent;
 const kernel = new Kernel(makePlayer(JSON.parse(held("facts")), held("weights")));
 render({ model: kernel, el: document.getElementById("explorer") });
-addEventListener("hashchange", () => kernel.openLink());
+addEventListener("hashchange", () => kernel.open(location.hash));
+globalThis.explorer = kernel; // for the console: explorer.get("view")
