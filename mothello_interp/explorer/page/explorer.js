@@ -263,14 +263,20 @@ export function render({ model, el }) {
     remember: (index) => (local.focused[key] = index),
   });
   const tools = { ask, local, focus };
-  let [pressed, stale, fitting] = [false, false, null];
+  let [pressed, stale, releasing, fitting] = [false, false, null, null];
 
   // While a button is pressed it stays where it is, or the click that it becomes is lost.
-  const press = (event) => (pressed = Boolean(event.target.closest("button")));
-  const release = () => setTimeout(() => {
-    pressed = false;
-    if (stale) draw();
-  });
+  const press = (event) => {
+    clearTimeout(releasing);
+    pressed = Boolean(event.target.closest("button"));
+  };
+  const release = () => {
+    clearTimeout(releasing);
+    releasing = setTimeout(() => {
+      pressed = false;
+      if (stale) draw();
+    });
+  };
   // Probes are asked for when nobody has chosen anything for a moment, so that of many checkpoints the last one's are fitted.
   const fit = () => {
     clearTimeout(fitting);
