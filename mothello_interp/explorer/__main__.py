@@ -22,13 +22,15 @@ def export(
 ) -> None:
     """Write the explorer of one checkpoint to an HTML file that needs neither Python nor a network."""
     from mothello_interp.explorer import Reader, write_page
-    from mothello_interp.models import CheckpointError, load
+    from mothello_interp.models import load
 
+    if not output.parent.is_dir():
+        raise SystemExit(f"{output}: there is no folder {output.parent}")
     try:
         reader = Reader(load(name))
         typer.echo("Fitting board probes ...", err=True)
         write_page(reader, output)
-    except (CheckpointError, OSError) as error:
+    except (ValueError, OSError) as error:
         raise SystemExit(str(error)) from None
     typer.echo(f"{output}: {output.stat().st_size / 1e6:.1f} MB; open it in a browser")
 

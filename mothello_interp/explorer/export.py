@@ -101,7 +101,7 @@ def _probes(reader: Reader) -> Arrays:
     """`probes.LANGUAGE.LAYER.weight` [class*square d_model], and its bias."""
     probes, inputs, layers = reader.fit(), reader.checkpoint.mothello.inputs, all_layers(reader.checkpoint)
     lacks = not {*inputs} <= {*probes.languages} or not {*layers} <= {*probes.layers}
-    if probes.kind != "linear" or lacks:
+    if probes.kind == "mlp" or lacks:
         raise ValueError(
             f"{probes.kind} probes of languages {list(probes.languages)} at layers {list(probes.layers)}: "
             f"a page holds linear ones of all languages {list(inputs)} at all layers {list(layers)}"

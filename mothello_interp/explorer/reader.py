@@ -11,6 +11,7 @@ from mothello_interp.explorer.edits import Edit, edited
 from mothello_interp.explorer.lens import states_by_layer
 from mothello_interp.forward import NoEffectError
 from mothello_interp.models import Checkpoint
+from mothello_interp.models.checkpoint import fingerprint
 from mothello_interp.othello import Games, random_games, replay
 from mothello_interp.probes import Probes, fit_probes
 from mothello_interp.reading import Reading
@@ -59,7 +60,7 @@ class Reader:
         given: whether they are the user's own.
 
     Raises:
-        ValueError: for probes of another board or width.
+        ValueError: for probes of another board, width or model.
     """
 
     def __init__(self, checkpoint: Checkpoint, probes: Probes | None = None):
@@ -73,6 +74,7 @@ class Reader:
                     f"probes of board {probes.board} and d_model {width}: {checkpoint.name or 'this model'} has board "
                     f"{wanted[0]} and d_model {wanted[1]}; fit them with fit_probes on this checkpoint"
                 )
+            probes.check(fingerprint(checkpoint))
 
     def fit(self) -> Probes:
         """The probes; where there are none, linear ones in the relative frame of every layer and language."""

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from operator import index
-from typing import Any
 
 import numpy as np
 
 from mothello_interp.activations import all_layers, paper_layer
+from mothello_interp.arguments import whole
 from mothello_interp.explorer.edits import Edit, Flip, Patch
 from mothello_interp.interventions import Intervention
 from mothello_interp.models import Checkpoint
@@ -201,20 +200,6 @@ class State:
                 raise ValueError(f"{edit}: moves are numbered 0 to {full_length(self.board) - 1}")
         if not isinstance(edit, Intervention):
             self._check("layer", edit.layer)
-
-
-def whole(name: str, value: Any) -> int:
-    """A whole number as an integer.
-
-    Raises:
-        ValueError: for anything else.
-    """
-    try:
-        if not isinstance(value, bool | np.bool_):
-            return index(value)
-    except TypeError:
-        pass
-    raise ValueError(f"{name} {value!r:.80}: expected a whole number")
 
 
 def language_name(checkpoint: Checkpoint, language: int) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 import anywidget
 import traitlets
 
+from mothello_interp.arguments import whole
 from mothello_interp.explorer.bundle import PAGE, bundle
 from mothello_interp.explorer.edits import Edit, Flip, Patch
 from mothello_interp.explorer.links import from_link, to_link
 from mothello_interp.explorer.reader import Reader, games_for
-from mothello_interp.explorer.state import State, whole
+from mothello_interp.explorer.state import State
 from mothello_interp.explorer.view import view
 from mothello_interp.models import Checkpoint, bundled, load
 from mothello_interp.othello import Games

@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from mothello_interp.explorer import Reader, write_page
-from mothello_interp.models import bundled, load
+from mothello_interp.explorer.__main__ import app
+from mothello_interp.explorer.reader import FIT
+from mothello_interp.models import bundled, load, save_checkpoint
 from mothello_interp.othello import random_games
 from mothello_interp.probes import Probes, fit_probes
 from tests.conftest import WORLDS, tiny_checkpoint
@@ -112,3 +115,18 @@ def test_bfloat16_takes_two_bytes_and_stays_exact(readers: dict[str, Reader], tm
 def replace_reader(reader: Reader, *, name: str) -> Reader:
     """The same with another name."""
     return Reader(replace(reader.checkpoint, name=name), reader.probes)
+
+
+def test_the_command_writes_a_page_or_says_why_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(FIT, "games", 5)
+    own, page = str(save_checkpoint(tmp_path / "own", tiny_checkpoint())), tmp_path / "page.html"
+    done = CliRunner().invoke(app, ["export", own, "-o", str(page)])
+    assert done.exit_code == 0, done.output
+    assert f"{page}: 0.1 MB" in done.output
+    for arguments, message in (
+        (["mini/nonsense", "-o", str(page)], "no checkpoint 'mini/nonsense'"),
+        ([own, "-o", str(tmp_path / "none" / "page.html")], "there is no folder"),
+    ):
+        refused = CliRunner().invoke(app, ["export", *arguments])
+        assert refused.exit_code == 1
+        assert message in refused.output + str(refused.exception)

@@ -172,3 +172,5 @@ def test_readers_and_probes_of_other_models_are_refused(state: State, reader: Re
     probes = replace(reader.probes, board=6)  # type: ignore[type-var]
     with pytest.raises(ValueError, match="probes of board 6 and d_model 16: tiny/atomic has board 4"):
         Reader(reader.checkpoint, probes)
+    with pytest.raises(ValueError, match="fitted on another model"):
+        Reader(reader.checkpoint.untrained(), reader.probes)

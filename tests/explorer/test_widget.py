@@ -186,7 +186,7 @@ def test_games_begin_as_those_that_the_model_was_trained_on() -> None:
         ("checkpoint", "mini/nonsense", "no checkpoint 'mini/nonsense'"),
         ("games", Games.from_lists([["a1"]], 4), "a1 is not legal"),
         ("games", ["c3"], "expected Games"),
-        ("layer", "1", "layer '1': expected a whole number"),
+        ("layer", "1", "layer='1': expected a whole number"),
         ("move", 2.0, "expected a whole number"),
         ("language", True, "expected a whole number"),
         ("second", "none", "expected a whole number"),

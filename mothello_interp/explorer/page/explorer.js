@@ -239,7 +239,11 @@ function takeaway(model) {
   const draw = (view) => {
     lines.textContent = view.code;
     link.disabled = !view.link;
-    link.title = view.link ? "A link to what is on screen" : "No link: it holds edits that exist in Python alone";
+    link.title = !view.link
+      ? "No link: there are edits that exist in Python alone"
+      : model.get("address")
+        ? "A link to what is on screen"
+        : "What is on screen, for Explorer(name, link=...) or behind the address of an exported page";
     [link.textContent, code.textContent] = ["Copy link", "Copy"];
   };
   return { element, draw };
