@@ -91,4 +91,4 @@ def attention(reading: Reading, layer: int, head: int) -> np.ndarray:
     """What a head attends to from the last move of one game: float32 `[move]`, summed over the tokens of each move."""
     [(_, patterns)] = reading.stream([layer], "pattern")
     row = patterns[layer][-1, head].numpy()
-    return np.add.reduceat(row[: reading.last[0].max() + 1], reading.first[0, : reading.games.lengths[0]])
+    return np.add.reduceat(row, reading.first[0, : reading.games.lengths[0]])  # behind the last move all is 0
