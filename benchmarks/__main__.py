@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import engines, explorer, patching, probes, probing_loop, rate, similarity, training, words, world
+from benchmarks import engines, explorer, page, patching, probes, probing_loop, rate, similarity, training, words, world
 
 _ALL = {
     "world": world,
@@ -15,6 +15,7 @@ _ALL = {
     "similarity": similarity,
     "patching": patching,
     "explorer": explorer,
+    "page": page,
 }
 
 unknown = sorted(set(sys.argv[1:]) - _ALL.keys())

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mothello_interp.explorer.edits import Edit, Flip, Patch
-from mothello_interp.explorer.reader import FIT, Reader
+from mothello_interp.explorer.reader import FIT, Reader, opening_of
 from mothello_interp.explorer.state import State
 from mothello_interp.models import Checkpoint, bundled
 from mothello_interp.models.checkpoint import SPEC
 
 _HOME = {
     "mothello_interp": ("Games", "fit_probes", "load", "random_games"),
-    "mothello_interp.explorer.lens": ("decoded_board", "lens", "states_by_layer"),
+    "mothello_interp.explorer.lens": ("attention", "decoded_boards", "lens", "states_by_layer"),
     "mothello_interp.interventions": ("FlipSquares",),
 }
 _BEFORE = """before = reading.final_moves()[0]
@@ -22,8 +22,9 @@ reading = reading.edited(allow_no_effect=True)"""
 def code(state: State, reader: Reader, problems: Sequence[Exception | None] = ()) -> str:
     """Python lines that give what is on screen.
 
-    They end with `prediction` `[square]`, `by_layer` (the lens) and `belief` and `sure` `[square]`, where there is a probe; with
-    `before` `[square]` where there are edits; and the same of a second language, as `second_prediction` and so on.
+    They end with `prediction` `[square]`, `by_layer` (the lens), `attended` `[move]` where a head is chosen, and `belief` and
+    `sure` `[square]`, where there is a probe; with `before` `[square]` where there are edits; and the same of a second
+    language, as `second_prediction` and so on.
 
     Args:
         problems: of the edits, as `Reader.edited` gives them; edits that could not be made are left out.
@@ -45,17 +46,29 @@ def code(state: State, reader: Reader, problems: Sequence[Exception | None] = ()
     return _imports(body) + "\n" + body
 
 
+def loadable(checkpoint: Checkpoint) -> bool:
+    """Whether `load` finds the checkpoint by its name."""
+    name = checkpoint.name
+    return name in bundled() or (bool(name) and (Path(name) / SPEC).is_file()) or "hub" in checkpoint.provenance
+
+
 def _numbers(state: State, reader: Reader, language: int, prefix: str) -> list[str]:
-    """The prediction, the lens, and the belief if there is a probe."""
+    """The prediction, the lens, the head chosen, and the belief if there is a probe."""
     reading, states, probes = f"{prefix}reading", f"{prefix}states", reader.probes
     lines = [
         f"{prefix}prediction = {reading}.final_moves()[0]  # [square]",
-        f"{states} = states_by_layer({reading})[:, -1]  # [layer d_model]",
-        f"{prefix}by_layer = lens({reading}, {states})",
+        f"{states} = states_by_layer({reading})  # [layer move d_model]",
+        f"{prefix}by_layer = lens({reading}, {states}[:, -1])",
     ]
-    if probes is not None and language in probes.languages and state.layer in probes.layers:
-        decoded = f"decoded_board({reading}, {states}, probes, {state.layer})"
-        lines.append(f"{prefix}belief, {prefix}sure = {decoded}  # [square], discs as in replay")
+    if state.head is not None and state.layer >= 0:
+        lines.append(f"{prefix}attended = attention({reading}, {state.layer}, {state.head})  # [move]")
+    source = language if state.probe is None else state.probe
+    if probes is not None and source in probes.languages and state.layer in probes.layers:
+        foreign = f", source={source}, symmetry={state.symmetry!r}" if source != language else ""
+        decoded = f"decoded_boards({reading}, {states}, probes, {state.layer}{foreign})"
+        lines.append(
+            f"{prefix}belief, {prefix}sure = (found[-1] for found in {decoded})  # [square], discs as in replay"
+        )
     return lines
 
 
@@ -70,16 +83,15 @@ def _edit(edit: Edit, reader: Reader) -> str:
 
 
 def _checkpoint(checkpoint: Checkpoint) -> str:
-    name = checkpoint.name
-    if name in bundled() or (Path(name) / SPEC).is_file() or "hub" in checkpoint.provenance:
-        return f"load({name!r})"
-    return "...  # the one given to the Explorer"
+    return f"load({checkpoint.name!r})" if loadable(checkpoint) else "...  # the one given to the Explorer"
 
 
 def _probes(reader: Reader) -> str:
     if reader.given:
         return "probes = ...  # those given to the Explorer"
-    games = f"random_games({FIT['games']}, board={reader.checkpoint.spec.board}, seed=0)"
+    opening = opening_of(reader.checkpoint)
+    begun = f", opening={list(opening)!r}" if opening else ""
+    games = f"random_games({FIT['games']}, board={reader.checkpoint.spec.board}, seed=0{begun})"
     return f"probes = fit_probes(checkpoint, {games}, epochs={FIT['epochs']}, batch={FIT['batch']}, seed=0)"
 
 

@@ -46,7 +46,7 @@ class Patch:
     source: int
 
     def __str__(self) -> str:
-        return f"patch layer {self.layer} at move {self.move + 1} from language {self.source}"
+        return f"patch layer {self.layer} at move {self.move} from language {self.source}"
 
 
 Edit = Flip | Patch | Intervention
@@ -61,7 +61,7 @@ def edited(reading: Reading, edit: Edit, probes: Probes | None) -> Reading:
     if isinstance(edit, Patch):
         played = reading.games.lengths[0]
         if edit.move >= played:
-            raise ValueError(f"{edit}: only {played} moves are on the board")
+            raise ValueError(f"{edit}: there are moves 0 to {played - 1} on the board")
         return reading.patched(reading.checkpoint.read(reading.games, edit.source), edit.layer, edit.move)
     return reading.edited(_flip(edit, reading, probes) if isinstance(edit, Flip) else edit)
 

@@ -1,4 +1,4 @@
-"""What is in the residual stream after the last move of one game: the logit lens by layer, and the board by a probe."""
+"""What is inside the model at the last move of one game: the logit lens by layer, the board by a probe, attention."""
 
 from dataclasses import dataclass
 
@@ -7,6 +7,7 @@ import torch
 
 from mothello_interp.activations import all_layers
 from mothello_interp.lens import LogitLens
+from mothello_interp.othello import SYMMETRIES
 from mothello_interp.probes import Probes
 from mothello_interp.reading import Reading
 
@@ -55,14 +56,39 @@ def lens(reading: Reading, states: torch.Tensor, *, top: int = 3) -> list[LensRo
     return rows
 
 
-def decoded_board(reading: Reading, states: torch.Tensor, probes: Probes, layer: int) -> tuple[np.ndarray, np.ndarray]:
-    """The board that the language's probe decodes: discs int8 `[square]` (-1 white, 0 empty, 1 black), and their probability.
+def decoded_boards(
+    reading: Reading,
+    states: torch.Tensor,
+    probes: Probes,
+    layer: int,
+    *,
+    source: int | None = None,
+    symmetry: str = "identity",
+) -> tuple[np.ndarray, np.ndarray]:
+    """The boards that a probe decodes after each move of one game, and the probability of each disc, both `[move square]`.
 
-    Arguments as `lens`.
+    Args:
+        states: float32 `[layer move d_model]`, as `states_by_layer(reading)`.
+        source: the language whose probe decodes, that of the reading by default.
+        symmetry: the boards are shown through the inverse of this symmetry: they are the true ones where the two
+            languages are aligned through it.
+
+    Returns:
+        (discs, certainty): int8, -1 white, 0 empty, 1 black, and float32, 0 to 1.
     """
+    source = reading.language if source is None else source
     with torch.inference_mode():
-        row = states[all_layers(reading.checkpoint).index(layer)][None]
-        chance, likeliest = probes.logits(row, reading.language, layer)[0].softmax(1).max(1)
-    mover = reading.boards.mover[0, reading.games.lengths[0]]
+        rows = states[all_layers(reading.checkpoint).index(layer)]
+        chance, likeliest = probes.logits(rows, source, layer).softmax(2).max(2)
     discs = likeliest.numpy().astype(np.int8) - np.int8(1)
-    return discs if probes.frame == "absolute" else discs * mover, chance.numpy()
+    if probes.frame == "relative":
+        discs = discs * reading.boards.mover[0, 1 : len(discs) + 1, None]
+    undone = SYMMETRIES[symmetry].inverse
+    return undone.boards(discs), undone.boards(chance.numpy())
+
+
+def attention(reading: Reading, layer: int, head: int) -> np.ndarray:
+    """What a head attends to from the last move of one game: float32 `[move]`, summed over the tokens of each move."""
+    [(_, patterns)] = reading.stream([layer], "pattern")
+    row = patterns[layer][-1, head].numpy()
+    return np.add.reduceat(row, reading.first[0, : reading.games.lengths[0]])  # behind the last move all is 0

@@ -1,6 +1,6 @@
 """One checkpoint that reads positions: its probes, and its readings of one game with edits and without."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -11,13 +11,30 @@ from mothello_interp.explorer.edits import Edit, edited
 from mothello_interp.explorer.lens import states_by_layer
 from mothello_interp.forward import NoEffectError
 from mothello_interp.models import Checkpoint
-from mothello_interp.othello import Games, random_games
+from mothello_interp.models.checkpoint import fingerprint
+from mothello_interp.othello import Games, random_games, replay
 from mothello_interp.probes import Probes, fit_probes
 from mothello_interp.reading import Reading
 
 FIT = {"games": 200, "epochs": 8, "batch": 256}  # seconds, and within 0.01 of the accuracy of 500 games and 16 epochs
 _NOTHING = 1e-5  # of a row's length: what float32 leaves where a row is replaced by itself
 _REMEMBERED = 256  # positions without edits: a flip or a step back asks for them again
+
+
+def opening_of(checkpoint: Checkpoint) -> tuple[str, ...]:
+    """The squares with which every game began that the model was trained on; empty for a model of all games."""
+    training = checkpoint.provenance.get("training")
+    squares = training.get("opening") if isinstance(training, Mapping) else None
+    try:
+        replay(Games.from_lists([squares or ()], checkpoint.spec.board))
+    except (ValueError, TypeError):  # a provenance of somebody else's, which says something else there
+        return ()
+    return tuple(squares or ())
+
+
+def games_for(checkpoint: Checkpoint, n: int, *, seed: int, start: int = 0) -> Games:
+    """Random games `start` to `start + n - 1` of a seed, of the kind that the model was trained on."""
+    return random_games(n, board=checkpoint.spec.board, seed=seed, start=start, opening=opening_of(checkpoint))
 
 
 class Numbers(NamedTuple):
@@ -43,7 +60,7 @@ class Reader:
         given: whether they are the user's own.
 
     Raises:
-        ValueError: for probes of another board or width.
+        ValueError: for probes of another board, width or model.
     """
 
     def __init__(self, checkpoint: Checkpoint, probes: Probes | None = None):
@@ -57,11 +74,12 @@ class Reader:
                     f"probes of board {probes.board} and d_model {width}: {checkpoint.name or 'this model'} has board "
                     f"{wanted[0]} and d_model {wanted[1]}; fit them with fit_probes on this checkpoint"
                 )
+            probes.check(fingerprint(checkpoint))
 
     def fit(self) -> Probes:
         """The probes; where there are none, linear ones in the relative frame of every layer and language."""
         if self.probes is None:
-            games = random_games(FIT["games"], board=self.checkpoint.spec.board, seed=0)
+            games = games_for(self.checkpoint, FIT["games"], seed=0)
             self.probes = fit_probes(self.checkpoint, games, epochs=FIT["epochs"], batch=FIT["batch"], seed=0)
         return self.probes
 

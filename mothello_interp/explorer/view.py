@@ -8,11 +8,12 @@ import numpy as np
 from mothello_interp.activations import all_layers
 from mothello_interp.explorer.code import code
 from mothello_interp.explorer.edits import Edit, Flip
-from mothello_interp.explorer.lens import decoded_board, lens
-from mothello_interp.explorer.reader import Numbers, Reader
+from mothello_interp.explorer.lens import attention, decoded_boards, lens
+from mothello_interp.explorer.links import linkable, to_link
+from mothello_interp.explorer.reader import Numbers, Reader, opening_of
 from mothello_interp.explorer.state import State, language_name
 from mothello_interp.forward import NoEffectError
-from mothello_interp.othello import legal_squares, replay, square_index, start_squares
+from mothello_interp.othello import SYMMETRIES, legal_squares, replay, square_index, start_squares
 
 View = dict[str, Any]
 
@@ -25,10 +26,11 @@ def view(state: State, reader: Reader | None = None) -> View:
             there is no belief.
 
     Returns:
-        The choices (`languages`, `layers`) and what is chosen (`language`, `second`, `layer`); `game` (its moves, which
-        game of how many, how many moves are on the board); `position` (see `_position`); `columns`, one for each
-        language shown (see `_column`; none where nothing is predicted, and `message` says why); `edits` (see `_edit`);
-        `code`, the lines that give the same numbers. Squares are row-major lists.
+        The choices (`languages`, `layers`, `symmetries`, `heads`) and what is chosen (`language`, `second`, `layer`, `probe`,
+        `symmetry`, `head`); `game` (its moves, which game of how many, how many moves are on the board); `position`
+        (see `_position`); `columns`, one for each language shown (see `_column`; none where nothing is predicted, and
+        `message` says why); `note`, what is to be known of the model; `edits` (see `_edit`); `link`, as `to_link`
+        gives it, empty where a link cannot say all; `code`, the lines that give the same numbers. Squares are row-major lists.
 
     Raises:
         ValueError: for the reader of another checkpoint.
@@ -55,14 +57,21 @@ def view(state: State, reader: Reader | None = None) -> View:
         "checkpoint": state.name,
         "languages": [[index, language_name(checkpoint, index)] for index in checkpoint.mothello.inputs],
         "layers": [[layer, "emb" if layer == -1 else str(layer)] for layer in all_layers(checkpoint)],
+        "symmetries": list(SYMMETRIES),
+        "heads": list(range(checkpoint.spec.model.n_heads)),
         "language": state.language,
         "second": state.second,
         "layer": state.layer,
+        "probe": state.probe,
+        "symmetry": state.symmetry,
+        "head": state.head,
         "game": {"index": state.game, "of": len(state.games), "at": state.move, "moves": state.names},
         "position": position,
         "columns": columns,
         "edits": [_edit(edit, problem) for edit, problem in zip(state.edits, problems, strict=True)],
         "message": message,
+        "note": _note(state),
+        "link": to_link(state) if linkable(state.edits) else "",
         "code": code(state, reader, problems) if columns else "",
     }
 
@@ -109,13 +118,24 @@ def _silence(state: State, position: View) -> str:
     return ""
 
 
+def _note(state: State) -> str:
+    """What the model was trained on, if not on all games."""
+    opening = opening_of(state.checkpoint)
+    if not opening:
+        return ""
+    begun = f"{state.name} was trained only on games that begin {' '.join(opening)}"
+    shown = state.names[: min(state.move, len(opening))]
+    return f"{begun}: this game does not." if tuple(shown) != opening[: len(shown)] else f"{begun}."
+
+
 def _column(state: State, position: View, reader: Reader, plain: Numbers, after: Numbers | None) -> View:
     """One language.
 
     Keys: `language`, `name`, `answers` (the output language, if it is another); `before` and `after` (probability of every
     square, without and with edits; `after` is None without any); `mass` (probability of the moves that are legal: on the
     true board and, with flips in this language, on the edited one, each before and after); `belief` (see `_belief`, with
-    the edits); `lens` and `lens_before` (by layer, with and without edits).
+    the edits); `lens` and `lens_before` (by layer, with and without edits); `attention` (what the head chosen attends to
+    from the last move, by move, with the edits; None without a head).
     """
     last, both = after or plain, [numbers.moves for numbers in (plain, after) if numbers]
     legal, legal_edited = position["legal"], position["legal_edited"] if after else None
@@ -130,29 +150,52 @@ def _column(state: State, position: View, reader: Reader, plain: Numbers, after:
             "true": _rounded(moves[legal].sum() for moves in both),
             "edited": _rounded(moves[legal_edited].sum() for moves in both) if legal_edited else None,
         },
-        "belief": _belief(state, position, reader, last),
+        "belief": _belief(state, reader, last),
         "lens": _lens(last),
         "lens_before": [row["legal"] for row in _lens(plain)] if after else None,
+        "attention": _attention(state, last),
     }
 
 
-def _belief(state: State, position: View, reader: Reader, last: Numbers) -> View:
-    """What the language's probe decodes at the layer.
+def _belief(state: State, reader: Reader, last: Numbers) -> View:
+    """What the probe decodes at the layer.
 
-    Keys: `problem` if there is none; else `discs` (-1 white, 0 empty, 1 black), `sure` (the probability of that
-    class), `wrong` (where the truth is another) and `right` (how many squares are not).
+    Keys: `problem` if there is no probe, and `waiting` if it is to be fitted; else `discs` (-1 white, 0 empty, 1 black),
+    `sure` (the probability of that class), `wrong` (where the truth is another) and `right` (how many squares are not);
+    `probe` (the name of the language whose probe it is, None for its own); `fits`, with another language's probe: how many
+    of the squares of all positions so far are right under each symmetry, 0 to 1, by name.
     """
     probes, language = reader.probes, last.reading.language
+    source = language if state.probe is None else state.probe
     if probes is None:
-        return {"problem": "The probes are being fitted, once for this checkpoint."}
-    if language not in probes.languages or state.layer not in probes.layers:
+        return {"problem": "The probes are being fitted, once for this checkpoint.", "waiting": True}
+    if source not in probes.languages or state.layer not in probes.layers:
         return {
-            "problem": f"There is no probe of language {language} at layer {state.layer}: these probes were fitted on "
-            f"languages {list(probes.languages)} at layers {list(probes.layers)}."
+            "problem": f"There is no probe of language {source} at layer {state.layer}: these probes were fitted on "
+            f"languages {list(probes.languages)} at layers {list(probes.layers)}.",
+            "waiting": False,
         }
-    discs, sure = decoded_board(last.reading, last.states[:, -1], probes, state.layer)
-    wrong = discs != position["discs"]
-    return {"discs": discs.tolist(), "sure": _rounded(sure), "wrong": wrong.tolist(), "right": int((~wrong).sum())}
+    truth, foreign = last.reading.boards.state[0, : state.move], source != language
+    symmetry, fits = state.symmetry if foreign else "identity", {}
+    decoded, certainty = decoded_boards(last.reading, last.states, probes, state.layer, source=source)
+    for name in SYMMETRIES if foreign else ():
+        fits[name] = round(float((SYMMETRIES[name].inverse.boards(decoded) == truth).mean()), 4)
+    discs, sure = (SYMMETRIES[symmetry].inverse.boards(values[-1]) for values in (decoded, certainty))
+    wrong = discs != truth[-1]
+    return {
+        "discs": discs.tolist(),
+        "sure": _rounded(sure),
+        "wrong": wrong.tolist(),
+        "right": int((~wrong).sum()),
+        "probe": language_name(state.checkpoint, source) if foreign else None,
+        "fits": fits,
+    }
+
+
+def _attention(state: State, last: Numbers) -> list[float] | None:
+    if state.head is None or state.layer == -1:  # the embeddings have no heads
+        return None
+    return _rounded(attention(last.reading, state.layer, state.head))
 
 
 def _lens(numbers: Numbers) -> list[View]:

@@ -1,10 +1,14 @@
 """A tiny model on a 4x4 board, with probes, and a game to look at."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
 
 from mothello_interp.explorer import Reader, State
 from mothello_interp.othello import random_games
 from mothello_interp.probes import fit_probes
+from tests.browser import BROWSER
 from tests.conftest import tiny_checkpoint
 
 
@@ -29,3 +33,13 @@ def state(reader: Reader) -> State:
     """Five moves into the second of three games."""
     games = random_games(3, board=4, seed=0)
     return State(reader.checkpoint, games, game=1, move=5, language=0, layer=1)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The one browser of these tests: Playwright's synchronous driver runs once a process."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
+        yield browser
+        browser.close()

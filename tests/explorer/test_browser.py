@@ -13,7 +13,7 @@ from PIL import Image
 from mothello_interp.explorer import Flip, Reader, State, View, view
 from mothello_interp.models import load
 from mothello_interp.othello import random_games, square_name
-from tests.browser import BROWSER, needs_browser
+from tests.browser import needs_browser
 from tests.explorer.lab import ROOT, notebook
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -26,15 +26,6 @@ QUICKSTART = next(
 )
 ASK = "print([explorer.language, explorer.layer, explorer.move, [str(edit) for edit in explorer.edits]])"
 _STARTING = 120_000  # milliseconds for a kernel to start and import torch, on a machine that is busy
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """The one browser of these tests: Playwright's synchronous driver runs once a process."""
-    with sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +71,14 @@ def run_cell(page: Any, place: int) -> None:
 def square(explorer: Any, grid: str, name: str) -> Any:
     """A square of the first board whose name begins like this."""
     return explorer.get_by_role("grid", name=grid).first.get_by_role("gridcell", name=re.compile(f"^{name}:"))
+
+
+def occupied(explorer: Any) -> list[str]:
+    """The squares with discs on the first board."""
+    cells = (
+        explorer.get_by_role("grid", name="Board").first.get_by_role("gridcell", name=re.compile("black|white")).all()
+    )
+    return [cell.get_attribute("aria-label")[:2] for cell in cells]
 
 
 def check(explorer: Any, state: State, reader: Reader) -> View:
@@ -135,16 +134,16 @@ def test_a_session(explorer: Any, reader: Reader, tmp_path: Path) -> None:
     again = picture(explorer, tmp_path / "again.png")
     np.testing.assert_array_equal(again, plain)
 
-    explorer.get_by_label("Beside it").select_option("1")
+    explorer.get_by_label("Second").select_option("1")
     explorer.get_by_label("Layer", exact=True).select_option("1")
     explorer.get_by_role("grid", name="Belief of language 1: atomic at layer 1").wait_for()
     explorer.get_by_label("Language", exact=True).select_option("1")
     explorer.locator("section.language").first.get_by_role("heading", name="Language 1: atomic").wait_for()
     explorer.get_by_role("button", name="Patch").click()
-    explorer.get_by_text("patch layer 1 at move 11 from language 0").wait_for()
+    explorer.get_by_text("patch layer 1 at move 10 from language 0").wait_for()
     run_cell(explorer.page, 1)
     answer = explorer.page.locator(".jp-OutputArea-output pre").last
-    sync_api.expect(answer).to_have_text("[1, 1, 11, ['patch layer 1 at move 11 from language 0']]\n")
+    sync_api.expect(answer).to_have_text("[1, 1, 11, ['patch layer 1 at move 10 from language 0']]\n")
 
 
 def test_the_keyboard_is_enough(explorer: Any) -> None:
@@ -178,7 +177,36 @@ def test_what_goes_wrong_is_said_and_the_page_goes_on(explorer: Any) -> None:
     sync_api.expect(explorer.get_by_role("alert")).to_contain_text("language 9: mini/atomic-atomic-anchors4 reads")
     explorer.get_by_role("button", name="One move on").click()
     sync_api.expect(explorer.get_by_role("alert")).to_be_hidden()
-    sync_api.expect(explorer.get_by_label("Move", exact=True)).to_have_value("9")
+    sync_api.expect(explorer.get_by_label("Moves played")).to_have_value("9")
+
+
+def test_clicks_thirty_milliseconds_apart_all_count(explorer: Any) -> None:
+    """Steps by one button, and presses during which the board is drawn anew."""
+    page, forward = explorer.page, explorer.get_by_role("button", name="One move on")
+    forward.click(click_count=5, delay=30)
+    sync_api.expect(explorer.get_by_label("Moves played")).to_have_value("13")
+    flipped = [square(explorer, "Belief", name) for name in occupied(explorer)[:4]]
+    for place in [one.bounding_box() for one in flipped]:
+        page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+        page.mouse.down()
+        page.wait_for_timeout(30)
+        page.mouse.up()
+    sync_api.expect(explorer.locator(".edits li")).to_have_count(4, timeout=20_000)
+
+
+def test_of_quick_changes_the_last_checkpoint_is_fitted(explorer: Any) -> None:
+    """The arrow keys in the list, as one who looks for a name."""
+    explorer.evaluate(
+        "root => { root.heard = new Set(); new MutationObserver(() => root.heard.add(root.querySelector('.status').textContent +"
+        " root.querySelector('select').value)).observe(root, {subtree: true, childList: true, characterData: true}) }"
+    )
+    chosen = explorer.get_by_label("Checkpoint")
+    for name in ("mini/atomic-atomic-unified", "mini/atomic-split-anchors4", "mini/four-naive"):
+        chosen.select_option(name)
+    explorer.get_by_text("mini/four-naive was trained only").wait_for()
+    explorer.get_by_role("grid", name="Belief of language").wait_for(timeout=_STARTING)
+    notices = explorer.evaluate("root => [...root.heard].filter(text => text.startsWith('Fitting'))")
+    assert [text.partition(" ...")[2] for text in notices] == ["mini/four-naive"]
 
 
 def test_light_and_dark(explorer: Any, tmp_path: Path) -> None:

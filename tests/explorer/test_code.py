@@ -32,6 +32,8 @@ def check(names: dict[str, Any], column: View, prefix: str) -> None:
     for row, shown in zip(names[f"{prefix}by_layer"], column["lens"], strict=True):
         assert row.legal == pytest.approx(shown["legal"], abs=CLOSE)
         assert [name for name, _, _ in row.top] == [name for name, _, _ in shown["top"]]
+    if column["attention"]:
+        np.testing.assert_allclose(names[f"{prefix}attended"], column["attention"], atol=CLOSE)
     np.testing.assert_array_equal(names[f"{prefix}belief"], column["belief"]["discs"])
     np.testing.assert_allclose(names[f"{prefix}sure"], column["belief"]["sure"], atol=CLOSE)
 
@@ -39,6 +41,7 @@ def check(names: dict[str, Any], column: View, prefix: str) -> None:
 def test_the_lines_give_the_numbers_on_screen(bundled: Reader) -> None:
     """Edits of both kinds, one that cannot be made, and a language of several tokens, in a fresh namespace."""
     state = State(bundled.checkpoint, random_games(1, board=6, seed=5), move=9, language=1, second=0, layer=1)
+    state = replace(state, probe=0, symmetry="diagonal", head=2)
     state = replace(state, edits=(Patch(1, 4, 0), Flip("c3", 1), Patch(1, 20, 0)))
     shown = view(state, bundled)
     names: dict[str, Any] = {}

@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from mothello_interp.activations import Frame
+from mothello_interp.alignment import align
+from mothello_interp.attention import attention_by_move
 from mothello_interp.explorer import Edit, Flip, Patch, Reader, State, view
 from mothello_interp.forward import hook_name
 from mothello_interp.interventions import Apply, Steer
-from mothello_interp.othello import Games, legal_squares, random_games, replay, square_name
+from mothello_interp.othello import SYMMETRIES, Games, legal_squares, random_games, replay, square_name
 from mothello_interp.probes import fit_probes
 from tests.cases import predicted, put, spans, state_at
 from tests.conftest import every_world, tiny_checkpoint
@@ -59,6 +61,36 @@ def test_the_belief_is_that_of_the_probe(state: State, reader: Reader, frame: Fr
     assert belief["wrong"] == wrong.tolist()
     assert belief["right"] == 16 - wrong.sum()
     np.testing.assert_allclose(belief["sure"], probes.logits(row, 0, 1)[0].softmax(1).max(1).values, atol=CLOSE)
+
+
+@pytest.mark.parametrize("symmetry", SYMMETRIES)
+def test_another_languages_probe_fits_as_align_says(state: State, reader: Reader, symmetry: str) -> None:
+    """Under each symmetry, over the positions so far; what is shown is the board decoded at the last one, mapped back."""
+    assert reader.probes
+    games = Games(np.concatenate([state.shown.moves] * 2), 4)
+    table = align(reader.probes, reader.checkpoint, games, resamples=1).query(
+        "layer == 1 and source == 1 and target == 0"
+    )
+    [column] = view(replace(state, probe=1, symmetry=symmetry), reader)["columns"]
+    assert column["belief"]["probe"] == "1: atomic"
+    expected = dict(zip(table.symmetry, table.accuracy, strict=True))
+    assert column["belief"]["fits"] == pytest.approx(expected, abs=CLOSE)
+    [plain] = view(replace(state, probe=1), reader)["columns"]
+    image = SYMMETRIES[symmetry].boards(np.array(column["belief"]["discs"]))
+    assert image.tolist() == plain["belief"]["discs"]
+    [own] = view(replace(state, language=1, probe=1, symmetry=symmetry), reader)["columns"]
+    assert own["belief"] == view(replace(state, language=1), reader)["columns"][0]["belief"]
+
+
+@every_world
+def test_attention_is_summed_over_the_tokens_of_each_move(readers: dict[str, Reader], world: str) -> None:
+    checkpoint, game = readers[world].checkpoint, random_games(1, board=4, seed=1)
+    state = State(checkpoint, game, move=6, language=checkpoint.mothello.inputs[0], layer=1, head=1)
+    [column] = view(state, readers[world])["columns"]
+    expected = attention_by_move(checkpoint.read(game, state.language))[1, 1, 0, 5, :6]
+    np.testing.assert_allclose(column["attention"], expected, atol=CLOSE)
+    [column] = view(replace(state, layer=-1), readers[world])["columns"]
+    assert column["attention"] is None
 
 
 def test_a_second_language_stands_beside_unedited(state: State, reader: Reader) -> None:
@@ -126,7 +158,7 @@ def test_edits_that_do_nothing_or_cannot_be_made_say_so(state: State, reader: Re
     shown = view(replace(state, edits=edits), reader)
     assert [item["problem"] for item in shown["edits"]] == [
         "changes nothing here",
-        "patch layer 0 at move 9 from language 1: only 5 moves are on the board",
+        "patch layer 0 at move 8 from language 1: there are moves 0 to 4 on the board",
         "changes nothing here",
         "no such thing",
     ]
@@ -172,3 +204,5 @@ def test_readers_and_probes_of_other_models_are_refused(state: State, reader: Re
     probes = replace(reader.probes, board=6)  # type: ignore[type-var]
     with pytest.raises(ValueError, match="probes of board 6 and d_model 16: tiny/atomic has board 4"):
         Reader(reader.checkpoint, probes)
+    with pytest.raises(ValueError, match="fitted on another model"):
+        Reader(reader.checkpoint.untrained(), reader.probes)

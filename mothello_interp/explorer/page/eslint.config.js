@@ -1,0 +1,40 @@
+// No plugins, so that `npx eslint` needs nothing else.
+const BROWSER = ["document", "globalThis", "location", "history", "navigator", "setTimeout", "clearTimeout", "atob", "CSS",
+  "CustomEvent", "EventTarget", "addEventListener", "process"];
+
+export default [
+  {
+    languageOptions: { globals: Object.fromEntries(BROWSER.map((name) => [name, "readonly"])) },
+    linterOptions: { reportUnusedDisableDirectives: "error" },
+    rules: {
+      "no-undef": "error",
+      "no-unused-vars": "error",
+      "no-shadow": "error",
+      "no-redeclare": "error",
+      "no-var": "error",
+      "no-unreachable": "error",
+      "no-dupe-keys": "error",
+      "no-dupe-args": "error",
+      "no-const-assign": "error",
+      "no-self-assign": "error",
+      "no-self-compare": "error",
+      "no-unsafe-finally": "error",
+      "no-unsafe-negation": "error",
+      "no-sparse-arrays": "error",
+      "no-fallthrough": "error",
+      "no-implicit-globals": "error",
+      "no-eval": "error",
+      "no-implied-eval": "error",
+      "no-cond-assign": "error",
+      "no-constant-condition": ["error", { checkLoops: false }],
+      "no-useless-escape": "error",
+      "use-isnan": "error",
+      "valid-typeof": "error",
+      "prefer-const": ["error", { destructuring: "all" }],
+      "default-case-last": "error",
+      "array-callback-return": ["error", { allowImplicit: true }],
+      eqeqeq: "error",
+      "max-len": ["error", { code: 130 }],
+    },
+  },
+];
