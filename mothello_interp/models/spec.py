@@ -230,7 +230,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         SpecError: if the file is missing, naming the nearest one, or no TOML.
     """
     try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         hint = _nearest_file(Path(path))
         raise SpecError(f"{path}: there is no such file{'; ' + hint if hint else ''}") from None
