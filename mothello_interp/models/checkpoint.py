@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as serialize
 
 from mothello_interp.arguments import checked, several
+from mothello_interp.hints import exchange, sha256_of, sync
 from mothello_interp.languages import Mothello
 from mothello_interp.models.build import build_model, config_of
 from mothello_interp.models.spec import ModelSpec
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from transformer_lens import HookedTransformer
 
 WEIGHTS, SPEC, PROVENANCE = "weights.safetensors", "spec.toml", "provenance.json"
+_HASHES = "files"  # in the provenance on disk: the SHA-256 of the other two
+_LONGEST = 2**20  # bytes of a provenance
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
 _SIZES = ("n_layers", "d_model", "n_heads", "d_vocab", "n_ctx")
 _HARMLESS = re.compile(  # settings that change no logit of the weights there are
@@ -182,8 +185,12 @@ def save_checkpoint(
     try:
         (partial / WEIGHTS).write_bytes(serialize(weights))  # its save_file meets a full disk with no OSError
         (partial / SPEC).write_text(checkpoint.spec.to_toml(), encoding="utf-8")
-        (partial / PROVENANCE).write_text(json.dumps(checkpoint.provenance, indent=2) + "\n", encoding="utf-8")
+        hashes = {_HASHES: {name: sha256_of(partial / name) for name in (WEIGHTS, SPEC)}}
+        text = json.dumps({**checkpoint.provenance, **hashes}, indent=2) + "\n"
+        (partial / PROVENANCE).write_text(text, encoding="utf-8")
         partial.chmod(0o755)
+        for name in (WEIGHTS, SPEC, PROVENANCE, "."):
+            sync(partial / name)
         _put_in_place(partial, home)
     except OSError as error:
         error.filename = str(folder)  # a failed write names no file
@@ -194,18 +201,19 @@ def save_checkpoint(
 
 
 def _put_in_place(partial: Path, folder: Path) -> None:
-    """Rename; an existing checkpoint is deleted when the new one is in place."""
+    """Rename, or change places with an existing checkpoint, in one step where the system can: a kill leaves one of both."""
     if not folder.exists():
         partial.rename(folder)
-        return
-    aside = partial.with_name(f"{partial.name}.old")
-    folder.rename(aside)
-    try:
-        partial.rename(folder)
-    except OSError:
-        aside.rename(folder)
-        raise
-    shutil.rmtree(aside)
+    elif not exchange(partial, folder):
+        aside = partial.with_name(f"{partial.name}.old")
+        folder.rename(aside)
+        try:
+            partial.rename(folder)
+        except OSError:
+            aside.rename(folder)
+            raise
+        shutil.rmtree(aside)
+    sync(folder.parent)
 
 
 @checked
@@ -213,21 +221,32 @@ def load_checkpoint(folder: str | Path, *, device: str | torch.device = "cpu", n
     """Read a checkpoint folder. Nothing in it is executed or unpickled.
 
     Raises:
-        CheckpointError: if files are missing or the weights do not fit the spec, naming the first that does not.
+        CheckpointError: if files are missing, are not those that were written, or the weights do not fit the spec, naming
+            the first that does not.
         SpecError: if its spec is not valid.
     """
     folder = Path(folder)
     missing = [file for file in (WEIGHTS, SPEC, PROVENANCE) if not (folder / file).is_file()]
     if missing:
         raise CheckpointError(f"{folder} is no checkpoint: {', '.join(missing)} missing")
-    spec = ModelSpec.load(folder / SPEC)
     try:
+        if (size := (folder / PROVENANCE).stat().st_size) > _LONGEST:
+            raise ValueError(f"{size} bytes, expected {_LONGEST} at most")
         provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{folder / PROVENANCE} cannot be read: {error}") from None
     if not isinstance(provenance, dict):
         raise CheckpointError(f"{folder / PROVENANCE} cannot be read: expected one table, found {provenance!r:.40}")
+    hashes = provenance.pop(_HASHES, {})
+    for file in (WEIGHTS, SPEC) if hashes else ():
+        if sha256_of(folder / file) != hashes.get(file):
+            raise CheckpointError(
+                f"{folder / file} is not the file that was written: restore it, or, if you changed it, "
+                f"delete {_HASHES!r} in {PROVENANCE}"
+            )
+    spec = ModelSpec.load(folder / SPEC)
     try:
+        _check_sizes(folder, spec)
         stored = load_file(folder / WEIGHTS)
     except SafetensorError as error:
         raise CheckpointError(f"{folder / WEIGHTS} cannot be read: {error}") from None
@@ -243,6 +262,29 @@ def load_checkpoint(folder: str | Path, *, device: str | torch.device = "cpu", n
                 raise CheckpointError(f"{folder / WEIGHTS} does not fit {SPEC}: {key} is {shapes}")
             weight.copy_(stored[key])
     return Checkpoint(model.eval(), spec, provenance, name or folder.name)
+
+
+def _check_sizes(folder: Path, spec: ModelSpec) -> None:
+    """Compare the header of the weights with the spec, before a model is built that may be of any size."""
+    said = config_of(spec)
+    shapes = {
+        "embed.W_E": (said.d_vocab, said.d_model),
+        "pos_embed.W_pos": (said.n_ctx, said.d_model),
+        "blocks.0.mlp.W_in": (said.d_model, said.d_mlp),
+    }
+    with safe_open(folder / WEIGHTS, "pt") as header:
+        names = set(header.keys())
+        found = {name: tuple(header.get_slice(name).get_shape()) for name in shapes.keys() & names}
+    for name, shape in shapes.items():
+        if found.get(name, shape) != shape:
+            raise CheckpointError(
+                f"{folder / WEIGHTS} does not fit {SPEC}: {name} is {found[name]}, the spec asks for {shape}"
+            )
+    blocks = len({name.split(".")[1] for name in names if name.startswith("blocks.")})
+    if blocks != said.n_layers:
+        raise CheckpointError(
+            f"{folder / WEIGHTS} does not fit {SPEC}: {blocks} blocks, the spec asks for {said.n_layers}"
+        )
 
 
 @checked

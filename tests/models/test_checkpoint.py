@@ -3,6 +3,7 @@
 import json
 import warnings
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from mothello_interp.models import (
     save_checkpoint,
     zoo,
 )
+from mothello_interp.models import checkpoint as checkpoint_module
 from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS, fingerprint
 from mothello_interp.othello import random_games
 from tests.conftest import every_world, tiny_checkpoint, tiny_spec
@@ -55,7 +57,8 @@ def test_what_is_saved_comes_back(tmp_path: Path, world: str) -> None:
 
 def test_a_checkpoint_is_three_files(saved: Path) -> None:
     assert sorted(path.name for path in saved.iterdir()) == sorted([WEIGHTS, SPEC, PROVENANCE])
-    assert json.loads((saved / PROVENANCE).read_text(encoding="utf-8")) == {"seed": 0}
+    hashes = {name: sha256((saved / name).read_bytes()).hexdigest() for name in (WEIGHTS, SPEC)}
+    assert json.loads((saved / PROVENANCE).read_text(encoding="utf-8")) == {"seed": 0, "files": hashes}
     assert [path.name for path in saved.parent.iterdir()] == ["saved"]
     assert saved.stat().st_mode & 0o777 == 0o755
 
@@ -121,8 +124,10 @@ def failure(request: pytest.FixtureRequest) -> Iterator[str]:
         if request.param == "weights":
             patch.setattr(Path, "write_bytes", half_written)
         elif request.param == "rename into place":
+            patch.setattr(checkpoint_module, "exchange", lambda one, other: False)
             patch.setattr(Path, "rename", refused(Path.rename))
         else:
+            patch.setattr(checkpoint_module, "exchange", lambda one, other: False)
             patch.setattr(Path, {"spec": "write_text", "rename": "rename"}[request.param], full_disk)
         yield request.param
 
@@ -158,13 +163,14 @@ def test_a_missing_file_is_named(saved: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        (tiny_spec(n_layers=3), r"16 names differ, first 'blocks\.2\."),
+        (tiny_spec(n_layers=3), r"2 blocks, the spec asks for 3"),
         (tiny_spec(d_mlp=24), r"blocks\.0\.mlp\.W_in is \(16, 64\), the spec asks for \(16, 24\)"),
         (tiny_spec("split"), r"embed\.W_E is \(24, 16\)"),
     ],
     ids=["depth", "width", "vocabulary"],
 )
 def test_weights_that_do_not_fit_the_spec_are_named(saved: Path, spec: ModelSpec, message: str) -> None:
+    (saved / PROVENANCE).write_text("{}", encoding="utf-8")  # without the hashes that tell of any change
     (saved / SPEC).write_text(spec.to_toml(), encoding="utf-8")
     with pytest.raises(CheckpointError, match=rf"does not fit spec\.toml: .*{message}"):
         load_checkpoint(saved)
@@ -176,8 +182,29 @@ def test_weights_that_do_not_fit_the_spec_are_named(saved: Path, spec: ModelSpec
         load_checkpoint(saved)
 
 
+@pytest.mark.parametrize("name", [WEIGHTS, SPEC])
+def test_a_file_that_is_not_the_one_written_is_refused(saved: Path, name: str) -> None:
+    """One bit of a weight, or another anchor of the same sizes."""
+    data = (saved / name).read_bytes()
+    changed = data[:-1] + bytes([data[-1] ^ 1]) if name == WEIGHTS else data.replace(b'"b1"', b'"a1"')
+    assert changed != data
+    (saved / name).write_bytes(changed)
+    with pytest.raises(CheckpointError, match=f"{name} is not the file that was written"):
+        load_checkpoint(saved)
+    assert "files" not in load_checkpoint(save_checkpoint(saved.with_name("other"), tiny_checkpoint())).provenance
+
+
+def test_a_checkpoint_is_replaced_in_one_step(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed after any step, there is one of both: no name is ever without a folder."""
+    monkeypatch.setattr(Path, "rename", full_disk)
+    save_checkpoint(saved, tiny_checkpoint("split"), overwrite=True)
+    assert load_checkpoint(saved).spec == tiny_spec("split")
+    assert [path.name for path in saved.parent.iterdir()] == ["saved"]
+
+
 @pytest.mark.parametrize("keep", [0, 4, 1000, None])
 def test_weights_cut_short_or_pickled_are_refused(saved: Path, keep: int | None) -> None:
+    (saved / PROVENANCE).write_text("{}", encoding="utf-8")
     if keep is None:
         torch.save({"embed.W_E": torch.zeros(2)}, saved / WEIGHTS)
     else:
@@ -356,6 +383,7 @@ def test_weights_that_are_not_finite_are_refused(saved: Path, value: float) -> N
         Checkpoint(model, tiny_spec())
     weights = load_file(saved / WEIGHTS)
     weights["ln_final.b"][0] = value
+    (saved / PROVENANCE).write_text("{}", encoding="utf-8")
     save_file(weights, saved / WEIGHTS)
     with pytest.raises(CheckpointError, match=r"not finite, first ln_final\.b"):
         load_checkpoint(saved)
