@@ -174,6 +174,8 @@ def _report(folder: Path) -> None:
     provenance = load_checkpoint(folder / "checkpoint").provenance
     for line in provenance["held_out"]:
         typer.echo(f"language {line['language']}: top-1 legal {line['top1']:.4f} of {line['prefixes']} prefixes")
+    if share := provenance.get("held_out_trained_on"):
+        typer.echo(f"{share:.0%} of the held-out games are games that were trained on too: small boards repeat them")
     typer.echo(f"checkpoint: {folder / 'checkpoint'} ({provenance['minutes']} minutes of training)")
 
 

@@ -4,8 +4,30 @@ All of it is in this one file, because a cached function holds a copy of what it
 only when the function's own file changes.
 """
 
+import warnings
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numba import njit
+
+
+def _compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
+    """`njit` with its results kept on disk; without, where numba finds no folder to write to."""
+
+    def compiled(function: Callable[..., Any]) -> Any:
+        try:
+            return njit(cache=True, **options)(function)
+        except RuntimeError:
+            warnings.warn(
+                "nothing that is compiled can be kept, so that every process takes seconds to begin: "
+                "set NUMBA_CACHE_DIR to a folder that can be written",
+                stacklevel=1,
+            )
+            return njit(**options)(function)
+
+    return compiled
+
 
 LANES = 64  # games played in step, so that the loops over them become vector instructions
 _ZERO = np.uint64(0)
@@ -73,7 +95,7 @@ def flips(move, own, opp):
     return turned
 
 
-@njit(cache=True)
+@_compiled()
 def leaves(own, opp, board_mask, depth):
     """Number of leaves exactly `depth` plies below a position; a forced pass is a ply."""
     if depth == 0:
@@ -123,7 +145,7 @@ def _nth_bit(word, rank):
     return word & (_ONE << position)
 
 
-@njit(nogil=True, cache=True)
+@_compiled(nogil=True)
 def play_random(own, opp, board_mask, side, key, index, length, moves):
     """Fill `moves` int8 `[game move]`, -1 from column `length` on, with uniformly random play from one position.
 
@@ -180,7 +202,7 @@ def play_random(own, opp, board_mask, side, key, index, length, moves):
             ply += _ONE
 
 
-@njit(nogil=True, cache=True)
+@_compiled(nogil=True)
 def first_impossible(moves, start):
     """(game, move) of the first square in `moves` int8 `[game move]` that no game can have there, or (-1, -1).
 
@@ -208,7 +230,7 @@ def _spread(bitboard, bit_of_square, row):
         row[square] = ((bitboard >> bit_of_square[square]) & _ONE) != _ZERO
 
 
-@njit(cache=True)
+@_compiled()
 def legal_of_each(owns, opps, board_mask, bit_of_square, legal):
     """Fill legal bool `[position square]` for positions given as uint64 `[position]` each."""
     for index in range(owns.shape[0]):
@@ -216,7 +238,7 @@ def legal_of_each(owns, opps, board_mask, bit_of_square, legal):
         _spread(options, bit_of_square, legal[index])
 
 
-@njit(nogil=True, cache=True)
+@_compiled(nogil=True)
 def replay_games(black, white, board_mask, bit_of_square, moves, state, legal, mover, replayed):
     """Replay `moves` int8 `[game move]` from (black, white) with black to move; a game stops at its first illegal move.
 

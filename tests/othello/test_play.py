@@ -1,6 +1,6 @@
 """Playing: replay against the slow reference, random play, openings, legal moves of any board, and every refusal."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 
 import numpy as np
@@ -14,6 +14,7 @@ from mothello_interp.othello import (
     Games,
     IllegalGame,
     full_length,
+    kernels,
     legal_prefixes,
     legal_squares,
     random_games,
@@ -336,3 +337,17 @@ def test_legal_squares_are_those_of_the_reference(side: int) -> None:
 def test_legal_squares_refuse_what_is_no_board(state: np.ndarray, mover: np.ndarray, match: str) -> None:
     with pytest.raises(ValueError, match=match):
         legal_squares(state, mover)
+
+
+def test_where_nothing_can_be_kept_kernels_are_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(*, cache: bool = False, **_: object) -> Callable[[Callable[..., int]], Callable[..., int]]:
+        def compiled(function: Callable[..., int]) -> Callable[..., int]:
+            if cache:
+                raise RuntimeError("cannot cache function: no locator available")
+            return function
+
+        return compiled
+
+    monkeypatch.setattr(kernels, "njit", homeless)
+    with pytest.warns(UserWarning, match="NUMBA_CACHE_DIR"):
+        assert kernels._compiled(nogil=True)(lambda: 3)() == 3

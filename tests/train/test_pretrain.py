@@ -71,6 +71,7 @@ def test_a_run_writes_a_checkpoint(finished: Callable[[str], Run], kind: str) ->
     assert (provenance["preset"], provenance["precision"]) == ("tiny/x", "float32")
     assert provenance["training"] == json.loads(json.dumps(run.preset.training.model_dump(mode="json")))
     assert [line["language"] for line in provenance["held_out"]] == [0, 1]
+    assert 0 <= provenance["held_out_trained_on"] < 1
     assert all(0 <= line["top1"] <= 1 and line["prefixes"] > 300 for line in provenance["held_out"])
     assert {"torch", "numpy", "transformer-lens", "mothello-interp"} <= provenance["versions"].keys()
     assert re.fullmatch("[0-9a-f]{40}|unknown", provenance["commit"])
