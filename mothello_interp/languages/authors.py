@@ -31,7 +31,7 @@ def read_authors_config(path: str | Path) -> Mothello:
         ValueError: for a file that is no such dict, naming the file and what is wrong in it.
     """
     try:
-        config = _checked(literal_eval(Path(path).read_text(encoding="utf-8")))
+        config = _checked(literal_eval(Path(path).read_text(encoding="utf-8-sig")))
         anchors = {square_from_authors(index): groups for index, groups in config["overlap_toks"].items()}
         languages = _languages(config["language_types"], anchors, config["train_seed"])
         return Mothello(_SIDE, tuple(languages), anchors, config["unified_output"])

@@ -120,7 +120,8 @@ class Games:
 
     @classmethod
     def from_transcripts(cls, transcripts: Iterable[str], board: int = 8) -> "Games":
-        """Games from text like `f5d6c3`: any case; spaces, commas and pass marks (`--`, `pass`, `pa`) are skipped.
+        """Games from text like `f5d6c3`: any case; spaces, commas, numbers of moves (`1.`) and pass marks (`--`, `pass`, `pa`)
+        are skipped.
 
         Raises:
             IllegalGame: for text that is no move or no possible one, naming the game and the place.
@@ -167,10 +168,12 @@ class Games:
             raise ValueError(f"{path}: {error}") from None
 
 
-_TEXT = re.compile(r"(?:[a-h][1-8]|pass|pa|ps|[\s,;.-])*+", re.IGNORECASE)
+_TEXT = re.compile(r"(?:[a-h][1-8]|pass|pa|ps|\d+\.|[\s,;.-])*+", re.IGNORECASE)
 
 
 def _squares_in(text: str, game: int) -> list[str]:
+    if not isinstance(text, str):  # a table has NaN where a text is missing
+        raise IllegalGame(f"{text!r} is no text; expected moves like f5d6c3", game)
     known = _TEXT.match(text)
     end = known.end() if known else 0
     if end < len(text):

@@ -93,6 +93,8 @@ def test_a_file_of_theirs(tmp_path: Path) -> None:
     )
     mothello = read_authors_config(path)
     assert mothello == read(CONFIG, tmp_path)
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")  # as Notepad saves it
+    assert read_authors_config(path) == mothello
     assert [type(language) for language in mothello.languages] == [Atomic, Atomic, Split, Compositional]
     assert mothello.anchors == {"b2": [[0, 3]], "a5": [[0, 1], [2, 3]], "b8": [[0, 3]]}
     assert mothello.token_counts[3, square_index("b2", 8)] == 1

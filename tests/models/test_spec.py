@@ -181,6 +181,8 @@ def test_the_text_is_read_back_from_a_file(tmp_path: Path, world: str) -> None:
     spec = tiny_spec(world, d_mlp=24, initializer_range=0.005)
     (tmp_path / "spec.toml").write_text(spec.to_toml(), encoding="utf-8")
     assert ModelSpec.load(tmp_path / "spec.toml") == spec
+    (tmp_path / "spec.toml").write_text(spec.to_toml(), encoding="utf-8-sig")  # as Notepad saves it
+    assert ModelSpec.load(tmp_path / "spec.toml") == spec
 
 
 @given(worlds())

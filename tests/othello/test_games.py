@@ -46,6 +46,7 @@ def test_transcripts_skip_what_is_no_move() -> None:
     assert plain.to_transcripts() == ["f5d6c3", "", "d3"]
     assert plain.moves[0, :4].tolist() == [37, 43, 18, -1]
     assert Games.from_transcripts(["F5 d6,-- C3", " \n", "pass D3; PA"]) == plain
+    assert Games.from_transcripts(["1. F5 d6 2. C3", "", "1.d3"]) == plain
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,11 @@ def test_transcripts_skip_what_is_no_move() -> None:
 def test_from_transcripts_names_what_is_no_move(text: str, message: str) -> None:
     with pytest.raises(IllegalGame, match=message):
         Games.from_transcripts(["f5", text], 6)
+
+
+def test_a_missing_transcript_is_named() -> None:
+    with pytest.raises(IllegalGame, match="game 1: nan is no text"):
+        Games.from_transcripts(["f5", float("nan")])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("square", ["h8", "z1", 36, -2])
