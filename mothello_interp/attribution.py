@@ -46,8 +46,10 @@ def direct_logits(reading: Reading) -> DirectLogits:
 
     Raises:
         ValueError: for a model whose logits are no such sum: soft-capped logits, norms after attention or the MLP, edits of
-            the residual stream.
+            the residual stream; in half precision, whose sums do not add up.
     """
+    if (dtype := reading.checkpoint.model.W_U.dtype) not in (torch.float32, torch.float64):
+        raise ValueError(f"a model in {dtype}: its components do not add up to its logits; use model.float()")
     game, move = np.nonzero(reading.games.moves[:, 1:] >= 0)
     names: tuple[str, ...] = ()
     parts = []

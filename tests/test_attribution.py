@@ -1,5 +1,7 @@
 """Direct logit attribution: a sum that is exact, TransformerLens' own decomposition, and a model whose parts are known."""
 
+from copy import deepcopy
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -133,3 +135,10 @@ def test_contrasts_by_hand(world: str) -> None:
     heads = table[table["part"] == "head"]
     assert (heads["component"] == "L" + heads["layer"].astype(str) + "H" + heads["head"].astype(str)).all()
     assert set(table[table["layer"] == -1]["part"]) == {"embed", "pos_embed", "bias"}
+
+
+def test_half_precision_is_refused() -> None:
+    checkpoint = tiny_checkpoint()
+    half = replace(checkpoint, model=deepcopy(checkpoint.model).bfloat16())
+    with pytest.raises(ValueError, match="in torch.bfloat16"):
+        direct_logits(half.read(random_games(3, board=4, seed=0), 0))
