@@ -27,10 +27,41 @@ Out = Annotated[Path, typer.Option(help="folder to write to")]
 Size = Annotated[
     Scale, typer.Option(help="size of the models; of midi one is bundled, of paper give your own with --runs")
 ]
-Runs = Annotated[Path | None, typer.Option(help="measure the finished runs in this folder as well, RUNS/PRESET-seedS")]
-Wthor = Annotated[Path | None, typer.Option(help="folder of real games, the .wtb files of the WTHOR database")]
-Device = Annotated[str, typer.Option(help="where models are put, such as cuda")]
-FIGURES = Path("figures")
+Runs = Annotated[
+    Path | None,
+    typer.Option(
+        help="measure the finished runs in this folder as well, RUNS/PRESET-seedS", exists=True, file_okay=False
+    ),
+]
+Checkpoint = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="measure this checkpoint as a regime of its own; may be given several times", exists=True, file_okay=False
+    ),
+]
+Tables = Annotated[
+    Path | None, typer.Option(help="take the rows that `record` wrote to this folder too", exists=True, file_okay=False)
+]
+Wthor = Annotated[
+    Path | None,
+    typer.Option(help="folder of real games, the .wtb files of the WTHOR database", exists=True, file_okay=False),
+]
+
+
+def _known(device: str) -> str:
+    """A device that is there; torch is asked about others than the processor alone."""
+    if device != "cpu":
+        from mothello_interp.models.build import device_of
+
+        try:
+            device_of(device)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from None
+    return device
+
+
+Device = Annotated[str, typer.Option(help="where models are put, such as cuda", callback=_known)]
+FIGURES, TABLES = Path("figures"), Path("analyses/tables")
 
 
 @app.callback(invoke_without_command=True)
@@ -46,10 +77,18 @@ def _list(context: typer.Context) -> None:
 
 @app.command("all")
 def run_all(
-    out: Out = FIGURES, scale: Size = Scale.MINI, runs: Runs = None, device: Device = "cpu", wthor: Wthor = None
+    out: Out = FIGURES,
+    scale: Size = Scale.MINI,
+    runs: Runs = None,
+    checkpoint: Checkpoint = None,
+    tables: Tables = None,
+    device: Device = "cpu",
+    wthor: Wthor = None,
 ) -> None:
     """Run every analysis and write the report, `index.html`."""
-    _run(list(_runner.find()), out, {"wthor": wthor}, scale=scale.value, runs=runs, device=device)
+    own = tuple(checkpoint or ())
+    zoo = {"scale": scale.value, "runs": runs, "device": device, "checkpoints": own, "tables": tables}
+    _run(list(_runner.find()), out, {"wthor": wthor}, **zoo)
 
 
 @app.command("redraw")
@@ -70,8 +109,9 @@ def record(
     name: Annotated[str, typer.Argument(help="an analysis")],
     folders: Annotated[list[Path], typer.Argument(help="checkpoints, or folders of finished runs")],
     wthor: Wthor = None,
+    tables: Annotated[Path, typer.Option(help="folder to write to; show its rows with NAME --tables FOLDER")] = TABLES,
 ) -> None:
-    """Keep an analysis' rows for models that are not bundled, with provenance, in analyses/tables/."""
+    """Keep an analysis' rows for models that are not bundled, with provenance, in a folder of tables."""
     from analyses import _record
 
     found = _runner.find()
@@ -85,7 +125,7 @@ def record(
         measure = partial(measure, wthor=wthor)
     inside = [folder / "checkpoint" if (folder / "checkpoint").exists() else folder for folder in folders]
     try:
-        typer.echo(_record.record(name, measure, inside))
+        typer.echo(_record.record(name, measure, inside, tables))
     except ValueError as error:
         raise SystemExit(f"error: {error}") from None
 
@@ -112,6 +152,28 @@ def _run(names: list[str], out: Path, inputs: dict[str, Any], **zoo: Any) -> Non
             continue
         console.print(f"  {time.perf_counter() - began:.0f} s")
     _finish(out, **zoo)
+    _say_measured(names, out, **zoo)
+
+
+def _say_measured(names: list[str], out: Path, **zoo: Any) -> None:
+    """What was measured for these analyses, what is stored, and which runs were left out."""
+    import pandas as pd
+
+    from analyses._models import MODELS, Zoo
+
+    console, known = Console(), set[str]()
+    for name in names:
+        known.update(getattr(_runner.find()[name].module(), "MODELS", MODELS))
+        if (out / f"{name}.csv").exists():
+            rows = pd.read_csv(out / f"{name}.csv", usecols=["regime", "seed", "origin"]).drop_duplicates()
+            for (origin, regime), group in rows.groupby(["origin", "regime"], sort=False):
+                seeds = ", ".join(map(str, sorted(group["seed"].unique())))
+                console.print(f"{name}: {origin} {regime}, seeds {seeds}", markup=False, highlight=False)
+    for folder in Zoo(**zoo).unused(known):
+        console.print(
+            f"left out {folder}: none of these analyses lists its preset; measure it with --checkpoint {folder}",
+            markup=False,
+        )
 
 
 def _finish(out: Path, **zoo: Any) -> None:
@@ -127,12 +189,27 @@ def _add(analysis: _runner.Analysis) -> None:
     """Register the command of an analysis, with the option of real games if it takes them."""
 
     def with_games(
-        out: Out = FIGURES, scale: Size = Scale.MINI, runs: Runs = None, device: Device = "cpu", wthor: Wthor = None
+        out: Out = FIGURES,
+        scale: Size = Scale.MINI,
+        runs: Runs = None,
+        checkpoint: Checkpoint = None,
+        tables: Tables = None,
+        device: Device = "cpu",
+        wthor: Wthor = None,
     ) -> None:
-        _run([analysis.name], out, {"wthor": wthor}, scale=scale.value, runs=runs, device=device)
+        own = tuple(checkpoint or ())
+        zoo = {"scale": scale.value, "runs": runs, "device": device, "checkpoints": own, "tables": tables}
+        _run([analysis.name], out, {"wthor": wthor}, **zoo)
 
-    def command(out: Out = FIGURES, scale: Size = Scale.MINI, runs: Runs = None, device: Device = "cpu") -> None:
-        with_games(out, scale, runs, device)
+    def command(
+        out: Out = FIGURES,
+        scale: Size = Scale.MINI,
+        runs: Runs = None,
+        checkpoint: Checkpoint = None,
+        tables: Tables = None,
+        device: Device = "cpu",
+    ) -> None:
+        with_games(out, scale, runs, checkpoint, tables, device)
 
     register = app.command(analysis.name, help=f"{analysis.title}\n\n{analysis.text}")
     register(with_games if "wthor" in analysis.takes else command)

@@ -1,6 +1,7 @@
 """Which models the analyses measure: the bundled ones, those of finished runs, and the stored rows of others."""
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,16 @@ REGIMES = {
     "unified": "mini/atomic-atomic-unified",
 }
 MODELS = {preset: regime for regime, preset in REGIMES.items()}
-LABELS = {"naive": "naive (no anchors)", "anchors": "4 anchor tokens", "unified": "unified output"}
+
+
+class _Labels(dict[str, str]):
+    """A checkpoint of the user's is a regime that is called as it is."""
+
+    def __missing__(self, regime: str) -> str:
+        return regime
+
+
+LABELS = _Labels(naive="naive (no anchors)", anchors="4 anchor tokens", unified="unified output")
 BUNDLE = Path(mothello_interp.__file__).parent / "models" / "bundle"
 TABLES = Path(__file__).parent / "tables"
 CACHE = Path("figures/.cache")
@@ -34,17 +44,21 @@ Models = Mapping[str, str]  # presets, and the regime under which a table lists 
 
 @dataclass(frozen=True)
 class Zoo:
-    """Which checkpoints are measured: the bundled ones, and those of finished runs.
+    """Which checkpoints are measured: the bundled ones, those of finished runs, and any of the user's.
 
     Attributes:
         scale: "mini", "midi" or "paper": the folder of presets that the models come from.
         runs: folder of finished runs, `RUNS/PRESET-seedSEED`; none are looked for without it.
         device: where models are put.
+        checkpoints: folders of the user's, each a regime of its own.
+        tables: a folder of stored rows of the user's, as `record` writes them.
     """
 
     scale: str = "mini"
     runs: Path | None = None
     device: str = "cpu"
+    checkpoints: tuple[Path, ...] = ()
+    tables: Path | None = None
 
     def preset(self, model: str) -> str:
         """A model's preset at this scale."""
@@ -57,7 +71,24 @@ class Zoo:
     def folders(self, preset: str) -> list[Path]:
         """Its checkpoints, the bundled one first."""
         found = [BUNDLE / preset] if (BUNDLE / preset).is_dir() else []
-        return found + (sorted(self.runs.glob(f"{preset}-seed*/checkpoint")) if self.runs else [])
+        runs = sorted(self.runs.glob(f"{preset}-seed*/checkpoint")) if self.runs else []
+        for folder in runs:
+            _check_same(folder, preset, (found or runs)[0])
+        return found + runs
+
+    def own(self) -> dict[Path, str]:
+        """The user's checkpoints, and the regime under which tables list each: its folder's name, or its path."""
+        folders = [folder / "checkpoint" if (folder / "checkpoint").is_dir() else folder for folder in self.checkpoints]
+        names = [(folder.parent if folder.name == "checkpoint" else folder).name for folder in folders]
+        taken = [*names, *LABELS]
+        return {
+            folder: name if taken.count(name) == 1 else str(folder) for folder, name in zip(folders, names, strict=True)
+        }
+
+    def unused(self, models: Collection[str]) -> list[Path]:
+        """The finished runs that are of none of these models."""
+        used = {folder for model in models for folder in self.folders(self.preset(model))}
+        return [folder for folder in sorted(self.runs.rglob("checkpoint")) if folder not in used] if self.runs else []
 
 
 BUNDLED = Zoo()
@@ -69,6 +100,21 @@ class NoModels(ValueError):
 
 class NoInput(ValueError):
     """A file or folder that an analysis was told to read cannot be what it reads."""
+
+
+def _check_same(folder: Path, preset: str, other: Path) -> None:
+    """NoInput for a run whose model or training is not that of another one of its preset."""
+    from mothello_interp.models import ModelSpec
+
+    specs = [ModelSpec.load(place / "spec.toml").to_toml() for place in (folder, other)]
+    made, usual = (json.loads((place / "provenance.json").read_text("utf-8")) for place in (folder, other))
+    mine, theirs = made.get("training") or {}, usual.get("training") or {}
+    odd = ["model"] * (specs[0] != specs[1]) + [key for key in mine if key in theirs and mine[key] != theirs[key]]
+    if odd:
+        raise NoInput(
+            f"{folder} goes by the name {preset}, but differs from {other} in {', '.join(odd)}: call it otherwise, or measure "
+            f"it as a regime of its own: --checkpoint {folder}"
+        )
 
 
 def over_models(
@@ -99,16 +145,24 @@ def over_models(
         NoModels: if there is nothing of any of these models, or none of them at this scale.
     """
     regimes = {zoo.preset(model): regime for model, regime in models.items() if zoo.has(model)}
-    if not regimes:
+    if not regimes and not zoo.checkpoints:
         raise NoModels(f"{analysis}: it has no models of scale {zoo.scale!r}; leave out --scale for those it has")
     folders = {folder: preset for preset in regimes for folder in zoo.folders(preset)}
     if stored:
         folders = {folder: preset for folder, preset in folders.items() if not folder.is_relative_to(BUNDLE)}
-    tables = []
+    folders |= zoo.own()
+    regimes |= {name: name for name in zoo.own().values()}
+    tables, console = [], Console(stderr=True)
     for place, (folder, preset) in enumerate(folders.items(), 1):
-        with Console(stderr=True).status(f"{analysis}: measuring {preset} ({place} of {len(folders)})"):
-            tables.append(_computed(analysis, measure, folder, preset, zoo.device, inputs))
-    tables += _kept(analysis, list(regimes), tables)
+        with console.status(f"{analysis}: measuring {preset} ({place} of {len(folders)})"):
+            try:
+                tables.append(_computed(analysis, measure, folder, preset, zoo.device, inputs))
+            except ValueError as error:
+                if folder not in zoo.own():
+                    raise
+                console.print(f"{analysis}: left out {folder}, which it cannot measure: {error}", markup=False)
+    for stored_rows in dict.fromkeys([TABLES, *([zoo.tables] if zoo.tables else [])]):
+        tables += _kept(stored_rows / f"{analysis}.csv", list(regimes), tables)
     if not tables:
         where = "is bundled, " * (not stored) + f"has stored rows or lies in {zoo.runs or 'a folder of runs'}"
         raise NoModels(
@@ -121,11 +175,11 @@ def over_models(
     return table[front + [column for column in table if column not in (*front, "model")]]
 
 
-def _kept(analysis: str, presets: Sequence[str], computed: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
-    """The stored rows of each of these models, but those of seeds that are computed."""
-    if not (TABLES / f"{analysis}.csv").exists():
+def _kept(file: Path, presets: Sequence[str], computed: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
+    """The stored rows of each of these models, but those of seeds that there are already."""
+    if not file.exists():
         return []
-    rows = pd.read_csv(TABLES / f"{analysis}.csv")
+    rows = pd.read_csv(file)
     known = {pair for table in computed for pair in zip(table["model"], table["seed"], strict=True)}
     rows = rows[[pair not in known for pair in zip(rows["model"], rows["seed"], strict=True)]].assign(origin="stored")
     found = [rows[rows["model"] == preset] for preset in presets]
@@ -142,8 +196,8 @@ def _computed(
     if cached.exists():
         table = pd.read_csv(cached)
     else:
-        checkpoint = load(folder if not folder.is_relative_to(BUNDLE) else preset, device=device)
-        table = measure(checkpoint).assign(model=preset, seed=checkpoint.provenance["seed"])
+        checkpoint = load(preset if folder == BUNDLE / preset else folder, device=device)
+        table = measure(checkpoint).assign(model=preset, seed=checkpoint.provenance.get("seed", 0))
         cached.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(cached) as file:
             table.to_csv(file, index=False)

@@ -18,8 +18,8 @@ from mothello_interp.models.checkpoint import WEIGHTS, fingerprint
 _PRESETS = Path(__file__).parent.parent / "train" / "presets"
 
 
-def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
-    """Measure checkpoints and keep the rows in `analyses/tables/`, in place of older ones of theirs.
+def record(analysis: str, measure: Measure, folders: Sequence[Path], tables: Path | None = None) -> Path:
+    """Measure checkpoints and keep the rows in a folder, `analyses/tables/` by default, in place of older ones of theirs.
 
     With them go their provenance and the commands that make them again, from the preset on. All checkpoints are checked
     before the first is measured.
@@ -28,7 +28,7 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
         ValueError: for a checkpoint given twice, or with another spec than the model that has its name already, or
             fine-tuned from other weights than the one whose rows it would replace.
     """
-    target = _models.TABLES / f"{analysis}.csv"
+    target = (tables or _models.TABLES) / f"{analysis}.csv"
     about = target.with_suffix(".json")
     known = json.loads(about.read_text(encoding="utf-8"))["models"] if about.exists() else {}
     new: dict[str, Any] = {}
@@ -41,14 +41,14 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
             "made_by": dict(checkpoint.provenance),
             "commands": _commands(analysis, measure, folder, checkpoint.provenance),
         }
-    tables = [
+    measured = [
         measure(checkpoint).assign(model=checkpoint.provenance["preset"], seed=checkpoint.provenance["seed"])
         for checkpoint in checkpoints
     ]
     if target.exists():
         kept = pd.read_csv(target)
-        tables.insert(0, kept[~(kept["model"] + "-seed" + kept["seed"].astype(str)).isin(list(new))])
-    table = pd.concat(tables, ignore_index=True).sort_values(["model", "seed"], kind="stable")
+        measured.insert(0, kept[~(kept["model"] + "-seed" + kept["seed"].astype(str)).isin(list(new))])
+    table = pd.concat(measured, ignore_index=True).sort_values(["model", "seed"], kind="stable")
     facts = {"version": version("mothello-interp"), "models": dict(sorted((known | new).items()))}
     _write(target, table.to_csv(index=False, float_format="%.6g"))
     _write(about, json.dumps(facts, indent=1) + "\n")
@@ -56,7 +56,7 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path]) -> Path:
 
 
 def _write(file: Path, text: str) -> None:
-    file.parent.mkdir(exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(file) as beside:
         beside.write_text(text, encoding="utf-8")
 

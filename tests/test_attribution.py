@@ -140,5 +140,5 @@ def test_contrasts_by_hand(world: str) -> None:
 def test_half_precision_is_refused() -> None:
     checkpoint = tiny_checkpoint()
     half = replace(checkpoint, model=deepcopy(checkpoint.model).bfloat16())
-    with pytest.raises(ValueError, match="in torch.bfloat16"):
+    with pytest.raises(ValueError, match=r"in torch.bfloat16"):
         direct_logits(half.read(random_games(3, board=4, seed=0), 0))

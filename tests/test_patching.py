@@ -668,10 +668,10 @@ def test_interchange_and_transplant_follow_their_seed_and_take_a_symmetry_by_nam
         seen("quarter")
 
 
-@pytest.mark.parametrize("back", [-1, [-1], [0, -1], 0.5, [1.0], [], 0, [[0]], "0"])
+@pytest.mark.parametrize("back", [-1, [-1], [0, -1], 0.5, [1.0], [], [[0]], "0"])
 def test_interchange_refuses_what_is_no_number_of_moves_back(back: Any) -> None:
     reading = sharp().read(GAMES, 0)
-    with pytest.raises(ValueError, match=r"back=.*expected one or more numbers"):
+    with pytest.raises(ValueError, match=r"back=.*expected (one or more numbers|a whole number)"):
         interchange(reading, reading, back=back)
 
 

@@ -48,7 +48,17 @@ def test_an_analysis_that_is_none() -> None:
     assert "no analysis 'anchrs'; there are: anchors, cka," in recorded.output
 
 
-@pytest.mark.parametrize("arguments", [["anchors", "--seed", "1"], ["all", "--fast"], ["anchors", "cka"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["anchors", "--seed", "1"],
+        ["all", "--fast"],
+        ["anchors", "cka"],
+        ["anchors", "--runs", "/nowhere"],
+        ["all", "--checkpoint", "/nowhere"],
+        ["cka", "--device", "cpuu"],
+    ],
+)
 def test_an_option_that_is_none(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is run before the mistake is found."""
     monkeypatch.setattr(_runner, "run", pytest.fail)
@@ -71,18 +81,20 @@ def test_commands_run_analyses_and_write_the_report(
     monkeypatch.setattr(_report, "write_report", lambda out, zoo: out / "index.html")
     result = invoke("all", "--out", str(tmp_path))
     assert result.exit_code == 0, result.output
-    assert run == [(name, tmp_path, "mini", None, "cpu") for name in _runner.find()]
+    assert run == [(name, tmp_path, "mini", None, "cpu", (), None) for name in _runner.find()]
     assert "index.html" in result.output
     assert ("No Chrome or Chromium found" in result.output) != browser
     run.clear()
-    chosen = ("--scale", "paper", "--runs", "mine", "--device", "cuda")
-    assert invoke("cka", "--out", str(tmp_path), *chosen).exit_code == 0
-    assert run == [("cka", tmp_path, "paper", Path("mine"), "cuda")]
+    mine = str(tmp_path)
+    chosen = ("--scale", "paper", "--runs", mine, "--device", "meta", "--checkpoint", mine, "--tables", mine)
+    assert invoke("cka", "--out", mine, *chosen).exit_code == 0
+    assert run == [("cka", tmp_path, "paper", tmp_path, "meta", (tmp_path,), tmp_path)]
     run.clear()
-    assert invoke("realgames", "--out", str(tmp_path), "--wthor", "games").exit_code == 0
-    assert invoke("cka", "--out", str(tmp_path), "--wthor", "games").exit_code == 2
-    assert invoke("all", "--out", str(tmp_path), "--wthor", "games").exit_code == 0
-    assert run == [(name, tmp_path, "mini", None, "cpu", Path("games")) for name in ("realgames", *_runner.find())]
+    assert invoke("realgames", "--out", mine, "--wthor", mine).exit_code == 0
+    assert invoke("cka", "--out", mine, "--wthor", mine).exit_code == 2
+    assert invoke("all", "--out", mine, "--wthor", mine).exit_code == 0
+    plain = ("mini", None, "cpu", (), None)
+    assert run == [(name, tmp_path, *plain, tmp_path) for name in ("realgames", *_runner.find())]
 
 
 def test_games_that_cannot_be_read(tmp_path: Path) -> None:
@@ -113,8 +125,9 @@ def test_the_command_that_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """Of a finished run its checkpoint is taken."""
     asked: list[Any] = []
 
-    def record(name: str, measure: Any, folders: list[Path]) -> Path:
+    def record(name: str, measure: Any, folders: list[Path], tables: Path) -> Path:
         asked.append((name, measure, folders))
+        assert tables == Path("analyses/tables")
         return tmp_path / "moves.csv"
 
     monkeypatch.setattr(_record, "record", record)

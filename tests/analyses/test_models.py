@@ -334,3 +334,58 @@ def test_finished_runs_are_measured_too(house: House) -> None:
     assert house.calls == []
     with pytest.raises(_models.NoModels, match="none of paper/anchors, paper/naive is bundled"):
         house.over_models(models=models, zoo=_models.Zoo("paper"))
+
+
+def test_a_checkpoint_of_the_users_is_a_regime_of_its_own(house: House) -> None:
+    """By its folder's name; one that cannot be measured is left out, and said so."""
+    run = house.save("../../runs/toy/checkpoint", "atomic", seed=7, weights=5)
+    table = house.over_models(zoo=_models.Zoo(checkpoints=(run.parent,)))
+    assert list(dict.fromkeys(table["regime"])) == [*WORLD_OF, "toy"]
+    assert table[table["regime"] == "toy"]["seed"].unique().tolist() == [7]
+    assert _models.LABELS["toy"] == "toy"
+
+
+def test_a_checkpoint_that_cannot_be_measured_is_said(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    run = house.save("../../runs/toy/checkpoint", "atomic", seed=7, weights=5)
+
+    def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+        if checkpoint.provenance["seed"] == 7:
+            raise ValueError("too small")
+        return house.measure(checkpoint)
+
+    table = _models.over_models("fake", measure, house.models, zoo=_models.Zoo(checkpoints=(run,)))
+    assert "toy" not in set(table["regime"])
+    assert "left out" in (said := capsys.readouterr().err)
+    assert "too small" in said
+
+
+@pytest.mark.parametrize("change", ["model", "games"])
+def test_a_run_that_differs_from_its_preset_is_refused(house: House, change: str) -> None:
+    house.save("anchors", "atomic", seed=0, training={"games": 8, "lr": 1})
+    run = house.save("../../runs/tiny/anchors-seed1/checkpoint", "atomic", seed=1, training={"games": 8, "lr": 1})
+    zoo = _models.Zoo(runs=house.folder / "runs")
+    assert "anchors" in set(house.over_models(zoo=zoo)["regime"])
+    if change == "model":
+        text = (run / "spec.toml").read_text(encoding="utf-8")
+        (run / "spec.toml").write_text(text.replace("b1", "c1"), encoding="utf-8")
+    else:
+        house.save("../../runs/tiny/anchors-seed1/checkpoint", "atomic", seed=1, training={"games": 4, "lr": 1})
+    with pytest.raises(_models.NoInput, match=f"differs from .* in {change}: .*--checkpoint"):
+        house.over_models(zoo=zoo)
+
+
+def test_runs_of_other_presets_are_known(house: House) -> None:
+    mine = house.save("../../runs/tiny/mine-seed1/checkpoint", "atomic", seed=1)
+    house.save("../../runs/tiny/anchors-seed1/checkpoint", "atomic", seed=1)
+    found = _models.Zoo(runs=house.folder / "runs").unused(house.models)
+    assert [folder.resolve() for folder in found] == [mine.resolve()]
+
+
+def test_rows_are_kept_in_a_folder_of_the_users(house: House) -> None:
+    folder = house.save("anchors", "atomic", seed=5)
+    tables = house.folder / "mine" / "tables"
+    assert _record.record("fake", house.measure, [folder], tables) == tables / "fake.csv"
+    assert not (house.folder / "tables").exists()
+    house.save("anchors", "atomic", seed=0)
+    found = house.over_models(zoo=_models.Zoo(tables=tables))
+    assert set(zip(found["origin"], found["seed"], strict=True)) == {("computed", 0), ("stored", 5)}
