@@ -15,7 +15,7 @@ from mothello_interp.othello import Boards, Games
 Frame = Literal["absolute", "relative"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Activations:
     """Residual rows of parallel games.
 
@@ -38,6 +38,10 @@ class Activations:
     game: np.ndarray
     move: np.ndarray
     model: str = ""
+
+    def __repr__(self) -> str:
+        sites = f"languages {list(self.languages)}, layers {list(self.layers)}"
+        return f"Activations({len(self.games)} games, {len(self.game)} rows, {sites})"
 
     def at(self, language: int, layer: int) -> torch.Tensor:
         """The rows of one language and layer, float32 `[row d_model]`.

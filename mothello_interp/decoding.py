@@ -14,6 +14,7 @@ import torch
 
 from mothello_interp.forward import TOKENS, BoundEdit, Rows, branch, run_edited
 from mothello_interp.languages import PAD
+from mothello_interp.progress import shown
 
 if TYPE_CHECKING:
     from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache
@@ -139,7 +140,7 @@ def prefixes(reading: "Reading", *, final: bool, cells: int = 1, pieces: int = 1
     rows = Rows(order.repeat(cells), np.tile(np.arange(cells), len(order)), ends[order].repeat(cells))
     with reading.bound() as bound, torch.inference_mode():
         size = max(1, TOKENS // max(1, int(ends.max(initial=0)) + 1))
-        for first in range(0, len(rows.game), size):
+        for first in shown(range(0, len(rows.game), size), "runs of the model"):
             yield _run(
                 reading, bound, rows.some(np.arange(first, min(first + size, len(rows.game)))), final, pieces > 1
             )

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from mothello_interp.arguments import whole
+from mothello_interp.progress import shown
 
 if TYPE_CHECKING:  # transformer_lens takes seconds to import, and the Hub's client with it
     from transformer_lens.cache.key_value_cache import TransformerLensKeyValueCache as Cache
@@ -132,7 +133,7 @@ def _call(act: Callable[[torch.Tensor], torch.Tensor], activation: torch.Tensor,
 def batches(items: np.ndarray, length: int) -> Iterator[np.ndarray]:
     """Consecutive parts of `items`, each with about `TOKENS` tokens in sequences of a length."""
     size = max(1, TOKENS // max(1, length))
-    yield from (items[first : first + size] for first in range(0, len(items), size))
+    yield from shown([items[first : first + size] for first in range(0, len(items), size)], "runs of the model")
 
 
 def keys_suffice(model: Any) -> bool:

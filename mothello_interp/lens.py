@@ -14,6 +14,7 @@ import torch
 from mothello_interp.activations import Activations, all_layers
 from mothello_interp.arguments import checked
 from mothello_interp.forward import gradients, hook_name
+from mothello_interp.progress import shown
 from mothello_interp.reading import Reading
 from mothello_interp.stats import Bootstrap, per_game
 
@@ -122,7 +123,7 @@ def fit_tuned_lens(
     optimizer = torch.optim.AdamW(learned, lr=rate, weight_decay=decay)
     steps = epochs * (len(last) // batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    for part in _batches(len(last), batch, epochs, seed):
+    for part in shown(_batches(len(last), batch, epochs, seed), "fitting a lens"):
         some = states[:, part].to(device)
         said = _finish(model, some + some @ weight + unit * bias).log_softmax(-1)
         loss = (wanted[part].exp() * (wanted[part] - said)).sum(-1).mean(1).sum()

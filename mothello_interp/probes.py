@@ -24,6 +24,7 @@ from mothello_interp.forward import gradients, hook_name
 from mothello_interp.models import Checkpoint
 from mothello_interp.models.checkpoint import fingerprint
 from mothello_interp.othello import Games
+from mothello_interp.progress import shown
 from mothello_interp.stats import Bootstrap, per_game
 
 Kind = Literal["linear", "ridge", "mlp"]
@@ -33,7 +34,7 @@ RIDGE = 0.01  # penalty of "ridge", as a share of the mean variance of a column
 _LEARNING_RATE = {"linear": 1e-2, "mlp": 1e-3}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Probes:
     """Fitted probes of one kind and frame for every pair of a language and a layer.
 
@@ -60,6 +61,10 @@ class Probes:
     majority: np.ndarray
     model: str = ""
     games: Games | None = None
+
+    def __repr__(self) -> str:
+        sites = f"languages {list(self.languages)}, layers {list(self.layers)}"
+        return f"Probes({self.kind}, {self.frame}, board of side {self.board}, {sites})"
 
     def logits(self, rows: torch.Tensor, language: int, layer: int) -> torch.Tensor:
         """Class logits `[row square 3]` for residual rows, float32 `[row d_model]`, by the probe of a language and layer.
@@ -319,7 +324,7 @@ def _trained(
     parameters = _initial(kind, x.shape[1], x.shape[2], truth.shape[1], generator)
     optimizer = torch.optim.Adam(parameters.values(), lr=_LEARNING_RATE[kind], fused=True)
     course = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs * -(-len(x) // batch))
-    for _ in range(epochs):
+    for _ in shown(range(epochs), "fitting probes"):
         for chosen in torch.randperm(len(x), generator=generator).split(batch):
             logits = _forward(kind, parameters, x.index_select(0, chosen).transpose(0, 1))
             optimizer.zero_grad()

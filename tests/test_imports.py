@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 LIBRARY = "mothello_interp"
 FLOORS = [
-    {"hints", "arguments"},
+    {"hints", "arguments", "progress"},
     {"othello"},
     {"languages", "plots"},
     {"corpus", "stats", "forward", "measure"},

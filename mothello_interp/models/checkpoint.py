@@ -39,7 +39,7 @@ class CheckpointError(ValueError):
     """A checkpoint that is missing, incomplete or does not fit its spec."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Checkpoint:
     """A model with its identity. Any HookedTransformer that reads the tokens of `spec.mothello` will do.
 
@@ -80,6 +80,11 @@ class Checkpoint:
             raise CheckpointError(
                 f"{len(broken)} weights of the model hold values that are not finite, first {broken[0]}"
             )
+
+    def __repr__(self) -> str:
+        languages = ", ".join(type(language).__name__ for language in self.mothello.languages)
+        size = f"{self.spec.model.n_layers} layers of {self.spec.model.d_model}"
+        return f"Checkpoint({self.name or 'model'}: {languages}, board of side {self.spec.board}, {size})"
 
     @property
     def mothello(self) -> Mothello:

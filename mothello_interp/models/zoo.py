@@ -40,7 +40,7 @@ def load(
 
     These are the bundle, the folders on disk, the user's Hugging Face cache, and the Hugging Face Hub. A cached
     checkpoint is taken as it is, without asking the Hub. Without an `@`, a name that starts like a bundled one (`mini/`)
-    or with a folder that exists here is never looked for on the Hub.
+    or with a folder that exists here, or as runs of one's own are, is never looked for on the Hub.
 
     Args:
         name_or_path: a bundled name such as `mini/atomic-atomic-anchors4`, a checkpoint folder, or `org/name` or
@@ -269,5 +269,7 @@ def _may_be_on_the_hub(name: str) -> bool:
     """A mistyped bundled name or path stays on this machine, and nobody's repository can answer for it."""
     if "@" in name:
         return True
-    first = name.partition("/")[0]
+    first, last = name.split("/")[0], name.split("/")[-1]
+    if first == "runs" or last == "checkpoint":  # as training writes them
+        return False
     return bool(_NAME.fullmatch(name)) and not (BUNDLE / first).is_dir() and not Path(first).is_dir()

@@ -222,7 +222,16 @@ def test_names_at_home_never_ask_the_hub(tmp_path: Path, monkeypatch: pytest.Mon
         assert load(name).name == name
     save_checkpoint(tmp_path / "org" / "zoo@main", tiny_checkpoint("split"))
     assert load("org/zoo@main").spec == load(Path("org/zoo@main")).spec == tiny_checkpoint("split").spec
-    for typo in ("mini/atomic-atomic-anchor4", "mini/other/name", "org/zoo", "nowhere", "/no/where", "./no/where"):
+    for typo in (
+        "mini/atomic-atomic-anchor4",
+        "mini/other/name",
+        "org/zoo",
+        "nowhere",
+        "/no/where",
+        "./no/where",
+        "runs/mine/checkpoint",
+        "my/checkpoint",
+    ):
         with pytest.raises(CheckpointError, match="neither a bundled name nor a folder"):
             load(typo)
     with pytest.raises(CheckpointError, match="neither a bundled name nor a folder"):
