@@ -12,7 +12,8 @@ from mothello_interp.plots.panels import (
     layer_axis,
     panel_grid,
 )
-from mothello_interp.plots.paper import for_paper, write_image
+from mothello_interp.plots.narrow import for_phone
+from mothello_interp.plots.paper import for_paper, write_image, write_images
 from mothello_interp.plots.theme import COLOURS, LANGUAGES, layer_name, themed
 
 __all__ = [
@@ -29,9 +30,11 @@ __all__ = [
     "draw_boards",
     "facet",
     "for_paper",
+    "for_phone",
     "layer_axis",
     "layer_name",
     "panel_grid",
     "themed",
     "write_image",
+    "write_images",
 ]
