@@ -15,7 +15,7 @@ from plotly.offline import get_plotlyjs
 from analyses import _text
 from analyses._models import BUNDLED, REGIMES, Zoo
 from analyses._runner import HERE, find
-from mothello_interp.plots import for_phone
+from mothello_interp.plots import for_paper, for_phone
 
 ARTICLE = ("task", "anchors", "table1", "symmetry", "patching", "similarity", "transfer", "sharing")
 _PARTS = HERE / "report"
@@ -35,8 +35,8 @@ class Item:
     @cached_property
     def _figures(self) -> tuple[Any, Any]:
         """For a wide screen and for a narrow one; they differ in their layout alone."""
-        wide = pio.read_json(self.out / f"{self.name}.json")
-        return wide.update_layout(autosize=True), for_phone(wide)
+        figure = pio.read_json(self.out / f"{self.name}.json")
+        return for_paper(figure).update_layout(width=None, autosize=True), for_phone(figure)
 
     @property
     def height(self) -> float:

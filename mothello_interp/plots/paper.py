@@ -19,10 +19,10 @@ _PATIENCE, _EACH, _PARTING = 180, 5, 15  # seconds in which the browser has to s
 
 
 def for_paper(figure: go.Figure) -> go.Figure:
-    """A copy with its legend below the panels, which have the whole width."""
+    """A copy with its legend below the panels, which have the whole width; a horizontal legend stays where it is."""
     copy = go.Figure(figure)
     names = [trace.name for trace in copy.data if trace.name and trace.showlegend is not False]
-    if len(names) < 2:
+    if len(names) < 2 or copy.layout.legend.orientation == "h":
         return copy.update_layout(width=_LAYOUT_WIDTH)
     columns = max(1, int((_LAYOUT_WIDTH - 90) // (max(map(len, names)) * _LETTER + _MARK)))
     rows = -(-len(names) // columns)
