@@ -157,11 +157,11 @@ def _named(table: pd.DataFrame, candidates: Mapping[str, Symmetry] = SYMMETRIES,
 def figure(table: pd.DataFrame) -> go.Figure:
     """Matrices of one model, in the paper's measure and by symmetry; below, every pair of every model."""
     drawing = make_subplots(
-        rows=2, cols=3, specs=[[{}, {}, {}], [{"colspan": 3}, None, None]], horizontal_spacing=0.07, vertical_spacing=0.22,
+        rows=2, cols=3, specs=[[{}, {}, {}], [{"colspan": 3}, None, None]], horizontal_spacing=0.07, vertical_spacing=0.2,
         row_heights=[0.52, 0.48], subplot_titles=["the paper's measure:<br>accuracy on the board", "the same, through the<br>best symmetry",
-                                                 "which symmetry, and the<br>normalised alignment", ""],
+                                                 "which symmetry, and the<br>normalised alignment", "every pair of every model"],
     )  # fmt: skip
-    themed(drawing).update_layout(height=760, margin={"t": 80, "b": 130}).update_annotations(font_size=15)
+    themed(drawing).update_layout(height=760, margin={"t": 80}).update_annotations(font_size=15)
     models = _models_of(table)
     shown = next((model for model in models if model[0] == _SHOWN), models[0])
     _matrices(drawing, where(table, regime=shown[0], seed=shown[1]))
@@ -172,7 +172,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
     drawing.update_xaxes(tickvals=list(middle), ticktext=list(middle.values()), tickangle=0, showgrid=False, row=2, tickfont_size=12)
     drawing.update_yaxes(title="normalised alignment", range=[-0.15, 1.1], row=2)
     add_label(drawing, "crosses: random weights", max(place.values()) + 0.6, -0.02, COLOURS["floor"], row=2, anchor="right", above=False)
-    return drawing.update_layout(legend={"orientation": "h", "y": 0.415, "yanchor": "bottom", "x": 0})
+    return drawing
 
 
 def _matrices(drawing: go.Figure, model: pd.DataFrame) -> None:

@@ -40,7 +40,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
     drawing.update_xaxes(domain=[0, 0.3], row=1, col=1).update_xaxes(domain=[0.36, 1], row=1, col=2)
     for note, x in zip(drawing.layout.annotations, (0.15, 0.68), strict=False):
         note.x = x
-    return drawing.update_layout(height=400)
+    return drawing.update_layout(height=400, meta={"min_width": 760})
 
 
 def _names(game: Any) -> list[str]:

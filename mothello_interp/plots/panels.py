@@ -142,7 +142,7 @@ def add_label(
     """
     figure.add_annotation(
         x=x, y=y, text=text, showarrow=False, font={"color": colour, "size": _LABEL}, xanchor=anchor,
-        yanchor="bottom" if above else "top", yshift=3 if above else -3, row=row, col=column,
+        yanchor="bottom" if above else "top", yshift=2 if above else -2, bgcolor="rgba(255,255,255,0.7)", row=row, col=column,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ WIDTH = 6.75  # inches: the text of a page in two columns, as of ICML; no letter
 _LAYOUT_WIDTH = 825  # pixels in which the panels are laid out: there, 14 pixels are 8 points of the page
 _SCREEN, _PRINT = 96, 300  # pixels an inch, of drawings and of bitmaps
 _BELOW = 72  # pixels from the panels to the legend, for ticks and names of the axes
-_ROW = 22  # pixels of a row of the legend
+_ROW, _LINE = 22, 15  # pixels of a row of the legend, and of a line of a tick's name
 _LETTER, _MARK = 7.5, 55  # pixels of one letter in it, and of the mark before a name
 _HEIGHT, _MARGIN = 450, 60  # pixels that a figure has by default, and above or below its panels in this theme
 _PATIENCE, _EACH, _PARTING = 180, 5, 15  # seconds in which the browser has to start, to draw a picture, and then to close
@@ -27,14 +27,19 @@ def for_paper(figure: go.Figure) -> go.Figure:
     columns = max(1, int((_LAYOUT_WIDTH - 90) // (max(map(len, names)) * _LETTER + _MARK)))
     rows = -(-len(names) // columns)
     height = copy.layout.height or _HEIGHT
-    panels = height - 2 * _MARGIN
+    panels, ticks = height - 2 * _MARGIN, _LINE * (_tick_lines(copy) - 1)
     copy.update_layout(
         width=_LAYOUT_WIDTH,
-        height=height + rows * _ROW,
+        height=height + rows * _ROW + ticks,
         margin={"r": 20 if not any(getattr(trace, "showscale", False) for trace in copy.data) else 90},
-        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -_BELOW / panels, "yanchor": "top"},
+        legend={"orientation": "h", "x": 0, "xanchor": "left", "y": -(_BELOW + ticks) / panels, "yanchor": "top"},
     )
     return copy
+
+
+def _tick_lines(figure: go.Figure) -> int:
+    """Lines of the longest name of a tick of an x axis."""
+    return max((str(name).count("<br>") + 1 for axis in figure.select_xaxes() for name in axis.ticktext or ()), default=1)
 
 
 def write_image(figure: go.Figure, *paths: str | Path) -> None:

@@ -32,8 +32,8 @@ PANEL_HEIGHT = 330
 _TEMPLATE = go.layout.Template(
     layout={
         "font": {"family": "Helvetica, Arial, sans-serif", "size": 14, "color": "#222222"},
-        "paper_bgcolor": "white",
-        "plot_bgcolor": "white",
+        "paper_bgcolor": "#FFFFFF",
+        "plot_bgcolor": "#FFFFFF",
         "colorway": list(LANGUAGES),
         "margin": {"l": 70, "r": 20, "t": 60, "b": 60},
         "xaxis": {"gridcolor": "#E6E6E6", "zeroline": False, "linecolor": "#666666", "ticks": "outside"},
