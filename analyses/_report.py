@@ -114,7 +114,11 @@ def write_report(out: Path, zoo: Zoo = BUNDLED) -> list[str]:
 def _page(template: str, **values: Any) -> str:
     """A page of one of the kinds in `report/`."""
     environment = Environment(
-        loader=FileSystemLoader(_PARTS), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_PARTS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     style, script = ((_PARTS / name).read_text(encoding="utf-8") for name in ("style.css", "figures.js"))
     return environment.get_template(f"{template}.html").render(style=style, script=script, **values)

@@ -105,7 +105,9 @@ def write_images(names: Sequence[str], out: Path) -> None:
     from mothello_interp.plots import write_images
 
     figures = {name: pio.read_json(out / f"{name}.json") for name in names}
-    write_images([(figure, [out / f"{name}.{kind}" for kind in ("png", "svg", "pdf")]) for name, figure in figures.items()])
+    write_images(
+        [(figure, [out / f"{name}.{kind}" for kind in ("png", "svg", "pdf")]) for name, figure in figures.items()]
+    )
 
 
 def has_browser() -> bool:

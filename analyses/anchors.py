@@ -39,7 +39,9 @@ def measure(checkpoint: Checkpoint, *, fit: int = 1000, score: int = 500) -> pd.
         probes = [fit_probes_on(rows, kind="linear", frame="relative", seed=0)]
         if weights == "trained":
             probes.append(fit_probes_on(_three_quarters_up(rows), kind="mlp", frame="absolute", seed=0))
-        tables += [align(found, model, scored).assign(kind=found.kind, frame=found.frame, weights=weights) for found in probes]
+        tables += [
+            align(found, model, scored).assign(kind=found.kind, frame=found.frame, weights=weights) for found in probes
+        ]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -84,9 +86,13 @@ def _lines(colour: str) -> list[Line]:
     ]  # fmt: skip
     look: dict[str, Any] = {"shown": False}
     lines += bounds("ceiling", "floor", "majority", rows=first | plain, **look)
-    lines.append(Line("accuracy", "cross-lingual, other seeds", colour, {"first": False} | plain, each="seed", width=1, **look))
+    lines.append(
+        Line("accuracy", "cross-lingual, other seeds", colour, {"first": False} | plain, each="seed", width=1, **look)
+    )
     hover = ["floor", "ceiling", "majority", "normalised"]
-    lines.append(Line("accuracy", "cross-lingual", colour, first | plain, width=4, band=("low", "high"), hover=hover, **look))
+    lines.append(
+        Line("accuracy", "cross-lingual", colour, first | plain, width=4, band=("low", "high"), hover=hover, **look)
+    )
     return lines
 
 

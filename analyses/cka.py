@@ -1,6 +1,5 @@
 """CKA by layer next to measures that need the same coordinates."""
 
-
 from itertools import product
 from typing import Any
 
@@ -75,6 +74,11 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
 
     def row(group: pd.DataFrame) -> dict[str, Any]:
         seeds = group.groupby("seed")["value"].mean()
-        return {"value": seeds.mean(), "lowest seed": seeds.min(), "highest seed": seeds.max(), "floor, 95%": group["floor_high"].mean()}
+        return {
+            "value": seeds.mean(),
+            "lowest seed": seeds.min(),
+            "highest seed": seeds.max(),
+            "floor, 95%": group["floor_high"].mean(),
+        }
 
     return summary(inner, ["regime", "comparison", "measure"], row)

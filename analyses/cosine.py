@@ -1,6 +1,5 @@
 """Cosine distances of two languages along one game, and on the mean over games."""
 
-
 from typing import Any
 
 import numpy as np
@@ -72,7 +71,9 @@ def figure(table: pd.DataFrame) -> go.Figure:
     """A panel a regime: distances along one game at one layer, less the mean of each language and move."""
     first = lowest_seed(where(table, part="game", kind="less the mean", layer=_LAYER))
     regimes = list(dict.fromkeys(first["regime"]))
-    drawing = panel_grid([[LABELS[regime] for regime in regimes]], x="move, in the second language", y="move, in the first")
+    drawing = panel_grid(
+        [[LABELS[regime] for regime in regimes]], x="move, in the second language", y="move, in the first"
+    )
     for column, regime in enumerate(regimes, 1):
         add_heatmap(drawing, where(first, regime=regime), x="other_move", y="move", z="distance", limits=(0, 1.2), column=column,
                     text=False, diverging=False, title=regime)  # fmt: skip

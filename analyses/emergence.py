@@ -1,6 +1,5 @@
 """Legality, alignment and similarity, step by step in training."""
 
-
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,7 +140,15 @@ def _course(run: pd.DataFrame) -> dict[str, Any]:
     row: dict[str, Any] = {"legal passes 0.5 at": passes["legal"], "alignment passes 0.5 at": passes["normalised"]}
     row |= {"alignment, end": steps["normalised"].iloc[-1], "best symmetry, end": steps["best"].iloc[-1]}
     cka = steps["cka"]
-    row |= {"CKA, first step": cka.iloc[0], "CKA, end": cka.iloc[-1], "CKA, random weights": where(run, games=0)["cka"].mean()}
-    row |= {"CKA, lowest": cka.min(), "legal, end": steps["legal"].iloc[-1], "retrieval, end": steps["retrieval"].iloc[-1]}
+    row |= {
+        "CKA, first step": cka.iloc[0],
+        "CKA, end": cka.iloc[-1],
+        "CKA, random weights": where(run, games=0)["cka"].mean(),
+    }
+    row |= {
+        "CKA, lowest": cka.min(),
+        "legal, end": steps["legal"].iloc[-1],
+        "retrieval, end": steps["retrieval"].iloc[-1],
+    }
     half = steps[steps["legal"] >= 0.9]
     return row | {"alignment at 0.9 legal": half["normalised"].iloc[0] if len(half) else np.nan}

@@ -1,6 +1,5 @@
 """Fine-tuning in one of four languages: what happens to the three others."""
 
-
 from typing import Any
 
 import pandas as pd

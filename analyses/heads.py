@@ -1,6 +1,5 @@
 """Attention heads: what each carries between languages, and whether it attends to the same moves."""
 
-
 from typing import Any
 
 import pandas as pd

@@ -1,6 +1,5 @@
 """Editing the board through a probe of the model's own language, or of the other one."""
 
-
 from typing import Any
 
 import pandas as pd
@@ -45,7 +44,9 @@ def figure(table: pd.DataFrame) -> go.Figure:
     here = where(table, kind=kind, squares=discs)
     means = here.groupby(["regime", "seed", "edit", "layer"], as_index=False, sort=False)[columns].mean()
     means["first"] = means.index.isin(lowest_seed(means).index)
-    drawing = facet(means, {"wrong or missing moves": _lines()}, x="layer", label="layer at which the edit begins", titles=LABELS)
+    drawing = facet(
+        means, {"wrong or missing moves": _lines()}, x="layer", label="layer at which the edit begins", titles=LABELS
+    )
     drawing.update_yaxes(range=[0, 1.05 * means[["errors", "floor", "high"]].to_numpy().max()])
     return layer_axis(drawing, table["layer"]).update_layout(height=430)
 
@@ -67,7 +68,9 @@ def _lines() -> list[Line]:
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """At the layer where the probe of the language itself does best: errors after each edit, and the other probe's effect as a
     share of its own, mean, lowest and highest seed."""
-    return summary(table, ["regime", "kind", "squares"], _at_the_best_layer).rename(columns={"kind": "probe", "squares": "discs"})
+    return summary(table, ["regime", "kind", "squares"], _at_the_best_layer).rename(
+        columns={"kind": "probe", "squares": "discs"}
+    )
 
 
 def _at_the_best_layer(group: pd.DataFrame) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Illegal next moves, by move number and language."""
 
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -22,11 +21,19 @@ def measure(checkpoint: Checkpoint, *, games: int = 1000) -> pd.DataFrame:
 
 def figure(table: pd.DataFrame) -> go.Figure:
     """One panel a regime: illegal share by move number, on a logarithmic axis."""
-    shares = {name: np.maximum(1 - table[column], _FLOOR) for name, column in (("illegal", "top1"), ("chance", "chance"))}
+    shares = {
+        name: np.maximum(1 - table[column], _FLOOR) for name, column in (("illegal", "top1"), ("chance", "chance"))
+    }
     illegal = lowest_seed(table.assign(move=table["move"] + 1, **shares)).reset_index(drop=True)
     illegal["place"] = illegal.groupby("regime")["language"].rank("dense").astype(int) - 1
     lines = [
-        Line("illegal", f"language {'AB'[place] if place < 2 else place}", LANGUAGES[place], {"place": place}, hover=("prefixes",))
+        Line(
+            "illegal",
+            f"language {'AB'[place] if place < 2 else place}",
+            LANGUAGES[place],
+            {"place": place},
+            hover=("prefixes",),
+        )
         for place in range(illegal["place"].max() + 1)
     ]
     lines += bounds("chance", names=["guess among the empty squares"], dash="dot", width=2.5, rows={"place": 0})

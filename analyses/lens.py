@@ -1,13 +1,12 @@
 """Logit lens, tuned lens and direct logit attribution: at which depth the output language appears."""
 
-
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from analyses._models import LABELS, Checkpoint
-from analyses._tables import lowest_seed, summary, where
+from analyses._tables import leading, lowest_seed, summary, where
 from mothello_interp.othello import random_games
 from mothello_interp.plots import COLOURS, LANGUAGES, Line, facet, layer_axis, layer_name
 
@@ -58,7 +57,9 @@ def _by_layer(lens: pd.DataFrame) -> pd.DataFrame:
     mass = _owned(lens).groupby([*by, "owner", "source"], sort=False)["mass"].sum()
     legal = lens.groupby([*by, "source"], sort=False)["legal_mass"].sum()
     masses = mass.groupby([*by, "owner"], sort=False).mean().reset_index()
-    return pd.concat([masses, legal.groupby(by, sort=False).mean().reset_index().assign(owner="all")], ignore_index=True)
+    return pd.concat(
+        [masses, legal.groupby(by, sort=False).mean().reset_index().assign(owner="all")], ignore_index=True
+    )
 
 
 def _lines() -> dict[str, list[Line]]:
@@ -95,5 +96,4 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
     found = summary(lowest_seed(where(table, part="lens")), ["regime", "kind", "layer", "seed"], row)
     names = {"identity": "logit", "affine": "tuned", "bias": "tuned, bias only"}
     found = found.assign(lens=found["kind"].map(names), layer=found["layer"].map(layer_name))
-    first = ["regime", "lens", "layer"]
-    return found[[*first, *(column for column in found if column not in (*first, "kind", "seed"))]]
+    return leading(found.drop(columns=["kind", "seed"]), "regime", "lens", "layer")

@@ -1,14 +1,14 @@
 """Pairs between two symmetries: which squares follow which."""
 
-
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._maps import LAYER, ALIGNED
+from analyses._maps import ALIGNED, LAYER
 from analyses._models import Checkpoint
+from analyses._tables import leading
 from mothello_interp.othello import CONTROLS, SYMMETRIES, Symmetry, random_games
 from mothello_interp.plots import add_heatmap, panel_grid
 
@@ -90,8 +90,7 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
     pairs = _pairs(table)
     clear = [pair for pair in pairs if _kind(pair) == "one map"]
     found = pd.DataFrame([_described(pair, clear) for pair in pairs])
-    first = ["regime", "seed", "pair", "best map", "runner-up", "kind", "less readability", "its p"]
-    return found[[*first, *(column for column in found if column not in first)]]
+    return leading(found, "regime", "seed", "pair", "best map", "runner-up", "kind", "less readability", "its p")
 
 
 def _described(pair: pd.DataFrame, clear: list[pd.DataFrame]) -> dict[str, Any]:

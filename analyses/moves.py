@@ -1,6 +1,5 @@
 """Probe transfer by move number, under each of the four board symmetries."""
 
-
 import pandas as pd
 import plotly.graph_objects as go
 
@@ -30,11 +29,15 @@ def figure(table: pd.DataFrame) -> go.Figure:
     for name in SYMMETRIES:
         rows = {"symmetry": name}
         lines.append(Line("predicted", "expected if aligned", COLOURS[name], rows, dash="dot", width=1.2))
-        lines.append(Line("accuracy", name.replace("_", " "), COLOURS[name], rows, width=3 if name == "identity" else 2))
+        lines.append(
+            Line("accuracy", name.replace("_", " "), COLOURS[name], rows, width=3 if name == "identity" else 2)
+        )
     lines += bounds("ceiling", "floor", rows={"symmetry": "identity"})
     layers = dict(zip(table["regime"], table["layer"], strict=True))
     titles = {regime: f"{LABELS[regime]}, layer {layer}" for regime, layer in layers.items()}
-    drawing = facet(lowest_seed(table), {"cross-lingual accuracy": lines}, x="move", label="move (from 0)", titles=titles)
+    drawing = facet(
+        lowest_seed(table), {"cross-lingual accuracy": lines}, x="move", label="move (from 0)", titles=titles
+    )
     return drawing.update_yaxes(range=[0.2, 1.02]).update_layout(height=430)
 
 

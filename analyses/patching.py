@@ -1,6 +1,5 @@
 """Activation patching from one language into another: minimal pairs, interchange and state transplant."""
 
-
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,7 +54,10 @@ def _maps(checkpoint: Checkpoint, source: int, target: int, fit: int) -> Iterato
 def figure(table: pd.DataFrame) -> go.Figure:
     """A column a regime, by layer: the source's moves after a transplant, and recovery of minimal pairs."""
     means = lowest_seed(pd.concat([_transplants(table), _pairs(table)], ignore_index=True))
-    rows = {"probability of the<br>source's moves": _lines("transplant"), "recovery<br>(minimal pairs)": _lines("pairs")}
+    rows = {
+        "probability of the<br>source's moves": _lines("transplant"),
+        "recovery<br>(minimal pairs)": _lines("pairs"),
+    }
     drawing = facet(means, rows, x="layer", titles=LABELS)
     layer_axis(drawing, table["layer"])
     last = where(means, regime=means["regime"].iloc[0], part="transplant", layer=max(table["layer"])).iloc[0]
@@ -83,7 +85,11 @@ def _transplants(table: pd.DataFrame) -> pd.DataFrame:
     """By model and layer, mean of both directions: mass on the source's moves, own and rotated, floor, in its own tokens."""
     keys = list(_AT)
     rows = where(table, part="transplant")
-    plain = where(rows, state="as it is").groupby(keys, sort=False)[["mass", "low", "high", "floor", "source_tokens"]].mean()
+    plain = (
+        where(rows, state="as it is")
+        .groupby(keys, sort=False)[["mass", "low", "high", "floor", "source_tokens"]]
+        .mean()
+    )
     others = {name: where(rows, state=name).groupby(keys)["mass"].mean() for name in ("own", "mean-shifted", "rotated")}
     others["rotated, mismatched"] = where(rows, state="rotated, mismatched").groupby(keys)["mass"].mean()
     return plain.rename(columns={"mass": "value"}).assign(**others, part="transplant").reset_index()
@@ -95,7 +101,9 @@ def _pairs(table: pd.DataFrame) -> pd.DataFrame:
     rows = rows[(rows["offset"] == rows["offset"].max()) & (rows["layer"] < rows["layer"].max())]
     own, across = rows[rows["source"] == rows["target"]], rows[rows["source"] != rows["target"]]
     found = across.groupby(list(_AT), sort=False)[["recovery", "low", "high", "floor"]].mean()
-    found = found.rename(columns={"recovery": "value"}).assign(own=own.groupby(list(_AT))["recovery"].mean(), part="pairs")
+    found = found.rename(columns={"recovery": "value"}).assign(
+        own=own.groupby(list(_AT))["recovery"].mean(), part="pairs"
+    )
     return found.reset_index()
 
 

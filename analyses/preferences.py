@@ -1,6 +1,5 @@
 """A preference for squares, fine-tuned in one language: through which symmetry it appears in the others."""
 
-
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -14,7 +13,7 @@ from analyses import _maps
 from analyses._maps import aligned, best_maps, probes_at
 from analyses._models import LABELS, Checkpoint
 from analyses._tables import cross, summary, where
-from mothello_interp.othello import SYMMETRIES, Games, random_games
+from mothello_interp.othello import Games, random_games
 from mothello_interp.plots import COLOURS, LANGUAGES, Line, add_lines, panel_grid
 
 MODELS = _maps.MODELS | {"mini/atomic-atomic-anchors4": "anchors", "mini/atomic-atomic-anchors0": "naive"}
@@ -69,7 +68,8 @@ def _output_languages(checkpoint: Checkpoint, games: Games, languages: Sequence[
 
 
 def _pairs(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean over draws with its 95% interval, by model, teaching, pair of different languages and image; kind: whether probes name the image "first", "second" or "last"."""
+    """Mean over draws with its 95% interval, by model, teaching, pair of different languages and image;
+    kind: whether probes name the image "first", "second" or "last"."""
     keys = ["regime", "seed", "teaching", "source", "target", "first", "second", "normalised", "aligned", "symmetry"]
     pairs = cross(table).groupby(keys, sort=False)["coefficient"].agg(["mean", "sem", "count"]).reset_index()
     half = student.ppf(0.975, np.maximum(pairs["count"] - 1, 1)) * pairs["sem"]
@@ -89,7 +89,13 @@ def figure(table: pd.DataFrame) -> go.Figure:
         add_lines(drawing, where(here, kind="last"), [rest], x="normalised", column=column)
         for colour, (label, regimes) in zip(LANGUAGES, _GROUPS.items(), strict=False):
             group = where(here[here["regime"].isin(regimes)], kind="first")
-            add_lines(drawing, group, [Line("coefficient", f"named best: {label}", colour, opacity=0.8, **look)], x="normalised", column=column)
+            add_lines(
+                drawing,
+                group,
+                [Line("coefficient", f"named best: {label}", colour, opacity=0.8, **look)],
+                x="normalised",
+                column=column,
+            )
     drawing.update_xaxes(range=[-0.05, 1.05]).update_yaxes(range=[-0.15, 1.0])
     return drawing.add_hline(y=0, line={"color": COLOURS["floor"], "width": 1}).update_layout(height=470)
 
@@ -110,10 +116,21 @@ def _transferred(model: pd.DataFrame) -> dict[str, Any]:
     means = pairs.groupby("kind")["coefficient"].mean()
     most = pairs.loc[pairs.groupby(["source", "target"])["coefficient"].idxmax()]
     most, first = most[most["aligned"].astype(bool)], where(pairs, kind="first")
-    row: dict[str, Any] = {"named best": means["first"], "named last": means["last"], "in the taught language": own["coefficient"].mean()}
+    row: dict[str, Any] = {
+        "named best": means["first"],
+        "named last": means["last"],
+        "in the taught language": own["coefficient"].mean(),
+    }
     row["best first"] = f"{(most['kind'] == 'first').sum()} of {len(most)}"
     row["legality kept"] = untaught["legal_after"].mean() / untaught["legal_before"].mean()
-    row |= {"named second": means["second"], "share best first": (most["kind"] == "first").mean(), "aligned directions": len(most)}
-    row |= {"share second first": (most["kind"] == "second").mean(), "taught tokens before": untaught["taught_tokens_before"].mean()}
+    row |= {
+        "named second": means["second"],
+        "share best first": (most["kind"] == "first").mean(),
+        "aligned directions": len(most),
+    }
+    row |= {
+        "share second first": (most["kind"] == "second").mean(),
+        "taught tokens before": untaught["taught_tokens_before"].mean(),
+    }
     row["rank correlation"] = first["normalised"].corr(first["coefficient"], "spearman") if len(first) > 2 else None
     return row | {"taught tokens after": untaught["taught_tokens_after"].mean(), "draws": model["draw"].nunique()}

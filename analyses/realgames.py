@@ -1,6 +1,5 @@
 """Championship games against random ones: legality, probe accuracy and alignment by move number."""
 
-
 from dataclasses import replace
 from functools import partial
 from pathlib import Path

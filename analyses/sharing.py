@@ -1,6 +1,5 @@
 """What decides whether two languages align: initial weights, anchors, and one change each."""
 
-
 from typing import Any
 
 import numpy as np
@@ -52,8 +51,16 @@ def measure(checkpoint: Checkpoint, *, fit: int = 600, score: int = 300, near: f
 def figure(table: pd.DataFrame) -> go.Figure:
     """Left, alignment by the scale of the initial weights and the number of anchors; right, one change at a time."""
     found = _at_level(table)
-    drawing = panel_grid([["initial weights and anchors", "one change to the model with 4 anchors"]], x="", y="", shared=False)
-    dots: dict[str, Any] = {"width": 0, "symbol": "circle", "opacity": 0.6, "shown": False, "hover": ("seed", "normalised", "games")}
+    drawing = panel_grid(
+        [["initial weights and anchors", "one change to the model with 4 anchors"]], x="", y="", shared=False
+    )
+    dots: dict[str, Any] = {
+        "width": 0,
+        "symbol": "circle",
+        "opacity": 0.6,
+        "shown": False,
+        "hover": ("seed", "normalised", "games"),
+    }
     for n, colour in zip(_ANCHORS, LANGUAGES, strict=False):
         names = {_MAP[init, n]: float(init) for init in _INITS}
         here = found[found["regime"].isin(names)]
@@ -63,7 +70,9 @@ def figure(table: pd.DataFrame) -> go.Figure:
         add_lines(drawing, means, [Line("best", f"{n} anchors", colour, width=3, shown=False)], x="init")
         if len(means):
             label = f"<b>{n} anchor{'s' * (n != 1)}</b>"
-            add_label(drawing, label, np.log10(means["init"].iloc[0]) + 0.05, means["best"].iloc[0], colour, anchor="left")
+            add_label(
+                drawing, label, np.log10(means["init"].iloc[0]) + 0.05, means["best"].iloc[0], colour, anchor="left"
+            )
     alone = found[found["regime"].isin([_MAP[_BASE], *_ALONE.values()])].replace({"regime": {_MAP[_BASE]: "no change"}})
     order = alone.groupby("regime")["best"].mean().sort_values().index.tolist()
     alone = alone.assign(place=alone["regime"].map(order.index))
@@ -84,7 +93,12 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
     found = groups["best"].agg(["size", "mean", "min", "max"]).reset_index()
     found.columns = pd.Index(["regime", "seeds", "alignment", "lowest", "highest"])
     found = found.assign(games=groups["games"].mean().to_numpy())
-    found = found.assign(**{name: found["regime"].map(last[column].mean()) for name, column in (("at the end", "best"), ("legal", "legal"))})
+    found = found.assign(
+        **{
+            name: found["regime"].map(last[column].mean())
+            for name, column in (("at the end", "best"), ("legal", "legal"))
+        }
+    )
     found = found.assign(reached=groups["best"].count().to_numpy(), identity=groups["normalised"].mean().to_numpy())
     return found.sort_values("alignment", ascending=False, kind="stable").reset_index(drop=True)
 

@@ -1,6 +1,5 @@
 """Measures of similarity between two languages, and what fine-tuning then does to the other language."""
 
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +9,7 @@ import plotly.graph_objects as go
 
 from analyses._models import BUNDLED, LABELS, Activations, Checkpoint, Probes, Zoo, over_models
 from analyses._models import MODELS as REGIMES
-from analyses._tables import cross, where
+from analyses._tables import cross, leading, where
 from analyses.transfer import MODELS as FINE_TUNED
 from analyses.transfer import NAMED, TARGETS
 from analyses.transfer import measure as recorded
@@ -133,7 +132,14 @@ def figure(table: pd.DataFrame) -> go.Figure:
         random = Line("place", "random weights", COLOURS["floor"], {"weights": "random"}, symbol="x", **look)
         add_lines(drawing, where(here, regime=regime), [random], x="value")
     for regime in regimes:
-        dots = Line("place", LABELS.get(regime, regime), COLOURS.get(regime, ""), {"weights": "trained"}, symbol="circle", **look)
+        dots = Line(
+            "place",
+            LABELS.get(regime, regime),
+            COLOURS.get(regime, ""),
+            {"weights": "trained"},
+            symbol="circle",
+            **look,
+        )
         add_lines(drawing, where(here, regime=regime), [dots], x="value")
     drawing.update_traces(marker_size=14)
     names = [_NAMES.get(name, name.replace("_", " ")) for name in order]
@@ -142,14 +148,18 @@ def figure(table: pd.DataFrame) -> go.Figure:
     add_label(drawing, "<b>needs the same coordinates</b>", 0.8, len(_FIRST) - 0.5, COLOURS["ceiling"], **right)
     add_label(drawing, "<b>ignores a rotation</b>", 0.8, len(_FIRST) - 0.5, COLOURS["ceiling"], above=False, **right)
     drawing.update_yaxes(tickvals=list(range(len(order))), ticktext=names, range=[len(order) - 0.5, -0.5])
-    return drawing.update_xaxes(range=[-0.06, 1.04]).update_layout(height=130 + 30 * len(order), margin={"l": 150, "t": 20})
+    return drawing.update_xaxes(range=[-0.06, 1.04]).update_layout(
+        height=130 + 30 * len(order), margin={"l": 150, "t": 20}
+    )
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """A row a measure, at the layer three quarters up: each regime, random weights, and the rank correlation with the change of
     legality that fine-tuning in the other language brings."""
     (layer,) = where(table, weights="random")["layer"].unique()
-    return pd.DataFrame([_with_transfer(where(table, layer=layer, measure=name), name) for name in _order(table)])
+    found = pd.DataFrame([_with_transfer(where(table, layer=layer, measure=name), name) for name in _order(table)])
+    random = f"{LABELS['naive']}, random weights"
+    return leading(found, "measure", *LABELS.values(), random, "correlation, any tokens", "p", "models")
 
 
 def _with_transfer(here: pd.DataFrame, name: str) -> dict[str, Any]:
@@ -157,13 +167,14 @@ def _with_transfer(here: pd.DataFrame, name: str) -> dict[str, Any]:
     trained, random = (where(here, weights=weights) for weights in ("trained", "random"))
     row: dict[str, Any] = {"measure": _NAMES.get(name, name.replace("_", " "))}
     row |= {label: where(trained, regime=regime)["value"].mean() for regime, label in LABELS.items()}
-    row |= {f"{label}, random weights": where(random, regime=regime)["value"].mean() for regime, label in LABELS.items()}
+    row |= {
+        f"{label}, random weights": where(random, regime=regime)["value"].mean() for regime, label in LABELS.items()
+    }
     before = trained.dropna(subset=["transfer_own", "value"])
     row["correlation, any tokens"], row["p"] = _together(before["value"], before["transfer_any"])
     row["correlation, own tokens"], row["p, own tokens"] = _together(before["value"], before["transfer_own"])
     row |= {"same coordinates": name in _FIRST, "layer": here["layer"].iloc[0], "models": len(before)}
-    first = [*list(row)[:5], "correlation, any tokens", "p", "models"]
-    return {key: row[key] for key in (*first, *(key for key in row if key not in first))}
+    return row
 
 
 def _together(before: pd.Series, change: pd.Series) -> tuple[float, float]:

@@ -1,6 +1,5 @@
 """What has to be removed before two languages align: means, a subspace, or a rotation."""
 
-
 from typing import Any
 
 import pandas as pd
@@ -78,7 +77,9 @@ def figure(table: pd.DataFrame) -> go.Figure:
              **{"colour": "", **look, "width": 0.8})
         for change, look in _STYLES.items()
     ]  # fmt: skip
-    lines += [Line("normalised", change, rows=_of(change, True), **{"colour": "", **look}) for change, look in _STYLES.items()]
+    lines += [
+        Line("normalised", change, rows=_of(change, True), **{"colour": "", **look}) for change, look in _STYLES.items()
+    ]
     drawing = layer_axis(facet(means, {"normalised alignment": lines}, x="layer", titles=LABELS), table["layer"])
     return drawing.update_yaxes(range=[-0.1, 1.05]).update_layout(height=430)
 
@@ -95,8 +96,16 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
     def row(group: pd.DataFrame) -> dict[str, Any]:
         aligned = where(group, part="alignment").groupby(["change", "layer"])["normalised"].mean()
         means, highest = aligned.groupby("change").mean(), aligned.groupby("change").max()
-        found = dict(means.reindex(list(_STYLES))) | {"language probe": where(group, part="identity")["accuracy"].mean()}
-        return found | {f"{name}, highest": highest.get(name) for name in _STYLES} | {"rotated, lowest": aligned.get("rotated").min()}
+        found = dict(means.reindex(list(_STYLES))) | {
+            "language probe": where(group, part="identity")["accuracy"].mean()
+        }
+        return (
+            found
+            | {f"{name}, highest": highest.get(name) for name in _STYLES}
+            | {"rotated, lowest": aligned.get("rotated").min()}
+        )
 
     found = summary(table[table["layer"] >= 0], ["regime", "seed"], row)
-    return found.sort_values("regime", key=lambda column: column.map(list(LABELS.values()).index), kind="stable").reset_index(drop=True)
+    return found.sort_values(
+        "regime", key=lambda column: column.map(list(LABELS.values()).index), kind="stable"
+    ).reset_index(drop=True)

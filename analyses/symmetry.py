@@ -1,6 +1,5 @@
 """Naive languages and board symmetries: through which map a probe of one decodes another, and whether the maps compose."""
 
-
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,13 +11,12 @@ from plotly.subplots import make_subplots
 from analyses import _maps
 from analyses._maps import LAYER, aligned, best_maps, clustered, probes_at, strip_places
 from analyses._models import Checkpoint, Probes
-from analyses._tables import cross, where
+from analyses._tables import cross, leading, where
 from mothello_interp.othello import CONTROLS, SYMMETRIES, Symmetry, random_games
 from mothello_interp.othello.symmetry import ALL
 from mothello_interp.plots import COLOURS, add_categories, add_heatmap, add_label, themed
 
 MODELS = _maps.MODELS | {"mini/atomic-atomic-anchors4": "2, four anchors"}
-_SOURCES = 4  # languages whose states are patched into the first one's
 _SHOWN = "5 naive languages"  # whose matrices are drawn, of the lowest seed
 _TURNED = "flip or quarter turn"
 _PAPER = ["layer", "source", "target", "symmetry", "accuracy", "low", "high", "majority", "predicted", "floor", "ceiling",
@@ -30,11 +28,8 @@ Maps = dict[
 ]  # by source and target: the map through which the source's probe reads the target
 
 
-def measure(
-    checkpoint: Checkpoint, *, fit: int = _maps.FIT, score: int = _maps.SCORE, pairs: int = 150
-) -> pd.DataFrame:
-    """Maps of all pairs by layer ("pairs"), the pairs together by move ("moves"; aligned ones, of eight candidates, through
-    one of the four: "aligned", through one of the others: "turned"), what the maps do ("patching"), and accuracies in the
+def measure(checkpoint: Checkpoint, *, fit: int = _maps.FIT, score: int = _maps.SCORE) -> pd.DataFrame:
+    """Symmetries of all pairs by layer ("pairs"), the pairs through their symmetries by move ("moves"), and accuracies in the
     paper's measure ("paper")."""
     from mothello_interp.activations import all_layers
 
@@ -48,10 +43,8 @@ def measure(
         model, found = (checkpoint, probes[layer]) if weights == "trained" else (random, untrained)
         table = best_maps(model, found, layer=layer, candidates=candidates, score=score)
         tables.append(table.assign(weights=weights, candidates=len(candidates), part="pairs"))
-    maps, eight = _by_pair(tables[layers.index(LAYER)]), tables[len(layers)]
-    curves = _curves_of_pairs(checkpoint, probes[LAYER], score)
-    tables.append(_by_move(curves, maps, aligned(eight)).assign(layer=LAYER))
-    tables.append(_patching(checkpoint, maps, pairs).assign(part="patching"))
+    maps = _by_pair(tables[layers.index(LAYER)])
+    tables.append(_by_move(checkpoint, probes[LAYER], maps, score).assign(layer=LAYER, part="moves"))
     tables.append(_as_in_the_paper(checkpoint, fit, score // 4).assign(part="paper"))
     return pd.concat(tables, ignore_index=True)
 
@@ -75,71 +68,18 @@ def _by_pair(pairs: pd.DataFrame) -> Maps:
     return {(source, target): ALL[name] for source, target, name in rows}
 
 
-def _by_move(curves: pd.DataFrame, maps: Maps, eight: pd.DataFrame) -> pd.DataFrame:
-    """The parts that are by move: all pairs through their maps, and those raised, of `eight`, through one of either kind."""
-    tables = [_moves(curves, maps).assign(part="moves")]
-    up = _by_pair(eight[eight["aligned"]])
-    for part, group in (("aligned", SYMMETRIES), ("turned", CONTROLS)):
-        own = {pair: found for pair, found in up.items() if found.name in group}
-        tables.append(_through_own(curves, own).assign(part=part))
-    return pd.concat(tables, ignore_index=True)
-
-
-def _curves_of_pairs(checkpoint: Checkpoint, probes: Probes, games: int = _maps.SCORE) -> pd.DataFrame:
-    """`align_by_move` under all eight symmetries; differing_ceiling: what a language reads at home on as many squares, of the
-    board where it differs from the image that is as far from it."""
+def _by_move(checkpoint: Checkpoint, probes: Probes, maps: Maps, games: int) -> pd.DataFrame:
+    """`align_by_move`, mean over pairs, each through its symmetry; differing_ceiling: what a language decodes of its own board where
+    that differs from this image."""
     from mothello_interp.alignment import align_by_move
 
-    played = random_games(games, board=checkpoint.spec.board, seed=63)
-    table = align_by_move(probes, checkpoint, played, layer=LAYER, symmetries=tuple(ALL.values()))
+    table = align_by_move(probes, checkpoint, random_games(games, board=checkpoint.spec.board, seed=63), layer=LAYER)
     home = table[table["source"] == table["target"]].set_index(["source", "symmetry", "move"])["differing_as_board"]
-    inverse = table["symmetry"].map(lambda name: ALL[name].inverse.name)
-    keys = pd.MultiIndex.from_arrays([table["source"], inverse, table["move"]])
-    return table.assign(differing_ceiling=home.loc[keys].to_numpy())
-
-
-def _moves(curves: pd.DataFrame, maps: Maps) -> pd.DataFrame:
-    """Mean over pairs by move, each read through a further map after its own; and what languages score at home."""
-    parts = []
-    for (source, target), best in maps.items():
-        group = where(curves, source=source, target=target)
-        group = group[group["symmetry"].isin(list(SYMMETRIES))]
-        further = {symmetry.name: (symmetry @ best.inverse).name for symmetry in SYMMETRIES.values()}
-        at_home = group.set_index(["symmetry", "move"])["predicted"]
-        group = group.assign(symmetry=group["symmetry"].map(further))
-        keys = pd.MultiIndex.from_frame(group[["symmetry", "move"]])
-        parts.append(group.assign(predicted=at_home.loc[keys].to_numpy()))
-    columns = ["accuracy", "predicted", "floor", "ceiling", *_MOVED]
-    return pd.concat(parts).groupby(["symmetry", "move"], as_index=False, sort=False)[columns].mean()
-
-
-def _through_own(curves: pd.DataFrame, maps: Maps) -> pd.DataFrame:
-    """Mean by move over these pairs, each read through its map; no row without pairs."""
+    table["differing_ceiling"] = home.loc[pd.MultiIndex.from_frame(table[home.index.names])].to_numpy()
     own = {(*pair, found.name) for pair, found in maps.items()}
-    keys = curves[["source", "target", "symmetry"]].itertuples(index=False, name=None)
-    rows = curves[[key in own for key in keys]]
+    chosen = [key in own for key in table[["source", "target", "symmetry"]].itertuples(index=False, name=None)]
     columns = ["accuracy", "floor", "ceiling", *_MOVED]
-    return rows.groupby("move", as_index=False)[columns].mean().assign(pairs=len(maps))
-
-
-def _patching(checkpoint: Checkpoint, maps: Maps, pairs: int) -> pd.DataFrame:
-    """`recovery` in the first language (target), of its own states and of others' (source) through each map, at the last shared
-    move; best: the map through which the target's probe reads the source."""
-    from mothello_interp.activations import all_layers
-    from mothello_interp.pairs import SHARED_AFTER, minimal_pairs
-    from mothello_interp.patching import recovery
-
-    minimal = minimal_pairs(random_games(2000, board=checkpoint.spec.board, seed=64), pairs, seed=0)
-    target, *others = checkpoint.mothello.inputs[: _SOURCES + 1]
-    corrupted = checkpoint.read(minimal.corrupted, target)
-    tables = [recovery(checkpoint.read(minimal.clean, target), corrupted, resamples=200).assign(best=True)]
-    for source in others:
-        clean = checkpoint.read(minimal.clean, source)
-        for symmetry in SYMMETRIES.values():
-            table = recovery(clean, corrupted, symmetry=symmetry, resamples=200)
-            tables.append(table.assign(best=maps[target, source] == symmetry))
-    table = where(pd.concat(tables, ignore_index=True), offset=SHARED_AFTER)
-    return table[table["layer"].between(0, max(all_layers(checkpoint)) - 1)]
+    return table[chosen].groupby("move", as_index=False)[columns].mean()
 
 
 def _models_of(table: pd.DataFrame) -> list[tuple[str, int]]:
@@ -169,9 +109,20 @@ def figure(table: pd.DataFrame) -> go.Figure:
     for (regime, seed), x in place.items():
         for weights in ("random", "trained"):
             _strip(drawing, _named(table, regime=regime, seed=seed, weights=weights), x, random=weights == "random")
-    drawing.update_xaxes(tickvals=list(middle), ticktext=list(middle.values()), tickangle=0, showgrid=False, row=2, tickfont_size=12)
+    drawing.update_xaxes(
+        tickvals=list(middle), ticktext=list(middle.values()), tickangle=0, showgrid=False, row=2, tickfont_size=12
+    )
     drawing.update_yaxes(title="normalised alignment", range=[-0.15, 1.1], row=2)
-    add_label(drawing, "crosses: random weights", max(place.values()) + 0.6, -0.02, COLOURS["floor"], row=2, anchor="right", above=False)
+    add_label(
+        drawing,
+        "crosses: random weights",
+        max(place.values()) + 0.6,
+        -0.02,
+        COLOURS["floor"],
+        row=2,
+        anchor="right",
+        above=False,
+    )
     return drawing
 
 
@@ -194,12 +145,22 @@ def _matrices(drawing: go.Figure, model: pd.DataFrame) -> None:
     names = [str(language) for language in order]
     for column, values in enumerate((where(paper, symmetry="identity"), best), 1):
         places = values.assign(**{name: values[name].map(order.index) for name in ("source", "target")})
-        add_heatmap(drawing, places, x="target", y="source", z="accuracy", limits=(0.4, 1), column=column, diverging=False)
-        axis: dict[str, Any] = {"tickvals": list(range(len(order))), "ticktext": names, "showgrid": False, "row": 1, "col": column}
+        add_heatmap(
+            drawing, places, x="target", y="source", z="accuracy", limits=(0.4, 1), column=column, diverging=False
+        )
+        axis: dict[str, Any] = {
+            "tickvals": list(range(len(order))),
+            "ticktext": names,
+            "showgrid": False,
+            "row": 1,
+            "col": column,
+        }
         drawing.update_xaxes(**axis).update_yaxes(autorange="reversed", **axis)
     drawing.update_traces(showscale=False, selector={"type": "heatmap"})
     colours = {**{name: COLOURS[name] for name in SYMMETRIES}, "none": COLOURS["none"]}
-    add_categories(drawing, cells, x="target", y="source", category="category", text="text", order=order, colours=colours, column=3)
+    add_categories(
+        drawing, cells, x="target", y="source", category="category", text="text", order=order, colours=colours, column=3
+    )
     drawing.update_xaxes(title="applied to language", row=1)
     drawing.update_yaxes(title="probe of language", row=1, col=1)
 
@@ -222,7 +183,9 @@ def _strip(drawing: go.Figure, pairs: pd.DataFrame, place: float, *, random: boo
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """A row a model: how many pairs are aligned through a symmetry, whether the symmetries compose, and the controls."""
-    return pd.DataFrame([_model_row(table, regime, seed) for regime, seed in _models_of(table)])
+    found = pd.DataFrame([_model_row(table, regime, seed) for regime, seed in _models_of(table)])
+    test = [name for name in ("triples that compose", "p, shuffled") if name in found]
+    return leading(found, "regime", "seed", "aligned pairs", "symmetries", "normalised", "random weights", *test)
 
 
 def _model_row(table: pd.DataFrame, regime: str, seed: int) -> dict[str, Any]:
@@ -256,7 +219,11 @@ def _in_the_paper(here: pd.DataFrame) -> dict[str, float]:
         return {}
     plain = where(paper, symmetry="identity")
     best = paper.groupby(["source", "target"])["accuracy"].max()
-    return {"paper's measure": plain["accuracy"].mean(), "through the best": best.mean(), "in-language": plain["ceiling"].mean()}
+    return {
+        "paper's measure": plain["accuracy"].mean(),
+        "through the best": best.mean(),
+        "in-language": plain["ceiling"].mean(),
+    }
 
 
 def _composition(pairs: pd.DataFrame) -> dict[str, Any]:
@@ -291,6 +258,6 @@ def _of_eight(pairs: pd.DataFrame) -> dict[str, Any]:
 
 def _differing(here: pd.DataFrame) -> dict[str, Any]:
     """Of the pairs whose map is not the identity, on the squares where the board differs from its image: mean over moves."""
-    rows = where(here, part="moves", symmetry="identity").dropna(subset="differing")
+    rows = where(here, part="moves").dropna(subset="differing")
     found = dict(rows[_MOVED].mean().set_axis(["as the image", "as the board", "own language there"]))
     return found | {"moves, image first": f"{(rows['differing'] > rows['differing_as_board']).sum()} of {len(rows)}"}

@@ -28,7 +28,9 @@ def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
     """Both directions of every seed, with columns type and anchors; without unified output."""
     rows = cross(where(table, kind="mlp", symmetry="identity"))
-    rows = rows.assign(type=rows["regime"].map(lambda name: CELLS[name][0]), anchors=rows["regime"].map(lambda name: CELLS[name][1]))
+    rows = rows.assign(
+        type=rows["regime"].map(lambda name: CELLS[name][0]), anchors=rows["regime"].map(lambda name: CELLS[name][1])
+    )
     return rows.dropna(subset="anchors")
 
 
@@ -36,7 +38,9 @@ def figure(table: pd.DataFrame) -> go.Figure:
     """A panel a type of the second language: accuracy by the number of anchors, ours and the paper's."""
     cells = _cells(table)
     kinds = [kind for kind in KINDS if kind in set(cells["type"])]
-    drawing = panel_grid([[f"atomic + {kind}" for kind in kinds]], x="number of anchor tokens", y="cross-lingual accuracy")
+    drawing = panel_grid(
+        [[f"atomic + {kind}" for kind in kinds]], x="number of anchor tokens", y="cross-lingual accuracy"
+    )
     names, look = ["floor", "majority", "ceiling"], {"shown": False}
     for column, kind in enumerate(kinds, 1):
         here = where(cells, type=kind)
@@ -44,19 +48,35 @@ def figure(table: pd.DataFrame) -> go.Figure:
         paper = pd.DataFrame({"anchors": list(_PAPER[kind]), "accuracy": list(_PAPER[kind].values())})
         add_lines(drawing, means, bounds(*names, **look), x="anchors", column=column)
         theirs, ours = COLOURS["paper"], COLOURS["anchors"]
-        add_lines(drawing, paper, [Line("accuracy", "the paper (8x8)", theirs, symbol="diamond", dash="dash", **look)], x="anchors", column=column)
+        add_lines(
+            drawing,
+            paper,
+            [Line("accuracy", "the paper (8x8)", theirs, symbol="diamond", dash="dash", **look)],
+            x="anchors",
+            column=column,
+        )
         add_lines(drawing, here, [Line("accuracy", "each direction and seed", ours, symbol="circle", width=0, opacity=0.5,
                                        hover=("seed", "source", "target"), **look)], x="anchors", column=column)  # fmt: skip
-        add_lines(drawing, means, [Line("accuracy", "this report (6x6)", ours, width=4, **look)], x="anchors", column=column)
+        add_lines(
+            drawing, means, [Line("accuracy", "this report (6x6)", ours, width=4, **look)], x="anchors", column=column
+        )
         if column == len(kinds):
             _label(drawing, means.iloc[-1], paper, column)
-    return drawing.update_xaxes(tickvals=[0, 1, 2, 4], range=[-0.3, 4.3]).update_yaxes(range=[0.38, 1.02]).update_layout(height=400)
+    return (
+        drawing.update_xaxes(tickvals=[0, 1, 2, 4], range=[-0.3, 4.3])
+        .update_yaxes(range=[0.38, 1.02])
+        .update_layout(height=400)
+    )
 
 
 def _label(drawing: go.Figure, last: pd.Series, paper: pd.DataFrame, column: int) -> None:
     """Names of the curves, next to their right ends."""
     place: dict[str, Any] = {"column": column, "anchor": "right"}
-    for name, text in (("ceiling", "in-language (ceiling)"), ("majority", "majority baseline"), ("floor", "mismatched games (floor)")):
+    for name, text in (
+        ("ceiling", "in-language (ceiling)"),
+        ("majority", "majority baseline"),
+        ("floor", "mismatched games (floor)"),
+    ):
         shade = COLOURS["ceiling" if name == "ceiling" else "floor"]
         add_label(drawing, text, 4.2, last[name], shade, above=name != "floor", **place)
     add_label(drawing, "<b>this report (6x6)</b>", 4.2, last["accuracy"], COLOURS["anchors"], **place)
@@ -68,6 +88,8 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
     """By type of the second language and number of anchors: accuracy, mean over both directions and all seeds."""
     groups = _cells(table).groupby(["type", "anchors"], sort=False)
     found = groups[["accuracy", "floor", "majority", "ceiling", "normalised"]].mean().reset_index()
-    found = found.sort_values(["type", "anchors"], key=lambda column: column.map(lambda name: KINDS.index(name) if name in KINDS else name))
+    found = found.sort_values(
+        ["type", "anchors"], key=lambda column: column.map(lambda name: KINDS.index(name) if name in KINDS else name)
+    )
     found["paper"] = [_PAPER[kind][int(n)] for kind, n in zip(found["type"], found["anchors"], strict=True)]
     return found.astype({"anchors": int})

@@ -61,5 +61,9 @@ def _write(drawing: go.Figure, world: Mothello, game: Any, language: int, prefix
             owner, _, text = world.vocabulary[int(encoded.tokens[0, position])].partition(":")
             square, piece = text[:2], text[2:]
             shown = ("A:" if int(owner) != language else prefix) + square + _PIECES.get(piece, "")
-            box = {"bgcolor": LANGUAGES[move], "font": {"color": "#FEFEFE", "size": 14, "family": "monospace"}, "borderpad": 3}
+            box = {
+                "bgcolor": LANGUAGES[move],
+                "font": {"color": "#FEFEFE", "size": 14, "family": "monospace"},
+                "borderpad": 3,
+            }
             drawing.add_annotation(x=5.2 + 1.42 * position, text=shown, **box, **place)

@@ -1,6 +1,5 @@
 """Fine-tuning in one of two languages: what happens to the other."""
 
-
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analyses._models import LABELS, Checkpoint
-from analyses._tables import summary, where
+from analyses._tables import leading, summary, where
 from mothello_interp.plots import COLOURS, Line, add_lines, panel_grid
 
 NAMED = LABELS | {"anchors": "8 anchor tokens"}
@@ -74,7 +73,9 @@ def figure(table: pd.DataFrame, *, paper: bool = True) -> go.Figure:
     regimes = list(dict.fromkeys(table["regime"]))
     targets = [target for target in TARGETS if target in set(table["target"])]
     titles = [[NAMED[regime] for regime in regimes], *[[""] * len(regimes)] * (len(targets) - 1)]
-    drawing = panel_grid(titles, x="epoch of fine-tuning in the source language", y=[f"target: {target}" for target in targets])
+    drawing = panel_grid(
+        titles, x="epoch of fine-tuning in the source language", y=[f"target: {target}" for target in targets]
+    )
     for row, target in enumerate(targets, 1):
         for column, regime in enumerate(regimes, 1):
             here = where(table, regime=regime, target=target)
@@ -92,8 +93,24 @@ def _lines(faint: bool, colour: str) -> list[Line]:
     return [
         Line("top1", "source, legal", COLOURS["ceiling"], {"role": "source"}, width=1.5, **look),
         Line("normalised", "normalised alignment", COLOURS["floor"], target, dash="dot", width=2, **look),
-        Line("top1_any", "target, legal in any language's tokens", COLOURS["diagonal"], target, dash="dash", width=3, **look),
-        Line("top1", "target, legal in its own tokens", colour, target, width=4, shown=colour == COLOURS["anchors"], **look),
+        Line(
+            "top1_any",
+            "target, legal in any language's tokens",
+            COLOURS["diagonal"],
+            target,
+            dash="dash",
+            width=3,
+            **look,
+        ),
+        Line(
+            "top1",
+            "target, legal in its own tokens",
+            colour,
+            target,
+            width=4,
+            shown=colour == COLOURS["anchors"],
+            **look,
+        ),
     ]
 
 
@@ -108,10 +125,22 @@ def _add_paper(drawing: go.Figure, here: pd.DataFrame, target: str, regime: str,
 def ends(group: pd.DataFrame) -> dict[str, Any]:
     """Start, peak and end of one model's fine-tuning."""
     source, target = (where(group, role=role).sort_values("games") for role in ("source", "target"))
-    shown = (("target", target, "top1"), ("any tokens", target, "top1_any"), ("alignment", target, "normalised"), ("source", source, "top1"))
-    row = {f"{name} {place}": part[column].iloc[index] for name, part, column in shown for place, index in (("start", 0), ("end", -1))}
+    shown = (
+        ("target", target, "top1"),
+        ("any tokens", target, "top1_any"),
+        ("alignment", target, "normalised"),
+        ("source", source, "top1"),
+    )
+    row = {
+        f"{name} {place}": part[column].iloc[index]
+        for name, part, column in shown
+        for place, index in (("start", 0), ("end", -1))
+    }
     found = {**row, "target peak": target["top1"].max()}
-    return found | {"change": row["target end"] - row["target start"], "change, any": row["any tokens end"] - row["any tokens start"]}
+    return found | {
+        "change": row["target end"] - row["target start"],
+        "change, any": row["any tokens end"] - row["any tokens start"],
+    }
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
@@ -127,5 +156,5 @@ def tidy(found: pd.DataFrame) -> pd.DataFrame:
     """Sorted by schedule, target and regime; what is most telling first."""
     order = {name: place for place, name in enumerate((*_SCHEDULES, *TARGETS, *NAMED.values()))}
     found = found.sort_values(["schedule", "target", "regime"], key=lambda column: column.map(order), kind="stable")
-    first = ["target", "regime", "schedule", "target start", "target end", "any tokens end", "alignment start", "alignment end"]
-    return found[[*first, *(column for column in found if column not in first)]].reset_index(drop=True)
+    names = ("target start", "target end", "any tokens end", "alignment start", "alignment end")
+    return leading(found, "target", "regime", "schedule", *names).reset_index(drop=True)

@@ -1,6 +1,5 @@
 """State transplant between naive languages: which image of the board becomes legal."""
 
-
 from typing import Any
 
 import numpy as np
@@ -57,12 +56,19 @@ def figure(table: pd.DataFrame) -> go.Figure:
     rows = rows.assign(place=at + 0.7 * ((sources + 0.5) / _SOURCES - 0.5))
     look: dict[str, Any] = {"width": 0, "hover": ("source", "normalised", "mass", "floor")}
     grey, named = rows[rows["role"] != "named"], rows[rows["role"] == "named"]
-    add_lines(drawing, grey, [Line("effect", "another image", COLOURS["floor"], symbol="circle-open", opacity=0.6, **look)], x="place")
+    add_lines(
+        drawing,
+        grey,
+        [Line("effect", "another image", COLOURS["floor"], symbol="circle-open", opacity=0.6, **look)],
+        x="place",
+    )
     lines = [Line("effect", f"named by the probes: {name.replace('_', ' ')}", COLOURS[name], {"symmetry": name}, symbol="circle", **look)
              for name in SYMMETRIES]  # fmt: skip
     add_lines(drawing, named, lines, x="place")
     drawing.add_hline(y=1, line={"color": COLOURS["ceiling"], "width": 1.5})
-    drawing.update_xaxes(tickvals=list(middle), ticktext=list(middle.values()), showgrid=False, tickangle=0, tickfont_size=12)
+    drawing.update_xaxes(
+        tickvals=list(middle), ticktext=list(middle.values()), showgrid=False, tickangle=0, tickfont_size=12
+    )
     return drawing.update_yaxes(range=[-0.03, 1.12]).update_layout(height=470)
 
 
@@ -72,7 +78,9 @@ def _effects(table: pd.DataFrame) -> pd.DataFrame:
     here = where(table, layer=LAYER)
     own = here[here["source"] == here["target"]].set_index(["regime", "seed"])["mass"].rename("own")
     rows = here[here["source"] != here["target"]].join(own, on=["regime", "seed"])
-    named = np.where(rows["normalised"] < ALIGNED, "none", np.where(rows["symmetry"] == rows["named"], "named", "other"))
+    named = np.where(
+        rows["normalised"] < ALIGNED, "none", np.where(rows["symmetry"] == rows["named"], "named", "other")
+    )
     rows = rows.assign(role=named, **{name: rows[column] / rows["own"] for name, column in _SHARES.items()})
     order = rows["regime"].map(list(MODELS.values()).index)
     return rows.assign(order=order).sort_values(["order", "seed", "source"], kind="stable")
@@ -96,4 +104,9 @@ def _of_pair(group: pd.DataFrame) -> dict[str, Any]:
     row = {"named by the probes": named.replace("_", " "), "most legal": most.replace("_", " ")}
     row |= {"effect": through["effect"], "highest other": others, "floor": through["floor share"]}
     row |= {"normalised": through["normalised"], "aligned": through["normalised"] >= ALIGNED, "first": named == most}
-    return row | {"beyond": through["effect_low"] > others, "mass": through["mass"], "own": through["own"], "games": through["games"]}
+    return row | {
+        "beyond": through["effect_low"] > others,
+        "mass": through["mass"],
+        "own": through["own"],
+        "games": through["games"],
+    }

@@ -2,6 +2,7 @@
 
 from mothello_interp.plots.attention import add_attention, attention_figure
 from mothello_interp.plots.board import add_board, draw_boards
+from mothello_interp.plots.narrow import for_phone
 from mothello_interp.plots.panels import (
     Line,
     add_categories,
@@ -13,7 +14,6 @@ from mothello_interp.plots.panels import (
     layer_axis,
     panel_grid,
 )
-from mothello_interp.plots.narrow import for_phone
 from mothello_interp.plots.paper import for_paper, write_image, write_images
 from mothello_interp.plots.theme import COLOURS, LANGUAGES, layer_name, themed
 

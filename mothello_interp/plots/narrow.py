@@ -29,7 +29,9 @@ def for_phone(figure: go.Figure) -> go.Figure:
         bottom = max(0.0, top - height / total)
         last = bottom < _GAP / 2 / total
         _put(x, y, (bottom, top), label, x.title.text or (below if last else None))
-        copy.add_annotation(text=title, x=0.5, y=top, xref="paper", yref="paper", yanchor="bottom", showarrow=False, font_size=15)
+        copy.add_annotation(
+            text=title, x=0.5, y=top, xref="paper", yref="paper", yanchor="bottom", showarrow=False, font_size=15
+        )
         top = bottom - _GAP / total
     names = {trace.name for trace in copy.data if trace.showlegend is not False and trace.name}
     rows = len(names) if len(names) > 1 else 0

@@ -15,7 +15,11 @@ _BELOW = 72  # pixels from the panels to the legend, for ticks and names of the 
 _ROW, _LINE = 22, 15  # pixels of a row of the legend, and of a line of a tick's name
 _LETTER, _MARK = 7.5, 55  # pixels of one letter in it, and of the mark before a name
 _HEIGHT, _MARGIN = 450, 60  # pixels that a figure has by default, and above or below its panels in this theme
-_PATIENCE, _EACH, _PARTING = 180, 5, 15  # seconds in which the browser has to start, to draw a picture, and then to close
+_PATIENCE, _EACH, _PARTING = (
+    180,
+    5,
+    15,
+)  # seconds in which the browser has to start, to draw a picture, and then to close
 
 
 def for_paper(figure: go.Figure) -> go.Figure:
@@ -39,7 +43,9 @@ def for_paper(figure: go.Figure) -> go.Figure:
 
 def _tick_lines(figure: go.Figure) -> int:
     """Lines of the longest name of a tick of an x axis."""
-    return max((str(name).count("<br>") + 1 for axis in figure.select_xaxes() for name in axis.ticktext or ()), default=1)
+    return max(
+        (str(name).count("<br>") + 1 for axis in figure.select_xaxes() for name in axis.ticktext or ()), default=1
+    )
 
 
 def write_image(figure: go.Figure, *paths: str | Path) -> None:
@@ -91,7 +97,9 @@ async def _draw(pictures: list[dict[str, Any]]) -> None:
     except (TimeoutError, RuntimeError) as error:
         if not limit.expired():
             raise
-        message = f"Chrome or Chromium has not drawn in {patience} s; the environment variable BROWSER_PATH names another"
+        message = (
+            f"Chrome or Chromium has not drawn in {patience} s; the environment variable BROWSER_PATH names another"
+        )
         raise RuntimeError(message) from error
     finally:
         try:
