@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from filelock import FileLock
 from rich.console import Console
 
 import mothello_interp
@@ -139,12 +140,13 @@ def _computed(
     from mothello_interp.models import load
 
     cached = CACHE / f"{analysis}-{Path(preset).name}-{key(analysis, folder, inputs)}.csv"
-    if cached.exists():
-        table = pd.read_csv(cached)
-    else:
-        checkpoint = load(folder if not folder.is_relative_to(BUNDLE) else preset, device=device)
-        table = measure(checkpoint).assign(model=preset, seed=checkpoint.provenance["seed"])
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(cached) as file:
-            table.to_csv(file, index=False)
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{cached}.lock"):  # two figures may need it at a time
+        if cached.exists():
+            table = pd.read_csv(cached)
+        else:
+            checkpoint = load(folder if not folder.is_relative_to(BUNDLE) else preset, device=device)
+            table = measure(checkpoint).assign(model=preset, seed=checkpoint.provenance["seed"])
+            with atomic_write(cached) as file:
+                table.to_csv(file, index=False)
     return table.assign(origin="computed")

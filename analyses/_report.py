@@ -99,13 +99,16 @@ def write_report(out: Path, zoo: Zoo = BUNDLED) -> list[str]:
     opening = _text.fill("article", headlines) if complete else None
     texts += [opening] if opening else []
     (out / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
-    pages: dict[str, tuple[str, dict[str, Any]]] = {
-        "index": ("article", {"title": _text.title_of("article"), "abstract": opening and opening.answer, "figures": main,
-                              "models": _models_in_words(zoo)}),
-        "all": ("gallery", {"title": "All further figures", "figures": []}),
-    } | {name: ("page", {"title": item.text.title, "figures": [item]}) for name, item in items.items()}  # fmt: skip
-    for page, (template, values) in pages.items():
-        (out / f"{page}.html").write_text(_page(template, others=others, **values), encoding="utf-8")
+
+    def write(page: str, template: str, title: str, figures: list[Item], **values: Any) -> None:
+        text = _page(template, title=title, figures=figures, others=others, **values)
+        (out / f"{page}.html").write_text(text, encoding="utf-8")
+
+    about = {"abstract": opening and opening.answer, "models": _models_in_words(zoo)}
+    write("index", "article", _text.title_of("article"), main, **about)
+    write("all", "gallery", "All further figures", [])
+    for name, item in items.items():
+        write(name, "page", item.text.title, [item])
     for text in texts:
         (out / f"{text.name}.md").write_text(text.markdown, encoding="utf-8")
     return [sentence for text in texts for sentence in text.broken]

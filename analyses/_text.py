@@ -1,8 +1,8 @@
 """The texts of the report: a Markdown file a figure in `text/`, with numbers from its headline table and claims about them.
 
-In such a file `cells(column, regime="naive")` is a column of the headline's rows with these values, `cell` its only value, and
-`claim(value, ">", 0.8)` shows a number of which the sentence says that it is so (`check` only tests it). A claim that does
-not hold marks its sentence, and `Text.broken` lists those.
+In such a file `cells(column, regime="naive")` is a column of the headline's rows with these values, `cell` its value (the mean
+over seeds; nan if there is none), and `claim(value, ">", 0.8)` shows a number of which the sentence says that it is so (`check` only tests
+it). A claim that does not hold is marked in its sentence; `Text.broken` lists these sentences, and those with a nan.
 """
 
 import operator
@@ -24,7 +24,7 @@ _CLAIMS = {
     "<=": ("at most", operator.le),
     "==": ("equal to", operator.eq),
 }
-_MARK = re.compile(r"\[not (?:above|at least|below|at most|equal to) [^\]]*\]")
+_MARK = re.compile(r"\[not (?:above|at least|below|at most|equal to) [^\]]*\]|\bnan%?(?!\w)")
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ class Text:
 
     @property
     def details(self) -> str:
-        """Everything after the caption, as HTML."""
-        return _html("\n\n".join(self._paragraphs[3:]))
+        """Everything after the caption, as HTML; its headings are of the third level."""
+        return _html(re.sub(r"^## ", "### ", "\n\n".join(self._paragraphs[3:]), flags=re.MULTILINE))
 
     @property
     def broken(self) -> list[str]:
         """The sentences with a claim that does not hold, each with the number and the condition."""
-        flat = re.sub(r"\s+", " ", self.markdown)
+        flat = re.sub(r"\s+", " ", self.markdown).strip()
         sentences = re.split(r"(?<=[.?!:]) (?=[A-Z#])", flat)
         return [f"{self.name}.md: {sentence}" for sentence in sentences if _MARK.search(sentence)]
 
@@ -76,20 +76,26 @@ def fill(name: str, headlines: Mapping[str, "pd.DataFrame"]) -> Text:
     """The text of a figure, with numbers from the headline tables.
 
     Raises:
-        ValueError: for a text that asks for a column, a row or a table that is not there.
+        ValueError: for a text that is no template, or asks for a table that is not there, or for one value of rows
+            that differ in more than their seed.
     """
     import jinja2
+    import pandas as pd
+
+    def rows(of: str, values: Mapping[str, Any]) -> "pd.DataFrame":
+        table = headlines[of]
+        for key, value in values.items():  # a list is any of its values
+            table = table[table[key].isin(value if isinstance(value, list) else [value])]
+        return table
 
     def cells(column: str, *, of: str = name, **values: Any) -> "pd.Series":
-        table = headlines[of]
-        for key, value in values.items():
-            table = table[table[key].isin(value if isinstance(value, list) else [value])]
-        if table.empty:
-            raise ValueError(f"the table of {of} has no row with {values}")
-        return table[column]
+        return rows(of, values).get(column, pd.Series(dtype=float))
 
     def cell(column: str, *, of: str = name, **values: Any) -> Any:
-        return cells(column, of=of, **values).item()
+        chosen, found = rows(of, values), cells(column, of=of, **values)
+        if len(found) > 1 and ("seed" not in chosen or chosen["seed"].duplicated().any()):
+            raise ValueError(f"the table of {of} has {len(found)} rows with {values}")
+        return ", ".join(found) if found.dtype == object or found.dtype == "str" else found.mean()
 
     def claim(value: Any, op: str, bound: float, spec: str = ".2f") -> str:
         return f"{value:{spec}}{check(value, op, bound)}"

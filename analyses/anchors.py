@@ -1,12 +1,12 @@
 """Probe transfer by layer, with and without anchors."""
 
-from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import LABELS, Activations, Checkpoint
+from analyses._models import LABELS, Checkpoint
+from analyses._probes import board_probes
 from analyses._tables import cross, lowest_seed, summary, where
 from mothello_interp.othello import SYMMETRIES, random_games
 from mothello_interp.plots import COLOURS, Line, add_label, add_lines, bounds, layer_axis, layer_name, panel_grid
@@ -28,29 +28,20 @@ MODELS = {
 
 def measure(checkpoint: Checkpoint, *, fit: int = 1000, score: int = 500) -> pd.DataFrame:
     """Alignment of every pair of languages, for trained and random weights: see `mothello_interp.alignment.align`."""
-    from mothello_interp.activations import collect
-    from mothello_interp.alignment import align
-    from mothello_interp.probes import fit_probes_on
-
-    fitted, scored = (random_games(n, board=checkpoint.spec.board, seed=seed) for n, seed in ((fit, 11), (score, 13)))
-    tables = []
-    for weights, model in (("trained", checkpoint), ("random", checkpoint.untrained())):
-        rows = collect(model, fitted)
-        probes = [fit_probes_on(rows, kind="linear", frame="relative", seed=0)]
-        if weights == "trained":
-            probes.append(fit_probes_on(_three_quarters_up(rows), kind="mlp", frame="absolute", seed=0))
-        tables += [
-            align(found, model, scored).assign(kind=found.kind, frame=found.frame, weights=weights) for found in probes
-        ]
-    return pd.concat(tables, ignore_index=True)
-
-
-def _three_quarters_up(rows: Activations) -> Activations:
-    """The rows of the layer that the paper reads."""
     from mothello_interp.activations import paper_layer
+    from mothello_interp.alignment import align
+    from mothello_interp.probes import fit_probes
 
-    place = rows.layers.index(paper_layer(max(rows.layers) + 1))
-    return replace(rows, values=rows.values[:, place : place + 1], layers=(rows.layers[place],))
+    fitted, scored = (random_games(n, board=checkpoint.spec.board, seed=seed) for n, seed in ((fit, 12), (score, 13)))
+    layer, random = paper_layer(checkpoint.spec.model.n_layers), checkpoint.untrained()
+    mlp = fit_probes(checkpoint, fitted, kind="mlp", frame="absolute", layers=[layer], seed=0)
+    asked = [("trained", checkpoint, board_probes(checkpoint, games=fit)), ("trained", checkpoint, mlp)]
+    asked.append(("random", random, board_probes(random, games=fit)))
+    tables = [
+        align(probes, model, scored).assign(kind=probes.kind, frame=probes.frame, weights=weights)
+        for weights, model, probes in asked
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def _by_layer(table: pd.DataFrame) -> pd.DataFrame:

@@ -6,29 +6,26 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analyses._models import LABELS, Checkpoint
+from analyses._probes import board_probes
 from analyses._tables import lowest_seed, summary, where
 from mothello_interp.othello import random_games
 from mothello_interp.plots import COLOURS, Line, bounds, facet, layer_axis
 
 _SCALE = 2.0
-_EPOCHS = {"linear": 16, "mlp": 8}
 _EDITS = (("linear", 1), ("linear", 3), ("mlp", 1))  # kind of probe and discs flipped; the first is drawn
 
 
-def measure(checkpoint: Checkpoint, *, fit: int = 400, boards: int = 150) -> pd.DataFrame:
+def measure(checkpoint: Checkpoint, *, fit: int = 1000, mlp: int = 400, boards: int = 150) -> pd.DataFrame:
     """`edit_effect` in each of the first two languages, through the probes of both."""
-    from mothello_interp.activations import collect
     from mothello_interp.effects import edit_effect, edited_boards
-    from mothello_interp.probes import fit_probes_on
+    from mothello_interp.probes import fit_probes
 
     board, languages = checkpoint.spec.board, checkpoint.mothello.inputs[:2]
-    rows = collect(checkpoint, random_games(fit, board=board, seed=71), languages=languages)
+    fitted = random_games(mlp, board=board, seed=71)
+    probes = {"linear": board_probes(checkpoint, games=fit)}
+    probes["mlp"] = fit_probes(checkpoint, fitted, kind="mlp", languages=languages, epochs=8, batch=512, seed=0)
     games = random_games(8 * boards, board=board, seed=72)
     edited = {discs: edited_boards(games, boards, squares=discs, seed=0) for discs in (1, 3)}
-    probes: dict[str, Any] = {
-        kind: fit_probes_on(rows, kind=kind, frame="relative", epochs=epochs, batch=512, seed=0)  # type: ignore[arg-type]
-        for kind, epochs in _EPOCHS.items()
-    }
     tables = [
         edit_effect(checkpoint.read(edited[discs].games, language), edited[discs], probes[kind], scale=_SCALE)
         for kind, discs in _EDITS

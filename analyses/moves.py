@@ -4,6 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analyses._models import LABELS, Checkpoint
+from analyses._probes import board_probes
 from analyses._tables import lowest_seed
 from mothello_interp.othello import SYMMETRIES, random_games
 from mothello_interp.plots import COLOURS, Line, bounds, facet
@@ -12,10 +13,9 @@ from mothello_interp.plots import COLOURS, Line, bounds, facet
 def measure(checkpoint: Checkpoint, *, fit: int = 1000, choose: int = 200, score: int = 500) -> pd.DataFrame:
     """`align_by_move` between the first two input languages, at the layer that the source chooses on other games."""
     from mothello_interp.alignment import align, align_by_move, best_layer
-    from mothello_interp.probes import fit_probes
 
     board = checkpoint.spec.board
-    probes = fit_probes(checkpoint, random_games(fit, board=board, seed=21), seed=0)
+    probes = board_probes(checkpoint, games=fit)
     own = align(probes, checkpoint, random_games(choose, board=board, seed=22), resamples=1)
     source, target = probes.languages[:2]
     layer = best_layer(own, source)

@@ -98,7 +98,7 @@ def _transplants(table: pd.DataFrame) -> pd.DataFrame:
 def _pairs(table: pd.DataFrame) -> pd.DataFrame:
     """By model and layer, mean of both directions: recovery at the last shared move, own, and of another game's state."""
     rows = where(table, part="pairs")
-    rows = rows[(rows["offset"] == rows["offset"].max()) & (rows["layer"] < rows["layer"].max())]
+    rows = rows[(rows["offset"] == rows["offset"].max())]
     own, across = rows[rows["source"] == rows["target"]], rows[rows["source"] != rows["target"]]
     found = across.groupby(list(_AT), sort=False)[["recovery", "low", "high", "floor"]].mean()
     found = found.rename(columns={"recovery": "value"}).assign(

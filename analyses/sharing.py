@@ -66,7 +66,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
         here = found[found["regime"].isin(names)]
         here = here.assign(init=here["regime"].map(names))
         add_lines(drawing, here, [Line("best", f"{n} anchors", colour, **dots)], x="init")
-        means = here.groupby("init", as_index=False)["best"].mean()
+        means = here.groupby("init")["best"].mean().reset_index()
         add_lines(drawing, means, [Line("best", f"{n} anchors", colour, width=3, shown=False)], x="init")
         if len(means):
             label = f"<b>{n} anchor{'s' * (n != 1)}</b>"
@@ -78,8 +78,8 @@ def figure(table: pd.DataFrame) -> go.Figure:
     alone = alone.assign(place=alone["regime"].map(order.index))
     add_lines(drawing, alone, [Line("place", "one change", COLOURS["ceiling"], **dots)], x="best", column=2)
     drawing.update_xaxes(type="log", tickvals=[float(init) for init in _INITS], ticktext=list(_INITS),
-                         title="standard deviation of the initial weights", row=1, col=1)  # fmt: skip
-    level = {"title": f"normalised alignment at {_LEGAL:g} legal", "range": [-0.03, found["best"].max() + 0.1]}
+                         title="standard deviation of<br>the initial weights", row=1, col=1)  # fmt: skip
+    level = {"title": f"normalised alignment<br>at {_LEGAL:g} legal", "range": [-0.03, found["best"].max() + 0.1]}
     drawing.update_yaxes(**level, row=1, col=1).update_xaxes(**level, row=1, col=2)
     names_ = {"tickvals": list(range(len(order))), "ticktext": order, "range": [-0.5, len(order) - 0.5]}
     return drawing.update_yaxes(**names_, side="right", row=1, col=2).update_layout(height=430, margin_r=190)

@@ -102,7 +102,7 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
         return (
             found
             | {f"{name}, highest": highest.get(name) for name in _STYLES}
-            | {"rotated, lowest": aligned.get("rotated").min()}
+            | {"rotated, lowest": aligned.loc["rotated"].min() if "rotated" in highest else None}
         )
 
     found = summary(table[table["layer"] >= 0], ["regime", "seed"], row)

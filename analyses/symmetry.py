@@ -141,7 +141,7 @@ def _matrices(drawing: go.Figure, model: pd.DataFrame) -> None:
         for language in cluster
     ]
     paper = where(model, part="paper")
-    best = paper.groupby(["source", "target"], as_index=False)["accuracy"].max()
+    best = paper.groupby(["source", "target"])["accuracy"].max().reset_index()
     names = [str(language) for language in order]
     for column, values in enumerate((where(paper, symmetry="identity"), best), 1):
         places = values.assign(**{name: values[name].map(order.index) for name in ("source", "target")})

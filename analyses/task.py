@@ -16,7 +16,7 @@ __all__ = ["compute", "figure", "headline", "measure"]  # the last two as in `le
 
 _MOVES = 4
 _PIECES = {"/1": "₁", "/2": "₂", "/3": "₃"}  # of a split move
-_LANGUAGES = ("atomic A", "atomic B", "atomic B, one anchor", "split", "compositional")
+_LANGUAGES = ("atomic A", "atomic B", "atomic B, 1 anchor", "split", "compositional")
 
 
 def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
@@ -63,7 +63,7 @@ def _write(drawing: go.Figure, world: Mothello, game: Any, language: int, prefix
             shown = ("A:" if int(owner) != language else prefix) + square + _PIECES.get(piece, "")
             box = {
                 "bgcolor": LANGUAGES[move],
-                "font": {"color": "#FEFEFE", "size": 14, "family": "monospace"},
+                "font": {"color": "#FEFEFE", "size": 12, "family": "monospace"},
                 "borderpad": 3,
             }
             drawing.add_annotation(x=5.2 + 1.42 * position, text=shown, **box, **place)

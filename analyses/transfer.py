@@ -89,7 +89,8 @@ def figure(table: pd.DataFrame, *, paper: bool = True) -> go.Figure:
 
 def _lines(faint: bool, colour: str) -> list[Line]:
     """Of one panel."""
-    target, look = {"role": "target"}, {"opacity": 0.3 if faint else 1.0}
+    look: dict[str, Any] = {"opacity": 0.3 if faint else 1.0}
+    target = {"role": "target"}
     return [
         Line("top1", "source, legal", COLOURS["ceiling"], {"role": "source"}, width=1.5, **look),
         Line("normalised", "normalised alignment", COLOURS["floor"], target, dash="dot", width=2, **look),

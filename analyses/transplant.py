@@ -99,7 +99,7 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
 
 def _of_pair(group: pd.DataFrame) -> dict[str, Any]:
     """Of one pair."""
-    named, most = group["named"].iloc[0], group.loc[group["effect"].idxmax(), "symmetry"]
+    named, most = group["named"].iloc[0], group["symmetry"].iloc[int(group["effect"].argmax())]
     through, others = where(group, symmetry=named).iloc[0], group[group["symmetry"] != named]["effect"].max()
     row = {"named by the probes": named.replace("_", " "), "most legal": most.replace("_", " ")}
     row |= {"effect": through["effect"], "highest other": others, "floor": through["floor share"]}

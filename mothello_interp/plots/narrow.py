@@ -15,9 +15,10 @@ def for_phone(figure: go.Figure) -> go.Figure:
     copy = go.Figure(figure)
     width = (copy.layout.meta or {}).get("min_width")
     panels = [(x, y) for x in copy.select_xaxes() for y in copy.select_yaxes() if _number(x) == _number(y)]
-    shown = sorted((panel for panel in panels if panel[0].visible is not False), key=_place)
+    shown = [panel for panel in panels if panel[0].visible is not False]
     if width or len(shown) < 2:
         return copy.update_layout(width=width, margin={"r": 10})
+    shown.sort(key=_place)
     titles = [_title(copy, x, y, shown) for x, y in shown]
     labels = [_row_label(y, shown) for _, y in shown]
     below = next((note.text for note in copy.layout.annotations if note.yref == "paper" and note.y == 0), None)
