@@ -89,7 +89,7 @@ def run_side_by_side(
     workers = min(2, cores)
     spawn = get_context("spawn")  # a forked process would inherit torch's threads without their locks
     with ProcessPoolExecutor(workers, spawn, initializer=_use_cores, initargs=(cores // workers,)) as pool:
-        waiting = {pool.submit(run, analysis, out, inputs, **settings): analysis.name for analysis in analyses}
+        waiting = {pool.submit(run, analysis, out, dict(inputs), **settings): analysis.name for analysis in analyses}
         yield from ((waiting[done], done) for done in as_completed(waiting))
 
 

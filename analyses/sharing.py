@@ -82,7 +82,9 @@ def figure(table: pd.DataFrame) -> go.Figure:
     level = {"title": f"normalised alignment<br>at {_LEGAL:g} legal", "range": [-0.03, found["best"].max() + 0.1]}
     drawing.update_yaxes(**level, row=1, col=1).update_xaxes(**level, row=1, col=2)
     names_ = {"tickvals": list(range(len(order))), "ticktext": order, "range": [-0.5, len(order) - 0.5]}
-    return drawing.update_yaxes(**names_, side="right", row=1, col=2).update_layout(height=430, margin_r=190)
+    return drawing.update_yaxes(**names_, side="right", row=1, col=2).update_layout(
+        height=450, margin={"r": 190, "l": 95, "b": 90}
+    )
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:

@@ -29,8 +29,8 @@ Maps = dict[
 
 
 def measure(checkpoint: Checkpoint, *, fit: int = _maps.FIT, score: int = _maps.SCORE) -> pd.DataFrame:
-    """Symmetries of all pairs by layer ("pairs"), the pairs through their symmetries by move ("moves"), and accuracies in the
-    paper's measure ("paper")."""
+    """Symmetries of all pairs by layer ("pairs") and whether they compose ("composition"), the pairs through their symmetries by
+    move ("moves"), and accuracies in the paper's measure ("paper")."""
     from mothello_interp.activations import all_layers
 
     layers = all_layers(checkpoint) if len(checkpoint.mothello.inputs) <= 5 else (LAYER,)
@@ -43,7 +43,9 @@ def measure(checkpoint: Checkpoint, *, fit: int = _maps.FIT, score: int = _maps.
         model, found = (checkpoint, probes[layer]) if weights == "trained" else (random, untrained)
         table = best_maps(model, found, layer=layer, candidates=candidates, score=score)
         tables.append(table.assign(weights=weights, candidates=len(candidates), part="pairs"))
-    maps = _by_pair(tables[layers.index(LAYER)])
+    four, eight = tables[layers.index(LAYER)], tables[len(layers)]
+    tables += [_tested(four, SYMMETRIES), _tested(eight, ALL)]
+    maps = _by_pair(four)
     tables.append(_by_move(checkpoint, probes[LAYER], maps, score).assign(layer=LAYER, part="moves"))
     tables.append(_as_in_the_paper(checkpoint, fit, score // 4).assign(part="paper"))
     return pd.concat(tables, ignore_index=True)
@@ -66,6 +68,22 @@ def _by_pair(pairs: pd.DataFrame) -> Maps:
     """The map of each pair of different languages."""
     rows = cross(pairs)[["source", "target", "symmetry"]].itertuples(index=False, name=None)
     return {(source, target): ALL[name] for source, target, name in rows}
+
+
+def _tested(pairs: pd.DataFrame, candidates: Mapping[str, Symmetry]) -> pd.DataFrame:
+    """`cycle_consistency_test` of a model's pairs ("composition"); no row for fewer than three languages."""
+    from mothello_interp.symmetries import cycle_consistency_test
+
+    if pairs["source"].nunique() < 3:
+        return pd.DataFrame()
+    test = cycle_consistency_test(_by_pair(pairs), symmetries=tuple(candidates.values()))
+    found = {
+        "consistent": test.consistent,
+        "triples": test.triangles,
+        "p_random": test.p_random,
+        "p_shuffled": test.p_shuffled,
+    }
+    return pd.DataFrame([{**found, "layer": LAYER, "candidates": len(candidates), "part": "composition"}])
 
 
 def _by_move(checkpoint: Checkpoint, probes: Probes, maps: Maps, games: int) -> pd.DataFrame:
@@ -195,7 +213,7 @@ def _model_row(table: pd.DataFrame, regime: str, seed: int) -> dict[str, Any]:
     eight = where(_named(here, ALL), weights="trained")
     row: dict[str, Any] = {"regime": regime, "seed": seed, **_aligned_pairs(trained)}
     row["random weights"] = cross(random)["normalised"].mean()
-    row |= _composition(trained) | _differing(here) | _in_the_paper(here) | _of_eight(eight)
+    row |= _composition(here) | _differing(here) | _in_the_paper(here) | _of_eight(eight)
     row["languages"] = trained["source"].nunique()
     row["random pairs aligned"] = int(aligned(random)["aligned"].sum()) // 2
     return row
@@ -226,34 +244,25 @@ def _in_the_paper(here: pd.DataFrame) -> dict[str, float]:
     }
 
 
-def _composition(pairs: pd.DataFrame) -> dict[str, Any]:
-    """The group test, of three languages or more."""
-    from mothello_interp.symmetries import cycle_consistency_test
-
-    if pairs["source"].nunique() < 3:
-        return {}
-    test = cycle_consistency_test(_by_pair(pairs))
-    return {
-        "triples that compose": f"{test.consistent} of {test.triangles}",
-        "p, shuffled": test.p_shuffled,
-        "p, random maps": test.p_random,
-    }
+def _composition(here: pd.DataFrame) -> dict[str, Any]:
+    """Whether the symmetries compose, of three languages or more: of the four, and of all eight."""
+    found: dict[str, Any] = {}
+    for test in where(here, part="composition").to_dict("records"):
+        of = "" if test["candidates"] == len(SYMMETRIES) else ", of eight"
+        found[f"triples that compose{of}"] = f"{test['consistent']:.0f} of {test['triples']:.0f}"
+        found |= {f"p, shuffled{of}": test["p_shuffled"], f"p, random maps{of}": test["p_random"]}
+    return found
 
 
 def _of_eight(pairs: pd.DataFrame) -> dict[str, Any]:
-    """The same with flips and quarter turns among the candidates: how often one is chosen, and whether all eight compose."""
-    from mothello_interp.symmetries import cycle_consistency_test
-
+    """With flips and quarter turns among the candidates: how often one is chosen."""
     both = aligned(pairs)
     turned, once = both["symmetry"].isin(list(CONTROLS)), both["source"] < both["target"]
-    found: dict[str, Any] = {"flip or quarter turn": f"{turned.sum()} of {len(both)}"}
-    found["aligned, of eight"] = f"{both[once]['aligned'].sum()} of {once.sum()}"
-    found["of these flips or turns"] = int((both["aligned"] & turned & once).sum())
-    if pairs["source"].nunique() < 3:
-        return found
-    test = cycle_consistency_test(_by_pair(pairs), symmetries=tuple(ALL.values()))
-    found["triples, of eight"] = f"{test.consistent} of {test.triangles}"
-    return found | {"p of eight, random maps": test.p_random, "p of eight, shuffled": test.p_shuffled}
+    return {
+        "flip or quarter turn": f"{turned.sum()} of {len(both)}",
+        "aligned, of eight": f"{both[once]['aligned'].sum()} of {once.sum()}",
+        "of these flips or turns": int((both["aligned"] & turned & once).sum()),
+    }
 
 
 def _differing(here: pd.DataFrame) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
             drawing, means, [Line("accuracy", "this report (6x6)", ours, width=4, **look)], x="anchors", column=column
         )
         if column == len(kinds):
-            _label(drawing, means.iloc[-1], paper, column)
+            _label(drawing, means.iloc[-1], column)
     return (
         drawing.update_xaxes(tickvals=[0, 1, 2, 4], range=[-0.3, 4.3])
         .update_yaxes(range=[0.38, 1.02])
@@ -69,7 +69,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
     )
 
 
-def _label(drawing: go.Figure, last: pd.Series, paper: pd.DataFrame, column: int) -> None:
+def _label(drawing: go.Figure, last: pd.Series, column: int) -> None:
     """Names of the curves, next to their right ends."""
     place: dict[str, Any] = {"column": column, "anchor": "right"}
     for name, text in (
@@ -80,8 +80,8 @@ def _label(drawing: go.Figure, last: pd.Series, paper: pd.DataFrame, column: int
         shade = COLOURS["ceiling" if name == "ceiling" else "floor"]
         add_label(drawing, text, 4.2, last[name], shade, above=name != "floor", **place)
     add_label(drawing, "<b>this report (6x6)</b>", 4.2, last["accuracy"], COLOURS["anchors"], **place)
-    place = {"column": 1, "anchor": "left", "above": False}
-    add_label(drawing, "<b>the paper (8x8)</b>", 2.2, paper["accuracy"].iloc[2], COLOURS["paper"], **place)
+    place |= {"column": 1, "anchor": "left", "above": False}
+    add_label(drawing, "<b>the paper (8x8)</b>", 2.2, _PAPER["atomic"][2], COLOURS["paper"], **place)
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:

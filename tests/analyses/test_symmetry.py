@@ -11,6 +11,7 @@ import pytest
 from mothello_interp import alignment
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import SYMMETRIES
+from mothello_interp.othello.symmetry import ALL
 from tests.analyses.conftest import module_of
 from tests.analyses.drawn import equal, heatmap
 from tests.conftest import tiny_checkpoint
@@ -44,7 +45,9 @@ def symmetric(pairs: pd.DataFrame, *, turned: bool = False) -> pd.DataFrame:
     random = pairs.assign(weights="random", normalised=0.01, margin_low=-0.1)
     paper = pairs[["source", "target"]].merge(pd.DataFrame({"symmetry": list(SYMMETRIES)}), how="cross")
     paper = paper.assign(**model, part="paper", accuracy=np.arange(len(paper)) / len(paper), ceiling=0.95)
-    return pd.concat([pairs, eight, random, moves, paper], ignore_index=True)
+    symmetry = module_of("symmetry")
+    tests = [symmetry._tested(table, of).assign(**model) for table, of in ((pairs, SYMMETRIES), (eight, ALL))]
+    return pd.concat([pairs, eight, random, moves, paper, *tests], ignore_index=True)
 
 
 OWN = ("identity", "diagonal", "half_turn", "diagonal")
@@ -88,19 +91,19 @@ def test_the_headline_of_symmetry() -> None:
     assert row["triples that compose"] == "4 of 4"
     assert row["p, random maps"] == pytest.approx(1 / 64, abs=0.006)
     assert row[["random weights", "random pairs aligned"]].tolist() == pytest.approx([0.01, 0])
-    assert row[["flip or quarter turn", "aligned, of eight", "triples, of eight"]].tolist() == [
+    assert row[["flip or quarter turn", "aligned, of eight", "triples that compose, of eight"]].tolist() == [
         "0 of 12",
         "6 of 6",
         "4 of 4",
     ]
-    assert row["p of eight, random maps"] == pytest.approx(1 / 512, abs=0.003)
+    assert row["p, random maps, of eight"] == pytest.approx(1 / 512, abs=0.003)
     assert row[["as the image", "as the board", "own language there"]].tolist() == pytest.approx([0.35, 0.2, 0.95])
     assert row["moves, image first"] == "1 of 2"
     across = table[(table["part"] == "paper") & (table["source"] != table["target"])]
     assert row["paper's measure"] == pytest.approx(across[across["symmetry"] == "identity"]["accuracy"].mean())
     assert row["through the best"] == pytest.approx(across.groupby(["source", "target"])["accuracy"].max().mean())
     row = module_of("symmetry").headline(symmetric(maps_of(OWN), turned=True)).iloc[0]
-    assert row[["flip or quarter turn", "aligned, of eight", "triples, of eight"]].tolist() == [
+    assert row[["flip or quarter turn", "aligned, of eight", "triples that compose, of eight"]].tolist() == [
         "2 of 12",
         "6 of 6",
         "2 of 4",
@@ -118,7 +121,7 @@ def test_random_weights_are_of_the_models_own_seed(monkeypatch: pytest.MonkeyPat
 
     def best_maps(checkpoint: Checkpoint, probes: None, **asked: Any) -> pd.DataFrame:
         seen.append((checkpoint.provenance["seed"], checkpoint.name, len(asked.get("candidates", SYMMETRIES))))
-        return maps_of(OWN[:2])[["source", "target", "symmetry", "normalised", "margin_low"]]
+        return maps_of(OWN[:3])[["source", "target", "symmetry", "normalised", "margin_low"]]
 
     for name in ("_by_move", "_as_in_the_paper"):
         monkeypatch.setattr(symmetry, name, lambda *given: pd.DataFrame())
