@@ -1,6 +1,7 @@
 """`python -m analyses`: every figure and table of the report, from the bundled checkpoints."""
 
 import time
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -92,16 +93,19 @@ def run_all(
 
 
 @app.command("redraw")
-def redraw(out: Out = FIGURES) -> None:
-    """Draw every figure again from its CSV in the folder, and write the report: no model is loaded."""
-    ready = [analysis for analysis in _runner.find().values() if (out / f"{analysis.name}.csv").exists()]
+def redraw(
+    names: Annotated[list[str] | None, typer.Argument(help="some analyses; all by default")] = None, out: Out = FIGURES
+) -> None:
+    """Draw figures again from their CSV in the folder, and write the report: no model is loaded."""
+    chosen = [analysis for analysis in _runner.find().values() if not names or analysis.name in names]
+    ready = [analysis for analysis in chosen if (out / f"{analysis.name}.csv").exists()]
     if not ready:
         raise SystemExit(
             f"error: {out} holds the CSV of no analysis; run some first: python -m analyses all --out {out}"
         )
     for analysis in ready:
-        _runner.draw(analysis, out, Console())
-    _finish(out)
+        _runner.draw(analysis, out)
+    _finish([analysis.name for analysis in ready], out)
 
 
 @app.command("record")
@@ -131,18 +135,18 @@ def record(
 
 
 def _run(names: list[str], out: Path, inputs: dict[str, Any], **zoo: Any) -> None:
+    """Run these analyses, each from one process if it is alone, else two at a time; then draw pictures and pages."""
     from analyses._models import NoInput, NoModels
     from mothello_interp.othello import IllegalGame
 
-    console = Console()
+    console, began, drawn = Console(), time.perf_counter(), list[str]()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SystemExit(f"error: {out} cannot be made ({error.strerror}); choose another --out") from None
-    for name in names:
-        began = time.perf_counter()
+    for name, result in _results([_runner.find()[name] for name in names], out, inputs, **zoo):
         try:
-            _runner.run(_runner.find()[name], out, console, inputs, **zoo)
+            result()
         except (IllegalGame, NoInput) as error:
             raise SystemExit(f"error: {error}") from None
         except NoModels as error:
@@ -150,9 +154,10 @@ def _run(names: list[str], out: Path, inputs: dict[str, Any], **zoo: Any) -> Non
                 raise SystemExit(f"error: {error}") from None
             console.print(f"{name}: left out, for there is no model of it")
             continue
-        console.print(f"  {time.perf_counter() - began:.0f} s")
-    _finish(out, **zoo)
-    _say_measured(names, out, **zoo)
+        drawn.append(name)
+        console.print(f"{name}: done, {len(drawn)} of {len(names)}, after {time.perf_counter() - began:.0f} s")
+    _say_measured(drawn, out, **zoo)
+    _finish(drawn, out, **zoo)
 
 
 def _say_measured(names: list[str], out: Path, **zoo: Any) -> None:
@@ -164,8 +169,8 @@ def _say_measured(names: list[str], out: Path, **zoo: Any) -> None:
     console, known = Console(), set[str]()
     for name in names:
         known.update(getattr(_runner.find()[name].module(), "MODELS", MODELS))
-        if (out / f"{name}.csv").exists():
-            rows = pd.read_csv(out / f"{name}.csv", usecols=["regime", "seed", "origin"]).drop_duplicates()
+        rows = pd.read_csv(out / f"{name}.csv") if (out / f"{name}.csv").exists() else pd.DataFrame()
+        if {"regime", "seed", "origin"} <= set(rows):
             for (origin, regime), group in rows.groupby(["origin", "regime"], sort=False):
                 seeds = ", ".join(map(str, sorted(group["seed"].unique())))
                 console.print(f"{name}: {origin} {regime}, seeds {seeds}", markup=False, highlight=False)
@@ -176,13 +181,31 @@ def _say_measured(names: list[str], out: Path, **zoo: Any) -> None:
         )
 
 
-def _finish(out: Path, **zoo: Any) -> None:
-    """Write the report and say where it is."""
+def _results(
+    analyses: list[_runner.Analysis], out: Path, inputs: dict[str, Any], **zoo: Any
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Names, and what raises if it did not go well."""
+    if len(analyses) == 1:
+        yield analyses[0].name, partial(_runner.run, analyses[0], out, inputs, **zoo)
+        return
+    for name, done in _runner.run_side_by_side(analyses, out, inputs, **zoo):
+        yield name, done.result
+
+
+def _finish(drawn: list[str], out: Path, **zoo: Any) -> None:
+    """Draw pictures, write the pages and say where they are; of the bundled models every sentence has to hold."""
     from analyses import _models, _report
 
-    if not _runner.has_browser():
-        Console().print("No Chrome or Chromium found, so no PNG, SVG and PDF: install one, or run `plotly_get_chrome`.")
-    Console().print(f"Open {_report.write_report(out, _models.Zoo(**zoo))}")
+    console, models = Console(), _models.Zoo(**zoo)
+    if _runner.has_browser():
+        with console.status(f"drawing PNG, SVG and PDF of {len(drawn)} figures"):
+            _runner.write_images(drawn, out)
+    else:
+        console.print("No Chrome or Chromium found, so no PNG, SVG and PDF: install one, or run `plotly_get_chrome`.")
+    broken = _report.write_report(out, models)
+    console.print(f"Open {out / (f'{drawn[0]}.html' if len(drawn) == 1 else 'index.html')}")
+    if broken and models == _models.BUNDLED:
+        raise SystemExit("error: numbers do not support these sentences, see analyses/text:\n" + "\n".join(broken))
 
 
 def _add(analysis: _runner.Analysis) -> None:
@@ -211,7 +234,7 @@ def _add(analysis: _runner.Analysis) -> None:
     ) -> None:
         with_games(out, scale, runs, checkpoint, tables, device)
 
-    register = app.command(analysis.name, help=f"{analysis.title}\n\n{analysis.text}")
+    register = app.command(analysis.name, help=analysis.title)
     register(with_games if "wthor" in analysis.takes else command)
 
 

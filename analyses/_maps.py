@@ -1,11 +1,12 @@
-"""Through which board symmetry a probe of one language reads another best: chosen on half of the games, scored on the rest."""
+"""The board symmetry through which a probe of one language decodes another best: chosen on half of the games, scored on the rest."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from analyses._models import Checkpoint, Probes
+from analyses._models import LABELS, Checkpoint, Probes
 from analyses._tables import cross
 from mothello_interp.othello import SYMMETRIES, Symmetry, random_games
 
@@ -20,7 +21,7 @@ MODELS = {
     "mini/five-atomic-antidiagonal": "5, one anchor on the antidiagonal",
 }  # whose languages may meet through any symmetry, and their regimes
 LAYER = 0  # named beforehand: where the prototype's languages met
-RAISED = 0.2  # of the way from floor to ceiling, as in `anchors`
+ALIGNED = 0.2  # normalised alignment from which a pair counts as aligned
 FIT, SCORE = 1000, 800  # games
 
 
@@ -52,10 +53,10 @@ def best_maps(
 
 
 def aligned(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Which pairs of different languages have a map (aligned): both directions name it, there and back, far enough up, and
-    each reads that image on the squares where it differs from the runner-up's."""
+    """Which pairs of different languages are aligned: both directions name inverse symmetries, each above the threshold, and each
+    decodes that image on the squares where it differs from the runner-up's."""
     pairs = cross(pairs)
-    there = pairs.assign(up=(pairs["normalised"] >= RAISED) & (pairs["margin_low"] > 0))
+    there = pairs.assign(up=(pairs["normalised"] >= ALIGNED) & (pairs["margin_low"] > 0))
     back = there[["source", "target", "symmetry", "up"]].rename(columns={"source": "target", "target": "source"})
     both = there.merge(back, on=["source", "target"], suffixes=("", "_back"))
     mutual = both["symmetry"].map(lambda name: Symmetry.of(name).inverse.name) == both["symmetry_back"]
@@ -76,3 +77,16 @@ def clustered(symmetry: pd.DataFrame) -> list[list[int]]:
     label = found.fit_predict(apart)
     clusters = [[int(language) for language in symmetry.index[label == one]] for one in np.unique(label)]
     return sorted(clusters, key=lambda cluster: (-len(cluster), cluster))
+
+
+def strip_places(models: Sequence[tuple[str, int]]) -> tuple[dict[tuple[str, int], float], dict[float, str]]:
+    """Where a strip plot has each (regime, seed), seeds of a regime next to each other, and its names by their places."""
+    place: dict[tuple[str, int], float] = {}
+    middle, end = {}, 0.0
+    for regime in dict.fromkeys(regime for regime, _ in models):
+        seeds = [model for model in models if model[0] == regime]
+        place |= {model: end + index for index, model in enumerate(seeds)}
+        name = LABELS.get(regime, regime).replace(" languages", "")
+        middle[end + (len(seeds) - 1) / 2] = "<br>".join(textwrap.wrap(name, 9, break_long_words=False))
+        end += len(seeds) + 1
+    return place, middle

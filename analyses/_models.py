@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
+from filelock import FileLock
 from rich.console import Console
 
 import mothello_interp
@@ -193,12 +194,13 @@ def _computed(
     from mothello_interp.models import load
 
     cached = CACHE / f"{analysis}-{Path(preset).name}-{key(analysis, folder, inputs)}.csv"
-    if cached.exists():
-        table = pd.read_csv(cached)
-    else:
-        checkpoint = load(preset if folder == BUNDLE / preset else folder, device=device)
-        table = measure(checkpoint).assign(model=preset, seed=checkpoint.provenance.get("seed", 0))
-        cached.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_write(cached) as file:
-            table.to_csv(file, index=False)
+    cached.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{cached}.lock"):  # two figures may need it at a time
+        if cached.exists():
+            table = pd.read_csv(cached)
+        else:
+            checkpoint = load(preset if folder == BUNDLE / preset else folder, device=device)
+            table = measure(checkpoint).assign(model=preset, seed=checkpoint.provenance.get("seed", 0))
+            with atomic_write(cached) as file:
+                table.to_csv(file, index=False)
     return table.assign(origin="computed")

@@ -1,103 +1,135 @@
-"""One page with every figure, that opens from the file system without a network."""
+"""The report: an article of the main figures, a gallery of the others, a page for each; all open without a network."""
 
-import html
 import json
 import tomllib
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import plotly.io as pio
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
+from analyses import _text
 from analyses._models import BUNDLED, REGIMES, Zoo
-from analyses._runner import Analysis, find
+from analyses._runner import HERE, find
+from mothello_interp.plots import for_paper, for_phone
 
-_PAGE = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>mothello-interp: figures</title>
-<style>
-:root {{ color-scheme: light dark; --text: #222; --back: #fff; --soft: #666; --line: #ddd; --code: #f4f4f4; }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --text: #e6e6e6; --back: #16181c; --soft: #a0a0a0; --line: #3a3d44; --code: #23262c; }}
-}}
-body {{ font: 17px/1.55 Helvetica, Arial, sans-serif; color: var(--text); background: var(--back); max-width: 1180px;
-  margin: 0 auto; padding: 1.5rem; }}
-section {{ border-top: 1px solid var(--line); margin-top: 2.5rem; padding-top: .5rem; }}
-p {{ max-width: 52rem; }}
-.figure {{ background: #fff; border-radius: 6px; padding: .3rem; overflow-x: auto; }}
-.figure > div {{ min-width: 760px; }}
-.files, .note {{ color: var(--soft); font-size: .9rem; }}
-.table {{ overflow-x: auto; }}
-table {{ border-collapse: collapse; font-size: .9rem; margin: 1rem 0; }}
-th, td {{ text-align: right; padding: .25rem .7rem; border-bottom: 1px solid var(--line); }}
-th:first-child, td:first-child {{ text-align: left; }}
-code {{ background: var(--code); padding: .1rem .3rem; border-radius: 3px; }}
-a {{ color: inherit; }}
-</style>
-<script>{plotly}</script>
-<h1>Multilingual Othello: where do languages meet?</h1>
-{opening}
-{sections}
-</html>
-"""
-_SECTION = """<section id="{name}">
-<h2>{title}</h2>
-{text}
-<div class="figure"><div id="figure-{name}"></div></div>
-<script>(function () {{ const f = {figure};
-Plotly.newPlot("figure-{name}", f.data, f.layout, {{responsive: true, displaylogo: false}}); }})();</script>
-<div class="table">{headline}</div>
-<p class="files">Regenerate: <code>python -m analyses {name}</code>. Files: {files}.{stored}</p>
-</section>"""
-_KINDS = ("csv", "html", "png", "svg", "pdf")
-_OPENING = """<p>A game of Othello is the meaning; a language is a way to write its moves as tokens; a small GPT reads games in several
-languages. These figures ask when its representation becomes independent of the language, in three regimes: languages
-with nothing in common (<b>naive</b>), languages that write four moves alike (<b>4 anchor tokens</b>), and languages
-that are all continued in one output language (<b>unified output</b>).</p>
-<p class="note">Models: {models}. The paper's values (Hua, Yun and
-Pavlick 2024, arXiv 2404.12444) are for 8x8 boards and larger models, so magnitudes differ; what is compared is the pattern.</p>
-<ol>{contents}</ol>
-"""
+ARTICLE = ("task", "anchors", "table1", "symmetry", "patching", "similarity", "transfer", "sharing")
+_PARTS = HERE / "report"
+_KINDS = ("csv", "png", "svg", "pdf")
+_COLUMNS, _ROWS = 8, 60  # of a table on a page; all are in the CSV
 
 
-def write_report(out: Path, zoo: Zoo = BUNDLED) -> Path:
-    """Write `index.html` from what the analyses left in `out`; those that were not run yet are left out."""
-    ready = [analysis for analysis in find().values() if (out / f"{analysis.name}.json").exists()]
-    contents = "".join(f'<li><a href="#{item.name}">{html.escape(item.title)}</a></li>' for item in ready)
-    page = out / "index.html"
-    text = _PAGE.format(
-        plotly=get_plotlyjs(),
-        opening=_OPENING.format(models=_models_in_words(zoo), contents=contents),
-        sections="\n".join(_section(analysis, out) for analysis in ready),
+@dataclass(frozen=True)
+class Item:
+    """A figure with its text and table, from the files that its analysis left in `out`."""
+
+    name: str
+    text: _text.Text
+    headline: pd.DataFrame
+    out: Path
+
+    @cached_property
+    def _figures(self) -> tuple[Any, Any]:
+        """For a wide screen and for a narrow one; they differ in their layout alone."""
+        figure = pio.read_json(self.out / f"{self.name}.json")
+        return for_paper(figure).update_layout(width=None, autosize=True), for_phone(figure)
+
+    @property
+    def height(self) -> float:
+        """Pixels."""
+        return self._figures[0].layout.height or 450
+
+    @property
+    def figure(self) -> str:
+        """Data and both layouts as JSON that a page can hold."""
+        wide, narrow = (json.loads(figure.to_json()) for figure in self._figures)
+        text = json.dumps({"data": wide["data"], "wide": wide["layout"], "narrow": narrow["layout"]})
+        return text.replace("</", "<\\/")
+
+    @property
+    def table(self) -> str:
+        """The first rows and columns of the headline."""
+        shown = self.headline.iloc[:_ROWS, :_COLUMNS]
+        return shown.to_html(index=False, border=0, float_format=_number, na_rep="-")
+
+    @property
+    def more(self) -> str:
+        """What of the headline is not shown."""
+        rows, columns = self.headline.shape
+        if rows <= _ROWS and columns <= _COLUMNS:
+            return ""
+        return f"All {rows} rows and {columns} columns are in {self.name}-headline.csv."
+
+    @property
+    def files(self) -> list[str]:
+        """Everything that can be opened."""
+        names = [f"{self.name}.{kind}" for kind in _KINDS] + [f"{self.name}-headline.csv"]
+        return [name for name in names if (self.out / name).exists()]
+
+    @property
+    def picture(self) -> str:
+        """A drawing that scales, where one was made."""
+        return f"{self.name}.svg" if (self.out / f"{self.name}.svg").exists() else ""
+
+    @property
+    def stored(self) -> str:
+        """Seeds of models that were not measured here."""
+        table = pd.read_csv(self.out / f"{self.name}.csv", usecols=["origin", "seed"])
+        return ", ".join(map(str, sorted(table[table["origin"] == "stored"]["seed"].unique())))
+
+
+def write_report(out: Path, zoo: Zoo = BUNDLED) -> list[str]:
+    """Write `index.html` (the article), `all.html` (the gallery) and a page for each figure from what the analyses left in
+    `out`, without those that were not run.
+
+    Returns:
+        The sentences that their numbers do not support, marked on the pages.
+    """
+    names = [name for name in find() if (out / f"{name}.json").exists()]
+    headlines = {name: pd.read_csv(out / f"{name}-headline.csv") for name in names}
+    items = {name: Item(name, _text.fill(name, headlines), headlines[name], out) for name in names}
+    texts = [item.text for item in items.values()]
+    main = [items[name] for name in ARTICLE if name in items]
+    others = [item for name, item in items.items() if name not in ARTICLE]
+    complete = set(find()) == set(names)
+    opening = _text.fill("article", headlines) if complete else None
+    texts += [opening] if opening else []
+    (out / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
+
+    def write(page: str, template: str, title: str, figures: list[Item], **values: Any) -> None:
+        text = _page(template, title=title, figures=figures, others=others, **values)
+        (out / f"{page}.html").write_text(text, encoding="utf-8")
+
+    about = {"abstract": opening and opening.answer, "models": _models_in_words(zoo)}
+    write("index", "article", _text.title_of("article"), main, **about)
+    write("all", "gallery", "All further figures", [])
+    for name, item in items.items():
+        write(name, "page", item.text.title, [item])
+    for text in texts:
+        (out / f"{text.name}.md").write_text(text.markdown, encoding="utf-8")
+    return [sentence for text in texts for sentence in text.broken]
+
+
+def _page(template: str, **values: Any) -> str:
+    """A page of one of the kinds in `report/`."""
+    environment = Environment(
+        loader=FileSystemLoader(_PARTS),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    page.write_text(text, encoding="utf-8")
-    return page
+    style, script = ((_PARTS / name).read_text(encoding="utf-8") for name in ("style.css", "figures.js"))
+    return environment.get_template(f"{template}.html").render(style=style, script=script, **values)
 
 
-def _section(analysis: Analysis, out: Path) -> str:
-    """An analysis' title, text, figure and headline, from the files that it left."""
-    files = [f"{analysis.name}.{kind}" for kind in _KINDS if (out / f"{analysis.name}.{kind}").exists()]
-    headline = pd.read_csv(out / f"{analysis.name}-headline.csv")
-    return _SECTION.format(
-        name=analysis.name,
-        title=html.escape(analysis.title),
-        text="".join(f"<p>{html.escape(part)}</p>" for part in analysis.text.split("\n\n")),
-        figure=pio.read_json(out / f"{analysis.name}.json")
-        .update_layout(autosize=True)
-        .to_json()
-        .replace("</", "<\\/"),
-        headline=headline.to_html(index=False, border=0, float_format="{:.3f}".format, na_rep="-"),
-        files=", ".join(f'<a href="{file}">{file}</a>' for file in files),
-        stored=_stored(pd.read_csv(out / f"{analysis.name}.csv")),
-    )
-
-
-def _stored(table: pd.DataFrame) -> str:
-    """Which seeds are not of models measured here."""
-    seeds = sorted(table[table["origin"] == "stored"]["seed"].unique())
-    return f" Seeds {', '.join(map(str, seeds))} come from stored tables, with provenance beside them." if seeds else ""
+def _number(value: float) -> str:
+    """As a table shows it."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}"
 
 
 def _models_in_words(zoo: Zoo) -> str:

@@ -1,14 +1,17 @@
-"""Find the analyses, run them, and write what they give: CSV, interactive HTML, PNG, SVG and PDF."""
+"""Find the analyses, run them, and write what they give: tables, the figure as JSON, and PNG, SVG and PDF."""
 
 import ast
 import importlib
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from analyses._text import title_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,23 +19,23 @@ if TYPE_CHECKING:
     from analyses._models import Zoo
 
 HERE = Path(__file__).parent
+NO_INPUTS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """One file of this folder. Its docstring is the figure's title (first line) and how to read it (the rest); `takes`
-    are the inputs that its `compute` has parameters for, beside the models."""
+    """One file of this folder, with its text in `text/`; `takes` are the inputs that its `compute` has parameters for, beside
+    the models."""
 
     name: str
     title: str
-    text: str
     takes: tuple[str, ...] = ()
 
     def module(self) -> ModuleType:
         """The module, with `measure`, `figure` and `headline`."""
         return importlib.import_module(f"analyses.{self.name}")
 
-    def table(self, zoo: "Zoo", inputs: Mapping[str, Any] = MappingProxyType({})) -> "pd.DataFrame":
+    def table(self, zoo: "Zoo", inputs: Mapping[str, Any] = NO_INPUTS) -> "pd.DataFrame":
         """The module's `compute(zoo, ...)`, if it has one; else `measure` over its `MODELS` (by default the three regimes),
         of which those that are not in a folder of runs are stored rows if `STORED` is True."""
         from analyses._models import MODELS, over_models
@@ -50,44 +53,61 @@ def find() -> dict[str, Analysis]:
     found = {}
     for path in sorted(HERE.glob("[!_]*.py")):
         source = ast.parse(path.read_text(encoding="utf-8"))
-        title, _, text = (ast.get_docstring(source) or "").partition("\n")
         computes = [part for part in source.body if isinstance(part, ast.FunctionDef) and part.name == "compute"]
         takes = tuple(argument.arg for part in computes for argument in part.args.args[1:])
-        found[path.stem] = Analysis(path.stem, title, text.strip(), takes)
+        found[path.stem] = Analysis(path.stem, title_of(path.stem), takes)
     return found
 
 
-def run(
-    analysis: Analysis, out: Path, console: Console, inputs: Mapping[str, Any] = MappingProxyType({}), **settings: Any
-) -> None:
-    """Compute (or take from the cache) the table, write it and its headline, and draw it.
+def run(analysis: Analysis, out: Path, inputs: Mapping[str, Any] = NO_INPUTS, **settings: Any) -> None:
+    """Compute (or take from the cache) the table, write it, and draw it.
 
     Inputs: by the names in `takes`, None what is not given; settings: of `_models.Zoo`.
     """
     from analyses._models import Zoo
 
     table = analysis.table(Zoo(**settings), inputs)
-    out.mkdir(parents=True, exist_ok=True)
     table.to_csv(out / f"{analysis.name}.csv", index=False, float_format="%.6g")
-    headline = analysis.module().headline(table)
-    headline.to_csv(out / f"{analysis.name}-headline.csv", index=False, float_format="%.4g")
-    draw(analysis, out, console)
+    draw(analysis, out)
 
 
-def draw(analysis: Analysis, out: Path, console: Console) -> None:
-    """Draw an analysis from its CSV: its figure as JSON and HTML, and as images where a browser is installed."""
+def draw(analysis: Analysis, out: Path) -> None:
+    """Write an analysis' headline and its figure, as JSON, from its CSV."""
     import pandas as pd
 
-    figure = analysis.module().figure(pd.read_csv(out / f"{analysis.name}.csv"))
-    figure.write_html(out / f"{analysis.name}.html", include_plotlyjs="directory")
-    (out / f"{analysis.name}.json").write_text(figure.to_json(), encoding="utf-8")
-    written = f"{analysis.name}: csv, html"
-    if has_browser():
-        from mothello_interp.plots import write_image
+    table = pd.read_csv(out / f"{analysis.name}.csv")
+    headline = analysis.module().headline(table)
+    headline.to_csv(out / f"{analysis.name}-headline.csv", index=False, float_format="%.6g")
+    (out / f"{analysis.name}.json").write_text(analysis.module().figure(table).to_json(), encoding="utf-8")
 
-        write_image(figure, *(out / f"{analysis.name}.{kind}" for kind in ("png", "svg", "pdf")))
-        written += ", png, svg, pdf"
-    console.print(written)
+
+def run_side_by_side(
+    analyses: Sequence[Analysis], out: Path, inputs: Mapping[str, Any] = NO_INPUTS, **settings: Any
+) -> Iterator[tuple[str, Future[None]]]:
+    """Run them two at a time, each on half of the processor's cores; those that are done, in the order in which they end."""
+    cores = os.cpu_count() or 1
+    workers = min(2, cores)
+    spawn = get_context("spawn")  # a forked process would inherit torch's threads without their locks
+    with ProcessPoolExecutor(workers, spawn, initializer=_use_cores, initargs=(cores // workers,)) as pool:
+        waiting = {pool.submit(run, analysis, out, dict(inputs), **settings): analysis.name for analysis in analyses}
+        yield from ((waiting[done], done) for done in as_completed(waiting))
+
+
+def _use_cores(cores: int) -> None:
+    """So many threads for all that this process computes; before torch and numba are imported."""
+    os.environ |= {"OMP_NUM_THREADS": str(cores), "NUMBA_NUM_THREADS": str(cores)}
+
+
+def write_images(names: Sequence[str], out: Path) -> None:
+    """PNG, SVG and PDF of analyses that are drawn as JSON, all in one browser."""
+    import plotly.io as pio
+
+    from mothello_interp.plots import write_images
+
+    figures = {name: pio.read_json(out / f"{name}.json") for name in names}
+    write_images(
+        [(figure, [out / f"{name}.{kind}" for kind in ("png", "svg", "pdf")]) for name, figure in figures.items()]
+    )
 
 
 def has_browser() -> bool:

@@ -22,8 +22,13 @@ def key(analysis: str, folder: Path, inputs: Sequence[Path] = ()) -> str:
 
     read = [*(folder / part for part in (WEIGHTS, SPEC, PROVENANCE)), *inputs]
     parts = [hashlib.sha256(file.read_bytes()).hexdigest() for file in read]
-    parts += [_read(file.read_text(encoding="utf-8"))[0] for _, file in sorted(sources(f"analyses.{analysis}").items())]
-    return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+    return hashlib.sha256("".join([*parts, code_of(f"analyses.{analysis}")]).encode()).hexdigest()[:16]
+
+
+def code_of(module: str) -> str:
+    """A hash of the sources that a module uses."""
+    parts = [_read(file.read_text(encoding="utf-8"))[0] for _, file in sorted(sources(module).items())]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def sources(module: str) -> dict[str, Path]:

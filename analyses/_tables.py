@@ -37,12 +37,6 @@ def summary(
     return pd.DataFrame([row | {"regime": labels.get(row["regime"], row["regime"])} for row in found])
 
 
-def listed(values: pd.Series, digits: int = 2) -> str:
-    """Numbers in one cell."""
-    return ", ".join(f"{value:.{digits}f}" for value in values)
-
-
-def grid(titles: Sequence[str], width: int) -> list[list[str]]:
-    """Titles in rows of so many panels, the last row filled up with empty ones."""
-    full = [*titles, *[""] * (-len(titles) % width)]
-    return [full[start : start + width] for start in range(0, len(full), width)]
+def leading(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The table with these columns in front."""
+    return table[[*columns, *(column for column in table if column not in columns)]]

@@ -1,14 +1,4 @@
-"""Do two languages put the same position in the same place? Cosine distances along one game
-
-One game, written in both languages: the cosine distance between the state after each move in one language (rows) and after
-each move in the other (columns), layer by layer, from 0 (same direction) to 1 (unrelated; above 1: opposed). Upper row of a
-regime: the states as they are, as in the authors' code. Lower row: less the mean state of that language at that move number.
-A dark diagonal in the lower row means that the languages meet move by move, in this game.
-
-What could fool it: position embeddings and a mean that all states share make any two states look alike, and the diagonal
-with them (the lower rows take both away); one game, of one seed, may be special (summary: mean over games and all seeds on
-the diagonal, with the least and the most of any seed, beside the same move of another game).
-"""
+"""Cosine distances of two languages along one game, and on the mean over games."""
 
 from typing import Any
 
@@ -21,6 +11,7 @@ from analyses._tables import lowest_seed, summary, where
 from mothello_interp.othello import random_games
 from mothello_interp.plots import add_heatmap, layer_name, panel_grid
 
+_LAYER = 1  # that is drawn
 _KINDS = {"as it is": False, "less the mean": True}
 
 
@@ -77,31 +68,27 @@ def _over_games(source: np.ndarray, target: np.ndarray) -> pd.DataFrame:
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
-    """Two rows a regime, a column a layer."""
-    layers = sorted(table["layer"].unique())
-    places = [(regime, kind) for regime in dict.fromkeys(table["regime"]) for kind in _KINDS]
-    names = [f"layer {layer_name(layer)}" for layer in layers]
-    labels = [f"{LABELS[regime].split(' (')[0]}<br>{kind}" for regime, kind in places]
-    titles = [names, *[[""] * len(layers)] * (len(places) - 1)]
-    drawing = panel_grid(titles, x="move, in the other language", y=labels)
-    first = lowest_seed(where(table, part="game"))
-    for row, (regime, kind) in enumerate(places, 1):
-        for column, layer in enumerate(layers, 1):
-            cells = where(first, regime=regime, kind=kind, layer=layer)
-            add_heatmap(drawing, cells, x="other_move", y="move", z="distance", limits=(0, 1.2), row=row, column=column,
-                        text=False, diverging=False, title=names[column - 1])  # fmt: skip
-    drawing.update_yaxes(autorange="reversed", showgrid=False)
-    return drawing.update_xaxes(showgrid=False).update_layout(height=190 * len(labels) + 120)
+    """A panel a regime: distances along one game at one layer, less the mean of each language and move."""
+    first = lowest_seed(where(table, part="game", kind="less the mean", layer=_LAYER))
+    regimes = list(dict.fromkeys(first["regime"]))
+    drawing = panel_grid(
+        [[LABELS[regime] for regime in regimes]], x="move, in the second language", y="move, in the first"
+    )
+    for column, regime in enumerate(regimes, 1):
+        add_heatmap(drawing, where(first, regime=regime), x="other_move", y="move", z="distance", limits=(0, 1.2), column=column,
+                    text=False, diverging=False, title=regime)  # fmt: skip
+    drawing.update_yaxes(autorange="reversed", showgrid=False).update_xaxes(showgrid=False)
+    return drawing.update_layout(height=430)
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean over games and seeds at the same move, by layer, with the least and the most of any seed, beside the same move of
-    another game."""
+    """By regime, kind of states and layer: mean distance at the same move of the same game over games and seeds, its lowest and
+    highest seed, and that of mismatched games."""
 
     def row(group: pd.DataFrame) -> dict[str, Any]:
         same = group["distance"]
-        found = {"seeds": group["seed"].nunique(), "same game": same.mean(), "least": same.min(), "most": same.max()}
-        return {**found, "another game": group["floor"].mean()}
+        found = {"same game": same.mean(), "lowest seed": same.min(), "highest seed": same.max()}
+        return {**found, "mismatched games": group["floor"].mean(), "seeds": group["seed"].nunique()}
 
     found = summary(where(table, part="games"), ["regime", "kind", "layer"], row)
-    return found.rename(columns={"kind": "states"})
+    return found.rename(columns={"kind": "states"}).assign(layer=found["layer"].map(layer_name))

@@ -1,22 +1,4 @@
-"""When in training do languages meet? Legality, alignment and similarity, step by step
-
-Checkpoints of one training run a model, one seed, by the games seen (logarithmic). Black: top-1 legal accuracy. Thick:
-alignment at layer 1, from floor (0) to ceiling (1), mean over pairs of languages, through the identity (colour) and through
-the symmetry that suits each pair best (orange; chosen on other games). Purple: debiased CKA of two languages within move
-number; dashes: the share of games whose nearest neighbour in the other language is itself.
-
-What is seen: CKA does not tell which languages share. It is 0.56 to 0.59 at random weights (summary), 0.65 to 0.81 at the
-first step, where at most 0.41 of the moves are legal, dips to 0.73 and 0.75 in the two pairs while legality climbs to 0.7,
-and ends above 0.9 in all three models. Alignment and retrieval tell them apart. Without anchors both stay below a tenth to
-the end; with anchors both come after the game: legality passes 0.9 at 74,496 games, where alignment is a third of the way,
-and half of the way is first seen at 120,576. Twenty languages are on the way when training ends: 0.18 through the identity,
-0.34 through the best symmetry.
-
-What could fool it: a probe that improves as the model does (alignment is on the way from its floor to its ceiling at that
-step; blank while these are closer than 0.1), CKA of states that know the last move alone (hence random weights in the
-summary), the best of four maps (chosen on half of the games), luck (one seed each), a null of few games (on hovering: 95%
-quantile of 99 re-pairings).
-"""
+"""Legality, alignment and similarity, step by step in training."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -48,7 +30,7 @@ def measure(
     weights (games 0).
 
     Raises:
-        ValueError: for a checkpoint without such a folder beside it.
+        ValueError: for a checkpoint without such a folder next to it.
     """
 
     def at(step: Checkpoint) -> dict[str, Any]:
@@ -63,7 +45,7 @@ def over_steps(checkpoint: Checkpoint, measure: Callable[[Checkpoint], dict[str,
     """One row a checkpoint in the folder `steps` of the run that the checkpoint ends, by games seen.
 
     Raises:
-        ValueError: for a checkpoint without such a folder beside it, or one in which another run left its own.
+        ValueError: for a checkpoint without such a folder next to it, or one in which another run left its own.
     """
     folder = Path(checkpoint.name).parent / "steps"
     steps = sorted((path for path in folder.glob("*") if path.name.isdigit()), key=lambda path: int(path.name))
@@ -132,33 +114,41 @@ def _similarity(checkpoint: Checkpoint, games: int, permutations: int) -> dict[s
 
 def figure(table: pd.DataFrame) -> go.Figure:
     """A panel a model, by the games seen."""
-    purple = COLOURS["antidiagonal"]
     lines = [
-        Line("legal", "legal, top-1", COLOURS["ceiling"]),
-        Line("normalised", "alignment", COLOURS["anchors"], width=4, band=("normalised_low", "normalised_high"),
-             hover=("accuracy", "floor", "ceiling")),
+        Line("legal", "top-1 legal", COLOURS["ceiling"]),
+        Line("cka", "CKA", COLOURS["paper"], hover=("cka_floor",)),
+        Line("retrieval", "retrieval", COLOURS["unified"], dash="dash", hover=("retrieval_floor",)),
         Line("best", "alignment, best symmetry", COLOURS["diagonal"], dash="dash", hover=("not_identity",)),
-        Line("cka", "CKA", purple, hover=("cka_floor",)),
-        Line("retrieval", "retrieval", purple, dash="dash", hover=("retrieval_floor",)),
+        Line("normalised", "normalised alignment", COLOURS["anchors"], width=4, band=("normalised_low", "normalised_high"),
+             hover=("accuracy", "floor", "ceiling")),
     ]  # fmt: skip
     steps = lowest_seed(table[table["games"] > 0])  # random weights have no place on a logarithmic axis
-    drawing = facet(steps, {"share": lines}, x="games", label="games seen", titles=LABELS)
-    return drawing.update_xaxes(type="log").update_yaxes(range=[-0.05, 1.03])
+    drawing = facet(steps, {"": lines}, x="games", label="games seen", titles=LABELS)
+    return drawing.update_xaxes(type="log").update_yaxes(range=[-0.05, 1.03]).update_layout(height=430)
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """Games until legality, alignment and retrieval pass half of the way, and where all end; of CKA, which begins high, random
-    weights, the first step and the least as well."""
+    """By model: games until legality and alignment pass 0.5, where all end, and CKA at random weights, at the first step and at its
+    lowest."""
     return summary(table, ["regime", "seed"], _course)
 
 
 def _course(run: pd.DataFrame) -> dict[str, Any]:
     """One run from its first step to its end."""
     steps = run[run["games"] > 0].sort_values("games")
-    row: dict[str, Any] = {}
-    for name in ("legal", "normalised", "best", "retrieval"):
-        row[f"{name} passes 0.5 at"] = steps[steps[name] >= 0.5]["games"].min()
-        row[f"{name}, end"] = steps[name].iloc[-1]
+    passes = {name: steps[steps[name] >= 0.5]["games"].min() for name in ("legal", "normalised")}
+    row: dict[str, Any] = {"legal passes 0.5 at": passes["legal"], "alignment passes 0.5 at": passes["normalised"]}
+    row |= {"alignment, end": steps["normalised"].iloc[-1], "best symmetry, end": steps["best"].iloc[-1]}
     cka = steps["cka"]
-    row["cka, random weights"] = where(run, games=0)["cka"].mean()
-    return row | {"cka, first": cka.iloc[0], "cka, least": cka.min(), "cka, end": cka.iloc[-1]}
+    row |= {
+        "CKA, first step": cka.iloc[0],
+        "CKA, end": cka.iloc[-1],
+        "CKA, random weights": where(run, games=0)["cka"].mean(),
+    }
+    row |= {
+        "CKA, lowest": cka.min(),
+        "legal, end": steps["legal"].iloc[-1],
+        "retrieval, end": steps["retrieval"].iloc[-1],
+    }
+    half = steps[steps["legal"] >= 0.9]
+    return row | {"alignment at 0.9 legal": half["normalised"].iloc[0] if len(half) else np.nan}

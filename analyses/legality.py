@@ -1,12 +1,4 @@
-"""Do the models know the game? Illegal next moves, by move number and language
-
-After every proper prefix of unseen games, the share of greedy predictions that are NOT legal moves (solid, on a
-logarithmic axis: lower is better) and the probability that the model gives to illegal moves and other tokens (dashed).
-Grey: what a guess among the empty squares would score.
-
-What could fool it: easy positions (the guess by move number), memory (held-out games), a mean over languages (each
-language is a curve of its own).
-"""
+"""Illegal next moves, by move number and language."""
 
 import numpy as np
 import pandas as pd
@@ -29,27 +21,33 @@ def measure(checkpoint: Checkpoint, *, games: int = 1000) -> pd.DataFrame:
 
 def figure(table: pd.DataFrame) -> go.Figure:
     """One panel a regime: illegal share by move number, on a logarithmic axis."""
-    legal = {"illegal": "top1", "illegal_mass": "legal_mass", "illegal_chance": "chance"}
-    shares = {name: np.maximum(1 - table[column], _FLOOR) for name, column in legal.items()}
+    shares = {
+        name: np.maximum(1 - table[column], _FLOOR) for name, column in (("illegal", "top1"), ("chance", "chance"))
+    }
     illegal = lowest_seed(table.assign(move=table["move"] + 1, **shares)).reset_index(drop=True)
     illegal["place"] = illegal.groupby("regime")["language"].rank("dense").astype(int) - 1
-    lines = []
-    for place in range(illegal["place"].max() + 1):
-        name, rows = f"language {'AB'[place] if place < 2 else place}", {"place": place}
-        lines.append(Line("illegal", name, LANGUAGES[place], rows, hover=("prefixes",)))
-        lines.append(Line("illegal_mass", f"{name}: probability", LANGUAGES[place], rows, dash="dash", width=1.2))
-    lines += bounds("illegal_chance", names=["chance"], dash="dot", width=2.5, rows={"place": 0})
+    lines = [
+        Line(
+            "illegal",
+            f"language {'AB'[place] if place < 2 else place}",
+            LANGUAGES[place],
+            {"place": place},
+            hover=("prefixes",),
+        )
+        for place in range(illegal["place"].max() + 1)
+    ]
+    lines += bounds("chance", names=["guess among the empty squares"], dash="dot", width=2.5, rows={"place": 0})
     drawing = facet(illegal, {"illegal share": lines}, x="move", label="predicted move (from 0)", titles=LABELS)
-    return drawing.update_yaxes(type="log", range=[-4, 0], tickvals=[1e-4, 1e-3, 1e-2, 0.1, 1],
-                                ticktext=["≤ 0.01%", "0.1%", "1%", "10%", "100%"])  # fmt: skip
+    drawing.update_yaxes(type="log", range=[-4, 0], tickvals=[1e-4, 1e-3, 1e-2, 0.1, 1],
+                         ticktext=["≤ 0.01%", "0.1%", "1%", "10%", "100%"])  # fmt: skip
+    return drawing.update_layout(height=400)
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """Top-1 legal accuracy (top1_own: where the prediction is no anchor) and legal mass, by regime, seed and language."""
     names = ["top1", "top1_own", "legal_mass", "chance"]
-    table = table.assign(
-        top1_own=table["top1_own"].fillna(table["top1"])
-    )  # NaN: no prediction there was a move of one's own
+    own = table["top1_own"].fillna(table["top1"])  # NaN: no prediction there was a move of one's own
+    table = table.assign(top1_own=own)
 
     def row(group: pd.DataFrame) -> dict[str, float]:
         means = {name: np.average(group[name], weights=group["prefixes"]) for name in names}

@@ -1,23 +1,4 @@
-"""At which depth does a model turn to the language that it must answer in, and who writes the answer?
-
-Each layer's state is read as if the model stopped there: by its own last norm and unembedding (logit lens, full curves), and
-with an affine translator before them, fitted on other games to the model's own prediction (tuned lens, dashes). First row:
-the probability of tokens of the language to answer in, of all other languages' tokens, and of the anchors, which belong to
-all. Second row: of tokens that begin a legal move, in any language's words. Third row: the entropy of that prediction, and
-how far it is from what the model says in the end (KL). Last rows: direct logit attribution: what each head (rings, from layer
-0 on the left) and each MLP (squares) adds to the answer straight away, at the scale that the last norm has in the run: to the
-tokens of legal moves over those of other empty squares, and to those of the language to answer in over the others. All are
-means over both languages.
-
-What is seen: the naive model's states speak the language to answer in from layer 0 on; with four anchors they waver between
-the languages up to layer 1 and turn at layers 2 and 3, where the MLPs write the language and where patched states stop being
-exchangeable (`patching`); a tuned lens reads the language off layer 0 already, so it is known there but not yet said. Under a
-unified output there is one language to answer in, and legal moves come at the same depth as elsewhere.
-
-What could fool it: a translator that knows more than the model (it is fitted to the model's answers alone, on other games; a
-shift without a turn, `bias`, is in the summary), and an early answer that is the common prior over moves (the embeddings,
-which know one move, show what that gives).
-"""
+"""Logit lens, tuned lens and direct logit attribution: at which depth the output language appears."""
 
 from typing import Any
 
@@ -25,12 +6,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analyses._models import LABELS, Checkpoint
-from analyses._tables import lowest_seed, summary, where
+from analyses._tables import leading, lowest_seed, summary, where
 from mothello_interp.othello import random_games
-from mothello_interp.plots import COLOURS, LANGUAGES, Line, add_lines, facet, layer_axis, layer_name
+from mothello_interp.plots import COLOURS, LANGUAGES, Line, facet, layer_axis, layer_name
 
 _KINDS = {"identity": ("logit lens", "solid", 3.0), "affine": ("tuned lens", "dash", 2.0)}
-_OWNERS = {"own language": ("its own language", ""), "other languages": ("other languages", LANGUAGES[4]),
+_OWNERS = {"own language": ("output language", ""), "other languages": ("other languages", LANGUAGES[4]),
            "anchors": ("anchors", COLOURS["floor"])}  # fmt: skip
 
 
@@ -63,82 +44,56 @@ def _owned(lens: pd.DataFrame) -> pd.DataFrame:
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
-    """A column a regime: languages, legal mass and divergence by layer, then components."""
-    first = lowest_seed(table)
-    rows = {**_lines(), "to legal moves, logits": [], "to the language, logits": []}
-    drawing = facet(_by_layer(where(first, part="lens")), rows, x="layer", label="", titles=LABELS, shared=False)
-    for column, (_, direct) in enumerate(where(first, part="direct").groupby("regime", sort=False), 1):
-        for row, contrast in ((4, "move"), (5, "language")):
-            _components(drawing, where(direct, contrast=contrast), row, column)
-    for row in (1, 2, 3):
-        layer_axis(drawing, where(table, part="lens")["layer"], row=row)
-    drawing.update_xaxes(title_text="layer", row=3)
-    for row in (1, 2):
-        drawing.update_yaxes(range=[-0.03, 1.03], row=row)
-    return drawing.update_layout(height=1500, margin_l=80)
+    """A column a regime, by layer: the probability of each language's tokens, and of legal moves in any."""
+    first = lowest_seed(where(table, part="lens"))
+    drawing = facet(_by_layer(first), _lines(), x="layer", titles=LABELS)
+    layer_axis(drawing, first["layer"])
+    return drawing.update_yaxes(range=[-0.03, 1.03]).update_layout(height=620, margin_l=95)
 
 
 def _by_layer(lens: pd.DataFrame) -> pd.DataFrame:
-    """Sums over answers, means over languages: of the mass of each owner (kept apart by column owner), of the legal mass of all
-    ("all"), and of how sure the prediction is ("own language")."""
-    by, columns = ["regime", "kind", "layer"], ["entropy", "kl", "kl_low", "kl_high"]
-    owned = _owned(lens)
-    mass = owned.groupby([*by, "owner", "source"], sort=False)["mass"].sum()
+    """Mean over source languages: the mass of each owner's tokens (column owner), and the legal mass of all ("all")."""
+    by = ["regime", "kind", "layer"]
+    mass = _owned(lens).groupby([*by, "owner", "source"], sort=False)["mass"].sum()
     legal = lens.groupby([*by, "source"], sort=False)["legal_mass"].sum()
-    sure = where(owned, owner="own language").groupby(by, sort=False)[columns].mean().reset_index()
     masses = mass.groupby([*by, "owner"], sort=False).mean().reset_index()
-    masses = masses.merge(sure.assign(owner="own language"), how="left", on=[*by, "owner"])
     return pd.concat(
         [masses, legal.groupby(by, sort=False).mean().reset_index().assign(owner="all")], ignore_index=True
     )
 
 
 def _lines() -> dict[str, list[Line]]:
-    """Whose tokens, how legal, and how sure and how far from the answer, by the plain and the tuned lens."""
-    masses, legal, nats = [], [], []
+    """Whose tokens and how legal, by the plain and the tuned lens."""
+    masses, legal = [], []
     for kind, (name, dash, width) in _KINDS.items():
         look: dict[str, Any] = {"dash": dash, "width": width}
         of = {owner: {"kind": kind, "owner": owner} for owner in (*_OWNERS, "all")}
         masses += [Line("mass", f"{label}, {name}", c, of[owner], **look) for owner, (label, c) in _OWNERS.items()]
-        legal.append(Line("legal_mass", f"legal in any words, {name}", COLOURS["ceiling"], of["all"], **look))
-        own: dict[str, Any] = {"rows": of["own language"], **look}
-        nats.append(Line("entropy", f"entropy, {name}", COLOURS["antidiagonal"], **own))
-        nats.append(Line("kl", f"KL from the answer, {name}", COLOURS["half_turn"], band=("kl_low", "kl_high"), **own))
-    return {"probability of a language": masses, "legal mass": legal, "nats": nats}
-
-
-def _components(drawing: go.Figure, direct: pd.DataFrame, row: int, column: int) -> None:
-    """What each head and MLP adds, in their order."""
-    means = direct.groupby(["place", "component", "part_of", "layer"], as_index=False)[["value", "low", "high"]].mean()
-    hover = ("component", "low", "high")
-    lines = [
-        Line("value", label, LANGUAGES[place], {"part_of": part}, width=0, symbol=symbol, hover=hover)
-        for place, (part, label, symbol) in enumerate((("head", "heads", "circle-open"), ("mlp", "MLPs", "square")))
-    ]
-    add_lines(drawing, means, lines, x="place", row=row, column=column)
-    ticks = where(means, part_of="mlp")
-    names = [f"MLP {layer:.0f}" for layer in ticks["layer"]]
-    drawing.update_xaxes(tickvals=ticks["place"], ticktext=names, row=row, col=column)
-    drawing.add_hline(y=0, line={"color": "#999999", "width": 1}, row=row, col=column)
+        legal.append(Line("legal_mass", f"legal moves, {name}", COLOURS["ceiling"], of["all"], **look))
+    return {"probability of<br>a language's tokens": masses, "probability of<br>legal moves": legal}
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """By layer and lens: whose language, how legal, how sure; and the component that adds most to each contrast."""
+    """By regime, lens and layer: whose tokens, legal moves, divergence from the prediction, and what the heads and the MLP of this
+    block add to legal moves and to the output language, in logits."""
     direct = where(table, part="direct").groupby(["regime", "seed", "layer", "contrast", "component"])["value"].mean()
     blocks = direct.groupby(["regime", "seed", "layer", "contrast"]).sum()
 
     def row(group: pd.DataFrame) -> dict[str, Any]:
         regime, seed, layer = group[["regime", "seed", "layer"]].iloc[0]
         mass = _owned(group).groupby(["owner", "source"])["mass"].sum().groupby("owner").mean()
-        legal = group.groupby("source")["legal_mass"].sum().mean()
         return {
-            "layer": layer_name(int(layer)),
-            **{owner: mass.get(owner, 0.0) for owner in _OWNERS},
-            "legal mass": legal,
-            "entropy": group["entropy"].mean(),
+            "output language": mass.get("own language", 0.0),
+            "other languages": mass.get("other languages", 0.0),
+            "legal moves": group.groupby("source")["legal_mass"].sum().mean(),
             "KL": group["kl"].mean(),
-            "to moves, this block": blocks.get((regime, seed, layer, "move"), 0.0),
-            "to the language, this block": blocks.get((regime, seed, layer, "language"), 0.0),
+            "added to the language": blocks.get((regime, seed, layer, "language"), 0.0),
+            "added to legal moves": blocks.get((regime, seed, layer, "move"), 0.0),
+            "anchors": mass.get("anchors", 0.0),
+            "entropy": group["entropy"].mean(),
         }
 
-    return summary(where(table, part="lens"), ["regime", "seed", "layer", "kind"], row).rename(columns={"kind": "lens"})
+    found = summary(lowest_seed(where(table, part="lens")), ["regime", "kind", "layer", "seed"], row)
+    names = {"identity": "logit", "affine": "tuned", "bias": "tuned, bias only"}
+    found = found.assign(lens=found["kind"].map(names), layer=found["layer"].map(layer_name))
+    return leading(found.drop(columns=["kind", "seed"]), "regime", "lens", "layer")

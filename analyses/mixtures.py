@@ -1,25 +1,4 @@
-"""Two symmetries raised together: two images at once, or a board in pieces?
-
-Some pairs of naive languages are read through two maps about equally well (`symmetry`). A panel is a pair, above the most
-even ones, below the clearest (summary: all whose best map is a fifth of the way up or more); a square's colour is how much
-more often it is read as the one image shows it (blue: the pair's best map) than as the other does (red: the runner-up),
-where the two differ; the maps are named above. Two images superposed would leave all squares pale; a code that holds only
-what both maps leave alone would leave them at the null and read the squares that both put in one place (crosses), which are
-not different and so not coloured. Squares of both colours mean a mixture over squares: one part of the board is written
-through one map, another part through the other, and training has not settled it.
-
-Do the pieces hang together? A square and the one that it changes places with between the two images are near copies, so
-they count as one, an orbit. A pair is in pieces if a fifth of its orbits or more leans to either map, of one map if all lean
-to the best. Neighbouring orbits are alike (Moran's I, p by dealing the orbits anew) in most pairs in pieces, but in as many
-of one map: that some squares are read better than others, smoothly over the board, is enough. So: less what the pairs of one
-map of other models have in common, scaled to the pair, and only which way an orbit then leans. That leaves half of the pairs
-in pieces and a sixth of those of one map, where chance alone would leave one in twenty: some pieces hang together, and more
-is not shown.
-
-What could fool it: colours by chance (a square is marked by a dot if its interval over games holds 0), squares that differ
-in how easily they are guessed (both images are read off the same predictions, and the null re-pairs games), pairs of one
-model, which share languages and are no independent cases.
-"""
+"""Pairs between two symmetries: which squares follow which."""
 
 from typing import Any
 
@@ -27,8 +6,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._maps import LAYER, RAISED
+from analyses._maps import ALIGNED, LAYER
 from analyses._models import Checkpoint
+from analyses._tables import leading
 from mothello_interp.othello import CONTROLS, SYMMETRIES, Symmetry, random_games
 from mothello_interp.plots import add_heatmap, panel_grid
 
@@ -66,7 +46,7 @@ def measure(
 
 def _pairs(table: pd.DataFrame) -> list[pd.DataFrame]:
     """The squares of each pair that has a map (of all where none has), the pairs between two first."""
-    up = table["normalised"] >= RAISED
+    up = table["normalised"] >= ALIGNED
     groups = (table[up] if up.any() else table).groupby(["regime", "seed", "source", "target"], sort=False)
     return sorted((pair for _, pair in groups), key=lambda pair: float(pair["margin"].iloc[0]))
 
@@ -106,14 +86,15 @@ def _board(drawing: go.Figure, pair: pd.DataFrame, row: int, column: int) -> Non
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """A row a pair: how many orbits surely follow either map; whether neighbouring ones are alike, as they are and less what
-    is readability; the shares beside their nulls."""
+    is readability; the shares next to their floors."""
     pairs = _pairs(table)
     clear = [pair for pair in pairs if _kind(pair) == "one map"]
-    return pd.DataFrame([_described(pair, clear) for pair in pairs])
+    found = pd.DataFrame([_described(pair, clear) for pair in pairs])
+    return leading(found, "regime", "seed", "pair", "best map", "runner-up", "kind", "less readability", "its p")
 
 
 def _described(pair: pd.DataFrame, clear: list[pd.DataFrame]) -> dict[str, Any]:
-    """One pair, beside those of other models that follow one map."""
+    """One pair, next to those of other models that follow one map."""
     one, orbits, lean = pair.iloc[0], _orbits(pair), _lean(pair)
     model = ["regime", "seed"]
     row = {"regime": one["regime"], "seed": one["seed"], "pair": f"{one['source']} to {one['target']}"}

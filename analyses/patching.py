@@ -1,27 +1,4 @@
-"""Is the shared board used? Patching one language's state into the other
-
-Three questions about a model that reads in language B, the base, while one of its states is replaced by that of language A,
-the donor. *Minimal pairs* (heat maps; two games that differ in one move and agree on the two after it): how much of the
-clean prediction, in B's own tokens, returns with A's clean state? Moves count from the one that differs: at -1 the games are
-still equal, so that the ceiling is 0 there and anything else is damage. First A is B itself, the ceiling; then the other
-language; then some other game's state, the zero, which lies near 0.5 wherever wiping out the corrupted prediction is half of
-the way back. *Interchange* (fourth row; the same game, its last move): how much probability stays on the legal moves? *State
-transplant* (last row; another game): how much goes to moves that are legal on the donor's board alone, in B's words, and
-(pink) in A's? Behind the last block nothing but the answer reads a state, so the heat maps end before it.
-
-Black: B's own state, the ceiling. Grey dots: another game's state, the zero. Coloured: A's state as it is (thick), shifted by
-the difference of the languages' means (dots), or turned by an orthogonal map fitted on other games (dashes). Grey dashes:
-turned by a map fitted on games paired at random, the null of turning. Intervals over games and pairs are in the table, for
-each direction; bands are the mean of the two.
-
-What is seen: under a unified output A's state is as good as B's own everywhere, with four anchors up to layer 1 (and, shifted
-by the means, to the end), in the naive model no better than another game's, and the model then answers in A's words; but
-turned it is as good as B's own at every layer: the naive languages hold one board in two rotated copies. With anchors the
-shifted state gives the legal moves to the end, though a probe of A reads little of B's board in the last layers (`structure`).
-
-What could fool it: a rotation has many free parameters (one fitted on re-paired games must do worse), legal mass that
-survives anything (another game's state), and pairs that hardly differ (they are dropped and counted, and ratios are of sums).
-"""
+"""Activation patching from one language into another: minimal pairs, interchange and state transplant."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -30,18 +7,12 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analyses._models import LABELS, Checkpoint
-from analyses._tables import lowest_seed, summary, where
+from analyses._tables import lowest_seed, where
 from mothello_interp.othello import random_games
-from mothello_interp.plots import COLOURS, LANGUAGES, Line, add_heatmap, facet, layer_name
+from mothello_interp.plots import COLOURS, Line, add_label, facet, layer_axis, layer_name
 
-_GRIDS = {"own": "own language", "cross": "<b>other language</b>", "floor": "another game"}
 _MASSES = {"interchange": "legal_mass", "transplant": "mass"}
-_STATES: dict[str, dict[str, Any]] = {  # of the donor's state
-    "as it is": {"width": 4, "band": ("low", "high")},
-    "mean-shifted": {"dash": "dot", "width": 2},
-    "rotated": {"dash": "dash"},
-    "rotated, mismatched": {"dash": "dash", "width": 1.5, "colour": COLOURS["floor"]},
-}
+_AT = ("regime", "seed", "layer")
 
 
 def measure(checkpoint: Checkpoint, *, pairs: int = 80, games: int = 120, fit: int = 300) -> pd.DataFrame:
@@ -81,73 +52,72 @@ def _maps(checkpoint: Checkpoint, source: int, target: int, fit: int) -> Iterato
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
-    """A column a regime; three grids of minimal pairs, then curves of interchange and of transplant, all by layer."""
-    first, layers = lowest_seed(table), sorted(table["layer"].unique())
-    rows: dict[str, list[Line]] = {f"{label}<br>move": [] for label in _GRIDS.values()}
-    rows |= {
-        "interchange<br>legal mass": _lines("interchange"),
-        "transplant<br>mass on source's moves": _lines("transplant"),
+    """A column a regime, by layer: the source's moves after a transplant, and recovery of minimal pairs."""
+    means = lowest_seed(pd.concat([_transplants(table), _pairs(table)], ignore_index=True))
+    rows = {
+        "probability of the<br>source's moves": _lines("transplant"),
+        "recovery<br>(minimal pairs)": _lines("pairs"),
     }
-    masses = ["legal_mass", "mass", "low", "high", "floor", "ceiling", "source_tokens"]
-    means = first.groupby(["regime", "part", "state", "layer"], as_index=False, sort=False)[masses].mean()
     drawing = facet(means, rows, x="layer", titles=LABELS)
-    for column, (_, pairs) in enumerate(where(first, part="pairs").groupby("regime", sort=False), 1):
-        _grids(drawing, pairs, column)
-    names = [layer_name(layer) for layer in layers]
-    drawing.update_xaxes(tickvals=layers, ticktext=names, range=[-1.5, layers[-1] + 0.5])
-    for row in range(1, len(rows) + 1):
-        if row <= len(_GRIDS):
-            drawing.update_xaxes(showgrid=False, row=row)
-            drawing.update_yaxes(showgrid=False, tickvals=[-1, 0, 1, 2], range=[-1.5, 2.5], row=row)
-        else:
-            drawing.update_yaxes(range=[-0.03, 1.03], row=row)
-    return drawing.update_layout(height=1300, margin_l=90, legend={"y": 0.36, "yanchor": "top"})
-
-
-def _grids(drawing: go.Figure, pairs: pd.DataFrame, column: int) -> None:
-    """Recovery by layer and move: ceiling, other language, floor."""
-    for row, kind in enumerate(_GRIDS, 1):
-        cells = pairs[(pairs["source"] == pairs["target"]) == (kind == "own")]
-        shown = cells.assign(recovery=cells["floor" if kind == "floor" else "recovery"])
-        means = shown.groupby(["layer", "offset"])["recovery"].mean().reset_index()
-        add_heatmap(drawing, means, x="layer", y="offset", z="recovery", limits=(-1, 1), row=row, column=column)
-    bar = {"y": 1, "yanchor": "top", "len": 0.55}
-    drawing.update_traces(colorbar=bar, selector={"type": "heatmap", "showscale": True})
+    layer_axis(drawing, table["layer"])
+    last = where(means, regime=means["regime"].iloc[0], part="transplant", layer=max(table["layer"])).iloc[0]
+    place: dict[str, Any] = {"anchor": "right"}
+    at = float(last["layer"]) - 0.1
+    add_label(drawing, "own state (ceiling)", at, last["own"], COLOURS["ceiling"], **place)
+    add_label(drawing, "third game (floor)", at, last["floor"], COLOURS["floor"], **place)
+    return drawing.update_yaxes(range=[-0.05, 1.05]).update_layout(height=640, margin_l=95)
 
 
 def _lines(part: str) -> list[Line]:
-    """What happens to a mass, by state, both directions averaged."""
-    mass, plain = _MASSES[part], {"part": part, "state": "as it is"}
-    ceiling = ("ceiling", plain) if part == "interchange" else (mass, {"part": part, "state": "own"})
-    lines = [Line(ceiling[0], "own state", COLOURS["ceiling"], ceiling[1])]
-    for state, look in _STATES.items():
-        lines.append(
-            Line(mass, f"other language, {state}", rows={"part": part, "state": state}, **{"colour": "", **look})
-        )
-    lines.append(Line("floor", "another game's state", COLOURS["floor"], plain, dash="dot", width=1.5))
+    """The curves of one row; a colour is that of the regime unless it is named."""
+    rows = {"part": part}
+    look: dict[str, Any] = {"rows": rows, "shown": False}
+    lines = [Line("own", "own state", COLOURS["ceiling"], width=1.5, **look)]
+    lines.append(Line("floor", "floor", COLOURS["floor"], dash="dot", width=1.5, **look))
     if part == "transplant":
-        lines.append(Line("source_tokens", "as it is, in the source's tokens", LANGUAGES[3], plain, width=1.5))
+        lines.append(Line("rotated", "other language's state, rotated", COLOURS["turned"], rows, dash="dash"))
+        lines.append(Line("source_tokens", "same moves, in the source's tokens", COLOURS["paper"], rows, dash="dot"))
+    lines.append(Line("value", "<b>other language's state</b>", "", rows, width=4, band=("low", "high")))
     return lines
 
 
+def _transplants(table: pd.DataFrame) -> pd.DataFrame:
+    """By model and layer, mean of both directions: mass on the source's moves, own and rotated, floor, in its own tokens."""
+    keys = list(_AT)
+    rows = where(table, part="transplant")
+    plain = (
+        where(rows, state="as it is")
+        .groupby(keys, sort=False)[["mass", "low", "high", "floor", "source_tokens"]]
+        .mean()
+    )
+    others = {name: where(rows, state=name).groupby(keys)["mass"].mean() for name in ("own", "mean-shifted", "rotated")}
+    others["rotated, mismatched"] = where(rows, state="rotated, mismatched").groupby(keys)["mass"].mean()
+    return plain.rename(columns={"mass": "value"}).assign(**others, part="transplant").reset_index()
+
+
+def _pairs(table: pd.DataFrame) -> pd.DataFrame:
+    """By model and layer, mean of both directions: recovery at the last shared move, own, and of another game's state."""
+    rows = where(table, part="pairs")
+    rows = rows[(rows["offset"] == rows["offset"].max())]
+    own, across = rows[rows["source"] == rows["target"]], rows[rows["source"] != rows["target"]]
+    found = across.groupby(list(_AT), sort=False)[["recovery", "low", "high", "floor"]].mean()
+    found = found.rename(columns={"recovery": "value"}).assign(
+        own=own.groupby(list(_AT))["recovery"].mean(), part="pairs"
+    )
+    return found.reset_index()
+
+
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """At each layer after the embeddings: pairs at the last shared move, legal mass, and the source's moves."""
-    return summary(table[table["layer"] >= 0], ["regime", "seed", "layer"], _at_layer)
-
-
-def _at_layer(group: pd.DataFrame) -> dict[str, Any]:
-    """Of one model and layer, both directions averaged."""
-    row: dict[str, Any] = {}
-    pairs = where(group, part="pairs")
-    pairs = where(pairs, offset=pairs["offset"].max())
-    own, across = pairs[pairs["source"] == pairs["target"]], pairs[pairs["source"] != pairs["target"]]
-    if len(pairs):
-        row |= {"recovery": across["recovery"].mean(), "low": across["low"].min(), "high": across["high"].max()}
-        row |= {"own language": own["recovery"].mean(), "another game": across["floor"].mean()}
-        row["share"] = (row["recovery"] - row["another game"]) / (row["own language"] - row["another game"])
-    for part, mass in _MASSES.items():
-        plain = where(group, part=part, state="as it is")
-        ceiling = plain["ceiling"] if part == "interchange" else where(group, part=part, state="own")[mass]
-        row |= {part: plain[mass].mean(), f"{part}: own": ceiling.mean(), f"{part}: floor": plain["floor"].mean()}
-        row[f"{part}: rotated"] = where(group, part=part, state="rotated")[mass].mean()
-    return {**row, "in the source's tokens": plain["source_tokens"].mean()}
+    """By model and layer: mass on the source's moves by what is patched in; recovery of minimal pairs; legal mass after interchange."""
+    keys = list(_AT)
+    found = _transplants(table).set_index(keys)
+    names = {"own": "own state", "value": "other language's", "rotated": "other's, rotated", "floor": "floor",
+             "source_tokens": "in the source's tokens", "mean-shifted": "other's, mean-shifted",
+             "rotated, mismatched": "rotated by a mismatched map"}  # fmt: skip
+    shown = found.rename(columns=names)[list(names.values())]
+    pairs = _pairs(table).set_index(keys)[["value", "own", "floor"]]
+    pairs.columns = pd.Index(["recovery", "recovery, own", "recovery, floor"])
+    legal = where(table, part="interchange", state="as it is").groupby(keys)[["legal_mass", "ceiling", "floor"]].mean()
+    legal.columns = pd.Index(["interchange", "interchange, own", "interchange, floor"])
+    shown = shown.join(pairs).join(legal).reset_index()
+    return shown.assign(regime=shown["regime"].map(LABELS), layer=shown["layer"].map(layer_name))

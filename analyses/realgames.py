@@ -1,17 +1,4 @@
-"""Do the findings hold in games that people play? Championship games against random ones, by move number
-
-The models learned from random legal moves; here they read games of the World Othello Federation's players (WTHOR, the
-French Othello Federation: `--wthor FOLDER` with its `.wtb` files). Left: the share of greedy next moves that are not
-legal. Middle: how well a probe reads the board at home (solid) and in the other language (dashed), a probe fitted on
-random games; dots: the same predictions against other games' boards of the same kind at that move, the floor. Right:
-how far from floor to ceiling the other language comes, with the probe fitted on random or on championship games.
-Both directions between the two languages are averaged.
-
-What could fool it: championship games share their openings, so early boards can be read without looking (the floor, which
-rises there; where it leaves less than 0.1 nothing is normalised), and a game of the scored half that stands in the fitted half
-(games met twice are dropped first); few games late (most end at move 60); a probe that knows only random boards (the
-other fitted kind).
-"""
+"""Championship games against random ones: legality, probe accuracy and alignment by move number."""
 
 from dataclasses import replace
 from functools import partial
@@ -31,7 +18,7 @@ from mothello_interp.stats import normalised
 _COLUMNS = ["play", "fitted", "source", "target", "move", "top1", "legal_mass", "chance", "prefixes", "layer", "accuracy",
             "floor", "ceiling", "games"]  # fmt: skip
 _PLAY = {"championship": "#D55E00", "random": "#0072B2"}
-_TITLES = "share of illegal next moves", "{}: probe accuracy", "alignment (0 floor, 1 ceiling)"
+_TITLES = "share of illegal moves", "{}: probe accuracy", "normalised alignment"
 
 
 def measure(checkpoint: Checkpoint, wthor: Path | None = None, *, games: int = 1200, choose: int = 200) -> pd.DataFrame:
@@ -139,16 +126,15 @@ def _lines() -> list[list[Line]]:
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """Over all moves, by what is played and what the probes are fitted on: legal top-1, probe accuracy, alignment."""
-    models = ["regime", "seed", "play"]
+    """Over all moves, by what is played and what the probes are fitted on: top-1 legal, probe accuracy, normalised alignment."""
+    models = ["regime", "play"]
 
     def weighted(group: pd.DataFrame, columns: list[str], weights: str) -> dict[str, Any]:
         return {name: np.average(group[name], weights=group[weights]) for name in columns}
 
-    legality = table[table["fitted"].isna()]
-    legal = summary(legality, models, lambda group: weighted(group, ["top1"], "prefixes"))
+    legal = summary(table[table["fitted"].isna()], models, lambda group: weighted(group, ["top1"], "prefixes"))
     read = cross(table.dropna(subset="fitted"))
     names = ["ceiling", "accuracy", "floor"]
-    found = legal.merge(summary(read, [*models, "fitted"], lambda group: weighted(group, names, "games")), on=models)
-    found = found[[*models, "fitted", "top1", *names]]
-    return found.assign(normalised=normalised(found["accuracy"], found["floor"], found["ceiling"]))
+    found = summary(read, [*models, "fitted"], lambda group: weighted(group, names, "games")).merge(legal, on=models)
+    found = found.assign(normalised=normalised(found["accuracy"], found["floor"], found["ceiling"]))
+    return found.rename(columns={"fitted": "probe fitted on", "top1": "top-1 legal"})

@@ -1,34 +1,4 @@
-"""Which measure of similarity tells shared from alike, and which one predicts transfer?
-
-The same games in both languages, row against row within each move number: every measure (rows) at every layer (columns).
-First row, for comparison: alignment of a board probe, from floor to ceiling (blank while these are closer than 0.1). The next
-three need the same coordinates, as a probe does; the others see past a rotation. A number in brackets is not above the 95%
-quantile of games re-paired at random (alignment 99 times, the others 19 times; principal angles: coordinates turned). The
-last panel is random weights of the same models, at one layer, which the summary puts beside the trained ones: what a measure
-finds there it finds in the bag of moves, before anything is learned. Alignment too can be above its null there (0.03 with
-four anchors; 0.14 with the eight of `transfer`). Where a measure is high and the first row is low, the languages are alike,
-each in coordinates of its own.
-
-The summary asks which measure, taken before fine-tuning at the layer three quarters up, goes with what fine-tuning in one
-language then does to the other: the change, from start to end, of the share of legal moves in its own words and in any
-language's (`transfer`; rank correlation over its models, with their number, and how often models dealt anew to the changes go
-together as closely, `p`).
-
-What is seen, in one seed of each model: the measures disagree about the naive model. Alignment, retrieval and cosine find
-next to nothing there; all that see past a rotation find most of what they find where languages share (at layer 2 CKA is 0.83
-and 0.99), and of these SVCCA, PWCCA and nearest neighbours find less than in random weights of that model. They disagree
-again in the last layer of the model with anchors, where alignment is gone, cosine and principal angles fall, and the others,
-retrieval too, stay high. Which one predicts transfer? What becomes of the game, legality in any words, goes with all of them,
-and with CKA, alone or with a Gaussian, least; nine models do not tell the others apart (of seven of these nine, alignment
-went best with it; of all, PWCCA does). Whether the answer stays in the language's own words goes with none beyond chance: a
-tongue is another matter (eight anchors align two languages, and the second loses its words: `transfer`).
-
-What could fool it: position embeddings (only rows of one move number are compared), too few games (debiased CKA; the null has
-the bias of SVCCA, PWCCA and Procrustes; the latter is scored on other games than it is fitted on), a rotation (the first
-rows), a language that was good before (what counts is the change), few models, one seed each (`p`; and eleven measures are
-tried, so the best of them is partly luck), models that differ in more than sharing (regime and type of language: a
-correlation over them is no cause).
-"""
+"""Measures of similarity between two languages, and what fine-tuning then does to the other language."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -39,14 +9,16 @@ import plotly.graph_objects as go
 
 from analyses._models import BUNDLED, LABELS, Activations, Checkpoint, Probes, Zoo, over_models
 from analyses._models import MODELS as REGIMES
-from analyses._tables import cross, where
+from analyses._tables import cross, leading, where
 from analyses.transfer import MODELS as FINE_TUNED
 from analyses.transfer import NAMED, TARGETS
 from analyses.transfer import measure as recorded
 from mothello_interp.othello import random_games
-from mothello_interp.plots import add_heatmap, layer_name, panel_grid
+from mothello_interp.plots import COLOURS, Line, add_label, add_lines, layer_name, panel_grid
 
 _DEALS = 9999
+_NAMES = {"cka": "CKA", "rbf_cka": "CKA, Gaussian", "svcca": "SVCCA", "pwcca": "PWCCA", "procrustes": "Procrustes", "rsa": "RSA",
+          "mutual_knn": "mutual neighbours", "alignment": "probe alignment"}  # fmt: skip
 _FIRST = ("alignment", "retrieval", "cosine", "principal_angles")  # that need the same coordinates, as a probe does
 _TRANSFER = {
     f"mini/transfer-{target}-{name}": f"{target}, {NAMED[regime]}"
@@ -135,7 +107,7 @@ def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
 
 
 def _changes(curves: pd.DataFrame) -> pd.DataFrame:
-    """By pretrained model and seed: how much of the target's legal moves fine-tuning gave (or took), in its own words and in any."""
+    """By pretrained model and seed: change of the target's legality over fine-tuning, in its own tokens and in any."""
     target = where(curves, role="target").sort_values("epoch")
     start = target["regime"].str.replace(r"-(mini|paper)-language\d$", "", regex=True)
     runs = target.assign(regime=start.map(_TRANSFER)).groupby(["regime", "seed"])[["top1", "top1_any"]]
@@ -149,50 +121,60 @@ def _order(table: pd.DataFrame) -> list[str]:
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
-    """A panel a regime, measures by layer; and one for random weights, by regime."""
-    here, order = where(table, seed=table["seed"].min()), _order(table)
+    """A row a measure, three quarters up: its value in each regime, and in random weights."""
+    (layer,) = where(table, weights="random")["layer"].unique()
+    here, order = where(table, seed=table["seed"].min(), layer=layer), _order(table)
+    here = here.assign(place=here["measure"].map(order.index))
+    drawing = panel_grid([[""]], x=f"similarity of the two languages, layer {layer_name(layer)}", y="")
     regimes = [regime for regime in LABELS if regime in set(here["regime"])] or list(dict.fromkeys(here["regime"]))[:3]
-    panels = [where(here, regime=regime, weights="trained") for regime in regimes]
-    random = where(here[here["regime"].isin(regimes)], weights="random")
-    (at,) = random["layer"].unique()
-    panels.append(random.assign(layer=random["regime"].map(regimes.index)))  # one layer of each: a column a regime
-    titles = [*(LABELS.get(regime, regime) for regime in regimes), f"random weights, layer {layer_name(at)}"]
-    drawing = panel_grid([titles], x="layer", y="")
-    for column, cells in enumerate(panels, 1):
-        cells = cells.assign(place=cells["measure"].map(order.index), label=_labels(cells))
-        add_heatmap(drawing, cells, x="layer", y="place", z="value", limits=(-1, 1), column=column, label="label")
-        layers = sorted(cells["layer"].unique())
-        ticks = regimes if column > len(regimes) else [layer_name(layer) for layer in layers]
-        drawing.update_xaxes(tickvals=layers, ticktext=ticks, showgrid=False, col=column)
-    names = [name.replace("_", " ") for name in order]
-    drawing.update_yaxes(tickvals=list(range(len(order))), ticktext=names, autorange="reversed", showgrid=False)
-    return drawing.update_layout(height=90 + 40 * len(order), margin={"l": 130})
-
-
-def _labels(cells: pd.DataFrame) -> list[str]:
-    """Values, in brackets where they are not above their null; without a zero in front, for want of room."""
-    inside = zip(cells["value"].round(2) + 0.0, cells["value"] > cells["floor_high"], strict=True)
-    short = [(f"{value:.2f}".replace("0.", ".", 1), above) for value, above in inside]
-    return ["" if text == "nan" else text if above else f"({text})" for text, above in short]
+    look: dict[str, Any] = {"width": 0, "hover": ("floor_high", "p")}
+    for regime in regimes[:1]:
+        random = Line("place", "random weights", COLOURS["floor"], {"weights": "random"}, symbol="x", **look)
+        add_lines(drawing, where(here, regime=regime), [random], x="value")
+    for regime in regimes:
+        dots = Line(
+            "place",
+            LABELS.get(regime, regime),
+            COLOURS.get(regime, ""),
+            {"weights": "trained"},
+            symbol="circle",
+            **look,
+        )
+        add_lines(drawing, where(here, regime=regime), [dots], x="value")
+    drawing.update_traces(marker_size=14)
+    names = [_NAMES.get(name, name.replace("_", " ")) for name in order]
+    drawing.add_hline(y=len(_FIRST) - 0.5, line={"color": COLOURS["floor"], "dash": "dot", "width": 1})
+    right: dict[str, Any] = {"anchor": "right"}
+    add_label(drawing, "<b>needs the same coordinates</b>", 0.8, len(_FIRST) - 0.5, COLOURS["ceiling"], **right)
+    add_label(drawing, "<b>ignores a rotation</b>", 0.8, len(_FIRST) - 0.5, COLOURS["ceiling"], above=False, **right)
+    drawing.update_yaxes(tickvals=list(range(len(order))), ticktext=names, range=[len(order) - 0.5, -0.5])
+    return drawing.update_xaxes(range=[-0.06, 1.04]).update_layout(
+        height=130 + 30 * len(order), margin={"l": 150, "t": 20}
+    )
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a measure, all at the layer three quarters up: each regime, random weights of its models, and the correlation with
-    transfer."""
+    """A row a measure, at the layer three quarters up: each regime, random weights, and the rank correlation with the change of
+    legality that fine-tuning in the other language brings."""
     (layer,) = where(table, weights="random")["layer"].unique()
-    return pd.DataFrame([_beside_transfer(where(table, layer=layer, measure=name), name) for name in _order(table)])
+    found = pd.DataFrame([_with_transfer(where(table, layer=layer, measure=name), name) for name in _order(table)])
+    random = f"{LABELS['naive']}, random weights"
+    return leading(found, "measure", *LABELS.values(), random, "correlation, any tokens", "p", "models")
 
 
-def _beside_transfer(here: pd.DataFrame, name: str) -> dict[str, Any]:
+def _with_transfer(here: pd.DataFrame, name: str) -> dict[str, Any]:
     """One measure at one layer."""
-    row: dict[str, Any] = {"measure": name.replace("_", " "), "layer": here["layer"].iloc[0]}
-    for regime, label in LABELS.items():
-        row[label] = where(here, regime=regime, weights="trained")["value"].mean()
-        row[f"{label}, random weights"] = where(here, regime=regime, weights="random")["value"].mean()
-    before = where(here, weights="trained").dropna(subset=["transfer_own", "value"])
-    row["with the change in its own words"], row["p"] = _together(before["value"], before["transfer_own"])
-    row["in any words"], row["p, any words"] = _together(before["value"], before["transfer_any"])
-    return {**row, "models": len(before)}
+    trained, random = (where(here, weights=weights) for weights in ("trained", "random"))
+    row: dict[str, Any] = {"measure": _NAMES.get(name, name.replace("_", " "))}
+    row |= {label: where(trained, regime=regime)["value"].mean() for regime, label in LABELS.items()}
+    row |= {
+        f"{label}, random weights": where(random, regime=regime)["value"].mean() for regime, label in LABELS.items()
+    }
+    before = trained.dropna(subset=["transfer_own", "value"])
+    row["correlation, any tokens"], row["p"] = _together(before["value"], before["transfer_any"])
+    row["correlation, own tokens"], row["p, own tokens"] = _together(before["value"], before["transfer_own"])
+    row |= {"same coordinates": name in _FIRST, "layer": here["layer"].iloc[0], "models": len(before)}
+    return row
 
 
 def _together(before: pd.Series, change: pd.Series) -> tuple[float, float]:

@@ -1,22 +1,4 @@
-"""What has to be taken away for two languages to align? Means, a subspace, a rotation
-
-Upper panels: how well a logistic regression reads the language from the state after a move (dots: chance). Lower panels:
-alignment, from floor (0) to ceiling (1), of a probe of one language in the other, with the states as they are (full), less
-each language's mean (dashes), without the subspace in which the means of languages differ (dots), and turned into each other
-by the best orthogonal map (black); both directions averaged; thin: other seeds. A curve is blank where ceiling and floor are
-closer than 0.1, as at the embeddings, whose states know little more than the last move. Everything is fitted on other games
-than it is scored on, and probes are fitted again on changed states. Where the black curve alone rises, both languages hold
-the same board in the same shape, but in coordinates of their own: alike, not shared.
-
-What is seen, in all three seeds: of the three changes only the rotation brings the naive languages to alignment, at every
-layer (0.92 of the way and more); without their means, or without the whole language subspace, they stay below a quarter of it
-after the embeddings, though the language can be read off every state. Of what a rotation gives it gives random weights about
-0.6: what training adds is the rest.
-
-What could fool it: an orthogonal map has many free parameters (grey: fitted on games that are paired at random, move by
-move), and some board can be turned into any other (grey dashes: one draw of random weights, turned likewise: what the bag of
-moves alone gives), luck (the summary has every seed there is).
-"""
+"""What has to be removed before two languages align: means, a subspace, or a rotation."""
 
 from typing import Any
 
@@ -26,7 +8,7 @@ import plotly.graph_objects as go
 from analyses._models import LABELS, Activations, Checkpoint
 from analyses._tables import cross, lowest_seed, summary, where
 from mothello_interp.othello import random_games
-from mothello_interp.plots import COLOURS, Line, bounds, facet, layer_axis
+from mothello_interp.plots import COLOURS, Line, facet, layer_axis
 
 _STYLES: dict[str, dict[str, Any]] = {
     "as it is": {},
@@ -86,21 +68,20 @@ def _aligned(fit: Activations, score: Activations, name: str) -> pd.DataFrame:
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
-    """A column a regime: the language probe above, alignment below."""
-    by, columns = ["regime", "seed", "part", "change", "layer"], ["accuracy", "low", "high", "chance", "normalised"]
-    means = table.groupby(by, as_index=False, sort=False)[columns].mean()
+    """A column a regime: alignment by layer, after each change of the states."""
+    by, columns = ["regime", "seed", "part", "change", "layer"], ["normalised"]
+    means = where(table, part="alignment").groupby(by, as_index=False, sort=False)[columns].mean()
     means["first"] = means.index.isin(lowest_seed(means).index)
-    identity = {"part": "identity", "first": True}
-    rows = {"language read": [Line("accuracy", "language probe", "", identity, band=("low", "high"))]}
-    rows["language read"] += bounds("chance", dash="dot", rows=identity)
-    rows["alignment, floor to ceiling"] = [
-        Line("normalised", change, rows=_of(change, True), **{"colour": "", **look}) for change, look in _STYLES.items()
-    ] + [
-        Line("normalised", "other seeds", rows=_of(change, False), each="seed", **{"colour": "", **look, "width": 0.8})
+    lines = [
+        Line("normalised", f"{change}, other seeds", rows=_of(change, False), each="seed", shown=False,
+             **{"colour": "", **look, "width": 0.8})
         for change, look in _STYLES.items()
+    ]  # fmt: skip
+    lines += [
+        Line("normalised", change, rows=_of(change, True), **{"colour": "", **look}) for change, look in _STYLES.items()
     ]
-    drawing = layer_axis(facet(means, rows, x="layer", titles=LABELS), table["layer"])
-    return drawing.update_yaxes(range=[0.4, 1.02], row=1).update_yaxes(range=[-0.1, 1.05], row=2)
+    drawing = layer_axis(facet(means, {"normalised alignment": lines}, x="layer", titles=LABELS), table["layer"])
+    return drawing.update_yaxes(range=[-0.1, 1.05]).update_layout(height=430)
 
 
 def _of(change: str, first: bool) -> dict[str, Any]:
@@ -109,11 +90,22 @@ def _of(change: str, first: bool) -> dict[str, Any]:
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the layers after the embeddings and both directions, each seed."""
+    """By regime and seed, mean over the layers after the embeddings and both directions: accuracy of the language probe, and
+    normalised alignment after each change, with its highest at any layer."""
 
     def row(group: pd.DataFrame) -> dict[str, Any]:
-        means = where(group, part="identity")[["accuracy", "chance"]].mean().set_axis(["language probe", "chance"])
-        way = where(group, part="alignment").groupby("change")["normalised"].mean()
-        return dict(means) | dict(way.reindex(list(_STYLES)))
+        aligned = where(group, part="alignment").groupby(["change", "layer"])["normalised"].mean()
+        means, highest = aligned.groupby("change").mean(), aligned.groupby("change").max()
+        found = dict(means.reindex(list(_STYLES))) | {
+            "language probe": where(group, part="identity")["accuracy"].mean()
+        }
+        return (
+            found
+            | {f"{name}, highest": highest.get(name) for name in _STYLES}
+            | {"rotated, lowest": aligned.loc["rotated"].min() if "rotated" in highest else None}
+        )
 
-    return summary(table[table["layer"] >= 0], ["regime", "seed"], row)
+    found = summary(table[table["layer"] >= 0], ["regime", "seed"], row)
+    return found.sort_values(
+        "regime", key=lambda column: column.map(list(LABELS.values()).index), kind="stable"
+    ).reset_index(drop=True)

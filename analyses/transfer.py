@@ -1,25 +1,4 @@
-"""Does what is learned in one language help the other? Fine-tuning in a source language alone
-
-Models that saw games of one opening only, in two languages, go on with all games in the first language alone (the source).
-Upper panels: top-1 legal accuracy in the source (black) and in the target, which is never shown again (blue), and the
-alignment of source to target (grey; a probe refitted on the source at each point; grey dots: its floor). Lower panels tell
-losing the tongue from losing the game: the target's greedy move is legal in its own words (blue), or in the words of any
-language (orange); and the probability that goes to the target's own words (dashes) and to the source's (dots). Where the two
-solid curves part, the model still plays, but answers in the source's language.
-
-What is seen, in one seed of each model: the paper's third finding, that alignment does not suffice for transfer, needs a
-finer statement. Two atomic languages with anchors are aligned, and the target's own words are lost; but its moves remain as
-legal as they were, in the source's words: the game is kept, the tongue is lost. (Two of four naive languages, which the
-opening aligns without any anchor, show it more plainly: `four_languages`.) A split or compositional language with anchors is
-aligned half of the way and less: the split one keeps most of its game, the compositional one loses it, in any words. Naive
-languages, which are not aligned here, keep more of the tongue if both are atomic; a split or compositional one loses the
-game. Under a unified output, where there is one tongue, the target rises with the source. Aligned languages share what
-happens to the game; a tongue is not part of it.
-
-What could fool it: a schedule (the paper's learning rate only ever rises while it fine-tunes; faint curves show that
-schedule, for the atomic target alone, full ones a usual warm-up and decay), a symmetry (the opening breaks all four, and the
-table has each of them), a greedy word (mass beside it), luck (one seed each).
-"""
+"""Fine-tuning in one of two languages: what happens to the other."""
 
 from pathlib import Path
 from typing import Any
@@ -28,7 +7,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analyses._models import LABELS, Checkpoint
-from analyses._tables import summary, where
+from analyses._tables import leading, summary, where
 from mothello_interp.plots import COLOURS, Line, add_lines, panel_grid
 
 NAMED = LABELS | {"anchors": "8 anchor tokens"}
@@ -47,7 +26,7 @@ _PAPER = {
     ("compositional", "anchors"): (0.80, 0.64, 0.87, 0.71),
     ("compositional", "unified"): (0.83, 0.87, 0.88, 0.87),
 }
-_READ = ("paper: target, start", "paper: target, end", "paper: alignment, start", "paper: alignment, end")
+_READ = ("paper, target start", "paper, target end", "paper, alignment start", "paper, alignment end")
 
 
 def fine_tuned(*starts: str) -> dict[str, str]:
@@ -65,7 +44,7 @@ STORED = True  # analyses do not train
 
 
 def measure(checkpoint: Checkpoint) -> pd.DataFrame:
-    """What `python -m train finetune` has recorded along the way, beside the checkpoint it ended with.
+    """What `python -m train finetune` has recorded along the way, next to the checkpoint it ended with.
 
     Returns:
         The rows of the source (role "source") and of one other language (role "target"), for each type of the others
@@ -88,64 +67,95 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def figure(table: pd.DataFrame) -> go.Figure:
-    """A column a regime; two rows a target language: accuracy and alignment, and where the target's answers go. Of the lowest
-    seed, the first schedule full and the others faint."""
+def figure(table: pd.DataFrame, *, paper: bool = True) -> go.Figure:
+    """A column a regime, a row a target language: accuracies by epoch, of the lowest seed; the first schedule full, others faint. The
+    paper's values are of two languages."""
     regimes = list(dict.fromkeys(table["regime"]))
     targets = [target for target in TARGETS if target in set(table["target"])]
-    titles = [[NAMED[regime] for regime in regimes], *[[""] * len(regimes)] * (2 * len(targets) - 1)]
-    labels = [f"{target}: {what}" for target in targets for what in ("accuracy", "its answers")]
-    drawing = panel_grid(titles, x="epoch of fine-tuning", y=labels)
-    for place, target in enumerate(targets):
+    titles = [[NAMED[regime] for regime in regimes], *[[""] * len(regimes)] * (len(targets) - 1)]
+    drawing = panel_grid(
+        titles, x="epoch of fine-tuning in the source language", y=[f"target: {target}" for target in targets]
+    )
+    for row, target in enumerate(targets, 1):
         for column, regime in enumerate(regimes, 1):
             here = where(table, regime=regime, target=target)
-            runs = where(here, seed=here["seed"].min()).groupby("schedule")
-            for faint, (_, rows) in enumerate(runs):
-                for row, lines in enumerate(_lines(bool(faint)), 2 * place + 1):
-                    add_lines(drawing, rows, lines, x="epoch", row=row, column=column)
-    return drawing.update_yaxes(range=[0, 1.02])
+            for faint, (_, rows) in enumerate(where(here, seed=here["seed"].min()).groupby("schedule")):
+                add_lines(drawing, rows, _lines(bool(faint), COLOURS[regime]), x="epoch", row=row, column=column)
+            if paper and len(here):
+                _add_paper(drawing, here, target, regime, row, column)
+    drawing.update_yaxes(range=[-0.08, 1.04])
+    return drawing.update_layout(height=110 + 215 * len(targets))
 
 
-def _lines(faint: bool) -> tuple[list[Line], list[Line]]:
-    """Of the two panels of one regime and target; one colour for the target in all regimes, as the legend has it."""
-    target, grey, blue = {"role": "target"}, COLOURS["floor"], COLOURS["anchors"]
-    look: dict[str, Any] = {"opacity": 0.35 if faint else 1.0}
-    legal = Line("top1", "target, legal", blue, target, **look)
-    upper = [
-        Line("top1", "source, legal", COLOURS["ceiling"], {"role": "source"}, **look),
-        legal,
-        Line("alignment", "alignment", grey, target, band=None if faint else ("low", "high"), **look),
-        Line("floor", "floor of alignment", grey, target, dash="dot", **look),
+def _lines(faint: bool, colour: str) -> list[Line]:
+    """Of one panel."""
+    look: dict[str, Any] = {"opacity": 0.3 if faint else 1.0}
+    target = {"role": "target"}
+    return [
+        Line("top1", "source, legal", COLOURS["ceiling"], {"role": "source"}, width=1.5, **look),
+        Line("normalised", "normalised alignment", COLOURS["floor"], target, dash="dot", width=2, **look),
+        Line(
+            "top1_any",
+            "target, legal in any language's tokens",
+            COLOURS["diagonal"],
+            target,
+            dash="dash",
+            width=3,
+            **look,
+        ),
+        Line(
+            "top1",
+            "target, legal in its own tokens",
+            colour,
+            target,
+            width=4,
+            shown=colour == COLOURS["anchors"],
+            **look,
+        ),
     ]
-    lower = [
-        Line("top1_any", "target, legal in any words", COLOURS["diagonal"], target, **look),
-        legal,
-        Line("mass_own", "mass on its own words", blue, target, dash="dash", width=1.5, **look),
-        Line("mass_source", "mass on the source's words", blue, target, dash="dot", width=1.5, **look),
-    ]
-    return upper, lower
+
+
+def _add_paper(drawing: go.Figure, here: pd.DataFrame, target: str, regime: str, row: int, column: int) -> None:
+    """The paper's target accuracy at both ends."""
+    start, end, *_ = _PAPER[target, regime]
+    ends = pd.DataFrame({"epoch": [here["epoch"].min(), here["epoch"].max()], "top1": [start, end]})
+    diamonds = Line("top1", "the paper: target, start and end", COLOURS["paper"], symbol="diamond", width=0)
+    add_lines(drawing, ends, [diamonds], x="epoch", row=row, column=column)
 
 
 def ends(group: pd.DataFrame) -> dict[str, Any]:
     """Start, peak and end of one model's fine-tuning."""
     source, target = (where(group, role=role).sort_values("games") for role in ("source", "target"))
-    row: dict[str, Any] = {}
-    for name, part, column in (
-        ("source", source, "top1"),
+    shown = (
         ("target", target, "top1"),
-        ("any words", target, "top1_any"),
-        ("alignment", target, "alignment"),
-    ):
-        row |= {f"{name}, start": part[column].iloc[0], f"{name}, end": part[column].iloc[-1]}
-    row["target, peak"] = target["top1"].max()
-    return row | {"floor, end": target["floor"].iloc[-1], "ceiling, end": target["ceiling"].iloc[-1]}
+        ("any tokens", target, "top1_any"),
+        ("alignment", target, "normalised"),
+        ("source", source, "top1"),
+    )
+    row = {
+        f"{name} {place}": part[column].iloc[index]
+        for name, part, column in shown
+        for place, index in (("start", 0), ("end", -1))
+    }
+    found = {**row, "target peak": target["top1"].max()}
+    return found | {
+        "change": row["target end"] - row["target start"],
+        "change, any": row["any tokens end"] - row["any tokens start"],
+    }
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """Start, peak and end of fine-tuning beside the paper's, by target language, regime, schedule and seed."""
+    """Start, peak and end of fine-tuning, by schedule, target language, regime and seed; alignment is normalised."""
 
     def row(group: pd.DataFrame) -> dict[str, Any]:
-        kind, regime = group[["target", "regime"]].iloc[0]
-        return ends(group) | dict(zip(_READ, _PAPER[kind, regime], strict=True))
+        return ends(group) | dict(zip(_READ, _PAPER[tuple(group[["target", "regime"]].iloc[0])], strict=True))
 
-    return summary(table, ["regime", "target", "schedule", "seed"], row, NAMED)
+    return tidy(summary(table, ["target", "regime", "schedule", "seed"], row, NAMED))
+
+
+def tidy(found: pd.DataFrame) -> pd.DataFrame:
+    """Sorted by schedule, target and regime; what is most telling first."""
+    order = {name: place for place, name in enumerate((*_SCHEDULES, *TARGETS, *NAMED.values()))}
+    found = found.sort_values(["schedule", "target", "regime"], key=lambda column: column.map(order), kind="stable")
+    names = ("target start", "target end", "any tokens end", "alignment start", "alignment end")
+    return leading(found, "target", "regime", "schedule", *names).reset_index(drop=True)

@@ -1,36 +1,17 @@
-"""A naive language's board in another's run: which moves become legal, the donor's or their mirror images?
-
-Naive languages that share a board share it up to a symmetry (`symmetry`): the model holds a game in language A as it would
-hold its mirror image in language B. If the model also *uses* the board so, then A's state, put into a run in B, must make
-legal the moves of the MIRRORED board, in B's words, not those of the board itself. So: two games of equal length; at the last
-move B's state is replaced by A's of the other game, and the probability is counted of moves that are legal on one image of
-A's board alone, not on B's. A panel is a pair of languages (A into B), a colour one of the four images, the thick curve the
-image that the probes had named beforehand, at layer 0 and on other games. Black: B's own state of the other game, the
-ceiling. Grey dots: moves legal on a third game's board alone, in the same runs. Green: A's moves, in A's words.
-
-What is seen: four naive languages that are aligned almost as well as a language with itself: at layer 0, named beforehand,
-the image that the probes named becomes as legal as by B's own state, in every pair, and no other image does. Five that are
-aligned in part: of the 18 pairs of five seeds that probes relate by an image, it becomes more legal than the three others in
-16 (by chance four or five), each time beyond its 95% interval, and in the two others it ties with one of them; it reaches
-about three quarters of B's own state, and from layers 1 and 2 on the model answers in A's words. In the six pairs of two
-seeds that probes relate by none (no thick curve), the best of their images is the most legal in three (by chance one or
-two). Two naive languages (last panel), which probes relate by no image, show none; four anchors show the plain board.
-
-What could fool it: early boards, which equal their images, so that all rise a little (it would be wrong if images that the
-probes did not name rose as much), and moves that are legal in most games (a third game's).
-"""
+"""State transplant between naive languages: which image of the board becomes legal."""
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
 from analyses import _maps
-from analyses._maps import LAYER, RAISED, best_maps, probes_at
+from analyses._maps import ALIGNED, LAYER, best_maps, probes_at, strip_places
 from analyses._models import LABELS, Checkpoint
-from analyses._tables import grid, where
+from analyses._tables import where
 from mothello_interp.othello import SYMMETRIES, random_games
-from mothello_interp.plots import COLOURS, LANGUAGES, Line, add_lines, layer_axis, panel_grid
+from mothello_interp.plots import COLOURS, Line, add_lines, panel_grid
 
 MODELS = {
     "mini/four-atomic-long": "4 naive languages, longer",
@@ -39,7 +20,7 @@ MODELS = {
     "mini/atomic-atomic-anchors0": "naive",
 }
 _SOURCES = 4  # languages whose states are put into the first one's runs
-_WIDTH = 4  # panels in a row
+_SHARES = {"effect": "mass", "effect_low": "low", "floor share": "floor"}  # of the effect of the own state
 
 
 def measure(
@@ -66,73 +47,66 @@ def measure(
     return pd.concat(tables, ignore_index=True)
 
 
-def _pairs(table: pd.DataFrame) -> list[tuple[str, int, int]]:
-    """(regime, seed, source) of the pairs of different languages: all sources of stored models, one seed of the others."""
-    across = table[table["target"] != table["source"]].drop_duplicates(["regime", "seed", "source"])
-    regimes = across.groupby("regime")
-    kept = across[(regimes["source"].transform("nunique") > 1) | (across["seed"] == regimes["seed"].transform("min"))]
-    keys = kept[["regime", "seed", "source"]].itertuples(index=False, name=None)
-    order = list(MODELS.values())
-    return sorted(keys, key=lambda key: (order.index(key[0]), *key[1:]))
-
-
 def figure(table: pd.DataFrame) -> go.Figure:
-    """A panel a pair of languages: mass on the moves of the four images of the source's board, by layer."""
-    pairs = _pairs(table)
-    titles = grid(
-        [f"{LABELS.get(regime, regime)}<br>seed {seed}, {source} into 0" for regime, seed, source in pairs], _WIDTH
+    """A strip a model: of every source language, the effect on the four images of its board, at the layer fixed beforehand."""
+    rows, drawing = _effects(table), panel_grid([[""]], x="", y="effect, own state = 1")
+    place, middle = strip_places(list(dict.fromkeys(zip(rows["regime"], rows["seed"], strict=True))))
+    sources = rows["source"].map({source: index for index, source in enumerate(sorted(rows["source"].unique()))})
+    at = [place[key] for key in zip(rows["regime"], rows["seed"], strict=True)]
+    rows = rows.assign(place=at + 0.7 * ((sources + 0.5) / _SOURCES - 0.5))
+    look: dict[str, Any] = {"width": 0, "hover": ("source", "normalised", "mass", "floor")}
+    grey, named = rows[rows["role"] != "named"], rows[rows["role"] == "named"]
+    add_lines(
+        drawing,
+        grey,
+        [Line("effect", "another image", COLOURS["floor"], symbol="circle-open", opacity=0.6, **look)],
+        x="place",
     )
-    drawing = panel_grid(titles, x="", y="mass on source's moves", shared=False)
-    for place in range(len(titles) * _WIDTH):
-        row, column = place // _WIDTH + 1, place % _WIDTH + 1
-        if place < len(pairs):
-            regime, seed, source = pairs[place]
-            model = where(table, regime=regime, seed=seed)
-            here, own = where(model, source=source), model[model["source"] == model["target"]]
-            add_lines(
-                drawing, own, [Line("mass", "own language", COLOURS["ceiling"])], x="layer", row=row, column=column
-            )
-            add_lines(drawing, here, _lines(here), x="layer", row=row, column=column)
-        else:
-            drawing.update_xaxes(visible=False, row=row, col=column).update_yaxes(visible=False, row=row, col=column)
-    layer_axis(drawing, table["layer"]).update_xaxes(title_text="layer")
-    return drawing.update_yaxes(range=[-0.03, 0.73])
+    lines = [Line("effect", f"named by the probes: {name.replace('_', ' ')}", COLOURS[name], {"symmetry": name}, symbol="circle", **look)
+             for name in SYMMETRIES]  # fmt: skip
+    add_lines(drawing, named, lines, x="place")
+    drawing.add_hline(y=1, line={"color": COLOURS["ceiling"], "width": 1.5})
+    drawing.update_xaxes(
+        tickvals=list(middle), ticktext=list(middle.values()), showgrid=False, tickangle=0, tickfont_size=12
+    )
+    return drawing.update_yaxes(range=[-0.03, 1.12]).update_layout(height=470)
 
 
-def _lines(here: pd.DataFrame) -> list[Line]:
-    """The four images, the one that the probes named thick; a third game's moves, and the source's moves in its own tokens."""
-    named = here["named"].iloc[0] if here["normalised"].iloc[0] >= RAISED else None
-    thick: dict[str, Any] = {"width": 5, "band": ("low", "high")}
-    lines = [
-        Line("mass", name.replace("_", " "), COLOURS[name], {"symmetry": name}, hover=("floor", "retained", "unpatched", "games"),
-             **(thick if name == named else {"width": 1.5}))
-        for name in SYMMETRIES
-    ]  # fmt: skip
-    plain = {"symmetry": "identity"}
-    lines.append(Line("floor", "a third game's moves", COLOURS["floor"], plain, dash="dot", width=1.5))
-    return [*lines, Line("source_tokens", "in the source's tokens", LANGUAGES[2], plain, width=1.5)]
+def _effects(table: pd.DataFrame) -> pd.DataFrame:
+    """At the layer fixed beforehand, of every source and image: the effect, as a share of the language's own state; role: "named" by
+    the probes, "other", or "none" where the probes align the pair through no symmetry."""
+    here = where(table, layer=LAYER)
+    own = here[here["source"] == here["target"]].set_index(["regime", "seed"])["mass"].rename("own")
+    rows = here[here["source"] != here["target"]].join(own, on=["regime", "seed"])
+    named = np.where(
+        rows["normalised"] < ALIGNED, "none", np.where(rows["symmetry"] == rows["named"], "named", "other")
+    )
+    rows = rows.assign(role=named, **{name: rows[column] / rows["own"] for name, column in _SHARES.items()})
+    order = rows["regime"].map(list(MODELS.values()).index)
+    return rows.assign(order=order).sort_values(["order", "seed", "source"], kind="stable")
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
-    """A row a pair: the image that the probes named, and what becomes legal at the layer named beforehand."""
-    rows = []
-    for (regime, seed), model in where(table, layer=LAYER).groupby(["regime", "seed"], sort=False):
-        across = model["source"] != model["target"]
-        own = model[~across]["mass"].mean()
-        for source, group in model[across].groupby("source"):
-            row = {"regime": LABELS.get(str(regime), regime), "seed": seed, "source": source}
-            rows.append(row | _becomes_legal(group, own))
-    return pd.DataFrame(rows)
+    """By pair: the symmetry that the probes name and the one whose moves become most legal; effects as shares of the effect of the
+    language's own state; whether the named one is beyond all others, its interval included."""
+    keys = ["regime", "seed", "source"]
+    found: list[dict[str, Any]] = [
+        dict(zip(keys, key, strict=True)) | _of_pair(group) for key, group in _effects(table).groupby(keys, sort=False)
+    ]
+    rows = pd.DataFrame(found)
+    return rows.assign(regime=rows["regime"].map(lambda regime: LABELS.get(regime, regime)))
 
 
-def _becomes_legal(group: pd.DataFrame, own: float) -> dict[str, Any]:
-    """Of one pair, by the image of the source's board."""
-    named, best = group["named"].iloc[0], group["symmetry"].iloc[group["mass"].to_numpy().argmax()]
-    through = where(group, symmetry=named).iloc[0]
-    row = {"the probes name": named.replace("_", " "), "normalised": through["normalised"]}
-    row |= {"most legal": best.replace("_", " "), **through[["mass", "low", "high"]], "own language": own}
-    row |= {
-        "a third game's": through["floor"],
-        "highest of the others": group[group["symmetry"] != named]["mass"].max(),
+def _of_pair(group: pd.DataFrame) -> dict[str, Any]:
+    """Of one pair."""
+    named, most = group["named"].iloc[0], group["symmetry"].iloc[int(group["effect"].argmax())]
+    through, others = where(group, symmetry=named).iloc[0], group[group["symmetry"] != named]["effect"].max()
+    row = {"named by the probes": named.replace("_", " "), "most legal": most.replace("_", " ")}
+    row |= {"effect": through["effect"], "highest other": others, "floor": through["floor share"]}
+    row |= {"normalised": through["normalised"], "aligned": through["normalised"] >= ALIGNED, "first": named == most}
+    return row | {
+        "beyond": through["effect_low"] > others,
+        "mass": through["mass"],
+        "own": through["own"],
+        "games": through["games"],
     }
-    return row | {"without patching": through["unpatched"], "games": through["games"]}

@@ -1,4 +1,4 @@
-"""The science page: of every analysis the question, the figure, the headline table and what could fool it."""
+"""The science page: of every analysis the question, the answer, the figure, the method and the headline table."""
 
 import ast
 import csv
@@ -10,7 +10,6 @@ from pathlib import Path
 
 from analyses._runner import HERE, Analysis, find
 
-FOOLED = "What could fool it: "
 LONG = 12  # rows; a longer table is folded
 
 
@@ -31,19 +30,16 @@ def science(figures: Path, copies: Path, *, order: Sequence[str]) -> str:
 
 
 def _section(analysis: Analysis, figures: Path) -> str:
-    """One analysis, with what there is of it in the folder of figures."""
-    words, _, rest = analysis.text.partition(FOOLED)
-    fooled, _, further = rest.partition("\n\n")
-    question, mark, shown = analysis.title.partition("? ")
-    parts = [f"## {question}{mark.strip()} {{ #{analysis.name} }}", shown and f"**{shown}.**"]
-    parts += [words.strip(), further.strip()]
-    parts.append(_figure(analysis, figures))
-    if (table := figures / f"{analysis.name}-headline.csv").exists():
+    """One analysis: its text as `make figures` filled it in, with the figure after the answer and the table at the end."""
+    parts, name = [f"## {analysis.title} {{ #{analysis.name} }}"], analysis.name
+    text = figures / f"{name}.md"
+    _, answer, caption, *details = text.read_text(encoding="utf-8").strip().split("\n\n") if text.exists() else [""] * 3
+    parts += [answer and f"**{answer}**", _figure(analysis, figures), caption]
+    parts += [re.sub(r"^## ", "### ", part) for part in details]
+    if (table := figures / f"{name}-headline.csv").exists():
         parts.append(_numbers(analysis, table))
-    if fooled:
-        parts.append(box('!!! warning "What could fool it"', fooled[0].upper() + fooled[1:]))
-    # another analysis that is named is on this page too
-    return re.sub(rf"(?<!\[)`({'|'.join(find())})`", r"[`\1`](#\1)", "\n\n".join(filter(None, parts)))
+    # all figures are on this page
+    return re.sub(r"\]\((?:index\.html#(\w+)|(\w+)\.html)\)", r"](#\1\2)", "\n\n".join(filter(None, parts)))
 
 
 def _figure(analysis: Analysis, figures: Path) -> str:

@@ -1,7 +1,7 @@
 """`python -m docs.write_pages FOLDER NOTEBOOKS`: the pages of the site as Markdown, with all that is written elsewhere filled in.
 
 Pages come from docs/pages. Where one says `<!-- README: Heading -->` stands that section of the README, and for
-`<!-- SCIENCE -->` the analyses' docstrings with what `make figures` left. Added are a page for every notebook and, for the
+`<!-- SCIENCE -->` the analyses' texts and figures as `make figures` left them. Added are a page for every notebook and, for the
 reference, one for every module of the library.
 """
 

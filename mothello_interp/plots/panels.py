@@ -12,7 +12,7 @@ from plotly.subplots import make_subplots
 from mothello_interp.plots.theme import COLOURS, DIVERGING, SEQUENTIAL, faded, layer_name, themed
 
 _LETTERS = 96  # of titles beside one another in a figure as wide as a page
-_TITLE = 15  # pixels
+_TITLE, _LABEL = 15, 13  # pixels
 _TICKS = 12  # so few cells along an axis of a heat map are all named
 
 
@@ -30,6 +30,7 @@ class Line:
         band: the columns of its lower and upper edge, such as ("low", "high").
         symbol: of its markers; none by default.
         hover: columns that are shown on hovering.
+        shown: whether the legend has it; not if `add_label` names it.
     """
 
     y: str
@@ -43,6 +44,7 @@ class Line:
     band: tuple[str, str] | None = None
     symbol: str = ""
     hover: Sequence[str] = ()
+    shown: bool = True
 
 
 def bounds(*columns: str, names: Sequence[str] = (), **look: Any) -> list[Line]:
@@ -118,12 +120,29 @@ def _draw(figure: go.Figure, points: pd.DataFrame, line: Line, x: str, place: di
         )  # fmt: skip
     lines = "<br>".join(f"{key}: %{{customdata[{index}]}}" for index, key in enumerate(line.hover))
     figure.add_scatter(
-        x=points[x], y=points[line.y], name=line.name, legendgroup=line.name, showlegend=not named, opacity=line.opacity,
+        x=points[x], y=points[line.y], name=line.name, legendgroup=line.name, showlegend=line.shown and not named, opacity=line.opacity,
         mode="+".join(["lines"] * (line.width > 0) + ["markers"] * (line.symbol != "")),
         marker={"color": line.colour, "symbol": line.symbol or "circle", "size": 8 if line.width else 10},
         line={"color": line.colour, "dash": line.dash, "width": line.width},
         customdata=points[list(line.hover)].round(3).to_numpy(),
         hovertemplate=f"<b>{line.name}</b><br>{x}: %{{x}}<br>{line.y}: %{{y:.3f}}<br>{lines}<extra></extra>", **place,
+    )  # fmt: skip
+
+
+def add_label(
+    figure: go.Figure, text: str, x: float, y: float, colour: str, *, row: int = 1, column: int = 1, above: bool = True,
+    anchor: str = "center",
+) -> None:  # fmt: skip
+    """Write the name of a curve next to one of its points.
+
+    Args:
+        x, y: the point, in the units of the panel's axes; on a logarithmic axis its logarithm to base 10.
+        above: else it stands below the point.
+        anchor: whether the text is "left"-aligned at the point, "center" or "right".
+    """
+    figure.add_annotation(
+        x=x, y=y, text=text, showarrow=False, font={"color": colour, "size": _LABEL}, xanchor=anchor,
+        yanchor="bottom" if above else "top", yshift=2 if above else -2, bgcolor="rgba(255,255,255,0.7)", row=row, col=column,
     )  # fmt: skip
 
 

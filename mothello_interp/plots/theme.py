@@ -19,8 +19,9 @@ COLOURS = {
     "retrieval": "#D55E00",
     "cosine": "#009E73",
     "random weights": "#8A8A8A",
-    "floor": "#8A8A8A",
+    "floor": "#6E6E6E",
     "ceiling": "#333333",
+    "paper": "#CC79A7",
 }
 LANGUAGES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#555555")
 DIVERGING = "RdBu_r"  # with zmid=0
@@ -31,8 +32,8 @@ PANEL_HEIGHT = 330
 _TEMPLATE = go.layout.Template(
     layout={
         "font": {"family": "Helvetica, Arial, sans-serif", "size": 14, "color": "#222222"},
-        "paper_bgcolor": "white",
-        "plot_bgcolor": "white",
+        "paper_bgcolor": "#FFFFFF",
+        "plot_bgcolor": "#FFFFFF",
         "colorway": list(LANGUAGES),
         "margin": {"l": 70, "r": 20, "t": 60, "b": 60},
         "xaxis": {"gridcolor": "#E6E6E6", "zeroline": False, "linecolor": "#666666", "ticks": "outside"},

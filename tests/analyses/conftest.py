@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from rich.console import Console
 
-from analyses import _runner, transfer
+from analyses import _models, _runner, transfer
 from analyses._models import LABELS, REGIMES
 from analyses._report import write_report
 from mothello_interp.models import Checkpoint, ModelSpec, build_model, load, save_checkpoint
-from mothello_interp.othello import SYMMETRIES, random_games
+from mothello_interp.othello import random_games
 from tests.conftest import tiny_checkpoint
 from tests.othello.wthor import write_wthor
 from train.finetune import finetune
@@ -24,41 +23,40 @@ from train.settings import Recipe, Training
 # The sizes that make each measure quick, and the columns that hold its results.
 MAPS = {"fit": 40, "score": 20}
 SIZES: dict[str, dict[str, int]] = {
-    "anchors": {"fit": 40, "choose": 10, "score": 20},
+    "anchors": {"fit": 40, "score": 20},
     "cka": {"games": 320, "permutations": 3},
     "cosine": {"games": 40},
     "emergence": {"similar": 320, "permutations": 3} | MAPS,
     "four_languages": {},
-    "heads": {"pairs": 6, "games": 8, "moves": 6},
-    "interventions": {"fit": 30, "boards": 12},
+    "heads": {"pairs": 6, "games": 8},
+    "interventions": {"fit": 30, "mlp": 30, "boards": 12},
     "legality": {"games": 40},
     "lens": {"fit": 40, "score": 6, "attributed": 4, "epochs": 1},
-    "many_languages": MAPS,
     "mixtures": {"fit": 40, "choose": 10, "score": 20, "resamples": 9},
     "moves": {"fit": 40, "choose": 10, "score": 20},
     "patching": {"pairs": 8, "games": 36, "fit": 10},
     "preferences": {"draws": 2, "games": 20} | MAPS,
     "realgames": {"games": 20, "choose": 10},
-    "seeds": MAPS,
     "sharing": {"near": 0} | MAPS,
     "similarity": {"games": 320, "fit": 40, "score": 20, "permutations": 2},
     "structure": {"fit": 80, "score": 20},
-    "symmetry": {"pairs": 12} | MAPS,
+    "symmetry": MAPS,
+    "table1": {"fit": 40, "score": 20},
+    "task": {"games": 40},
     "transfer": {},
     "transplant": {"games": 40} | MAPS,
 }
-TRANSFER = ["top1", "top1_any", "mass_own", "mass_source", "alignment", "low", "high", "floor", "ceiling"]
+TRANSFER = ["top1", "top1_any", "alignment", "normalised", "low", "high", "floor", "ceiling"]
 RESULTS = {
-    "anchors": ["accuracy", "low", "high", "floor", "ceiling", "majority", "predicted", "normalised"],
+    "anchors": ["accuracy", "low", "high", "floor", "ceiling", "majority", "normalised"],
     "cka": ["value", "low", "high", "floor", "floor_high"],
     "cosine": ["distance", "low", "high", "floor"],
     "emergence": ["legal", "normalised", "normalised_low", "normalised_high", "best", "cka", "retrieval"],
     "four_languages": TRANSFER,
-    "heads": ["recovery", "low", "high", "floor", "estimate", "overlap", "weight"],
+    "heads": ["recovery", "low", "high", "floor", "estimate", "overlap"],
     "interventions": ["errors", "low", "high", "floor", "unedited"],
     "legality": ["top1", "legal_mass", "chance"],
     "lens": ["mass", "low", "high", "legal_mass", "entropy", "kl", "kl_low", "kl_high", "value"],
-    "many_languages": ["accuracy", "predicted", "floor", "majority"],
     "moves": ["accuracy", "majority", "predicted", "floor", "ceiling"],
     "patching": ["recovery", "low", "high", "floor", "legal_mass", "ceiling", "mass", "source_tokens"],
     "preferences": [
@@ -73,7 +71,6 @@ RESULTS = {
     "realgames": ["top1", "accuracy", "floor", "ceiling"],
     "sharing": ["best", "normalised", "not_identity"],
     "similarity": ["value", "low", "high", "floor_high", "transfer_own", "transfer_any"],
-    "seeds": ["accuracy", "floor", "majority"],
     "structure": ["accuracy", "low", "high", "chance", "normalised"],
     "symmetry": [
         "accuracy",
@@ -83,9 +80,9 @@ RESULTS = {
         "ceiling",
         "margin",
         "margin_ceiling",
-        "recovery",
-        "floor",
     ],
+    "table1": ["accuracy", "low", "high", "floor", "ceiling", "majority", "normalised"],
+    "task": ["top1", "legal_mass", "chance"],
     "transfer": TRANSFER,
     "transplant": ["mass", "low", "high", "floor", "retained", "unpatched", "source_tokens"],
 }
@@ -101,7 +98,7 @@ def labels_of(name: str) -> dict[str, str]:
         return transfer.NAMED
     if name == "similarity":
         return LABELS | {regime: regime for regime in list(module_of(name)._TRANSFER.values())[:2]}
-    if name in ("anchors", "realgames") or not hasattr(module_of(name), "MODELS"):
+    if name in ("anchors", "realgames", "table1") or not hasattr(module_of(name), "MODELS"):
         return LABELS
     return {regime: LABELS.get(regime, regime) for regime in module_of(name).MODELS.values()}
 
@@ -117,7 +114,7 @@ def measure(name: str, **sizes: Any) -> pd.DataFrame:
             return found(step_by_step(Path(folder)))
         if name == "realgames":
             return found(*on_real_games(Path(folder)))
-        learned = name in ("heads", "patching", "symmetry", "transplant")
+        learned = name in ("heads", "patching", "transplant")
         return found(load(REGIMES["anchors"]) if learned else tiny_checkpoint())
 
 
@@ -150,6 +147,12 @@ def fine_tuned(folder: Path, schedule: str) -> Checkpoint:
 measured = cache(measure)
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing that a test fits is there in another."""
+    monkeypatch.setattr(_models, "CACHE", tmp_path / "cache")
+
+
 @cache
 def table_of(name: str) -> pd.DataFrame:
     """The measured table for every regime and two seeds, with random results, so that every number is told from all others."""
@@ -164,28 +167,18 @@ def table_of(name: str) -> pd.DataFrame:
     return table[front + [column for column in table if column not in front]]
 
 
-def pairs_of(n: int, seed: int) -> pd.DataFrame:
-    """A table of random accuracies of all pairs of n languages under the four symmetries."""
-    rng = np.random.default_rng(seed)
-    keys = [(a, b, g) for a in range(n) for b in range(n) for g in SYMMETRIES]
-    table = pd.DataFrame(keys, columns=["source", "target", "symmetry"])
-    columns = ["accuracy", "predicted", "floor", "majority", "ceiling"]
-    return table.assign(**{name: rng.uniform(0.4, 0.9, len(table)) for name in columns}, seed=seed, origin="stored")
-
-
 def run(names: list[str], out: Path) -> None:
     """Run analyses on tables that are there already."""
     for name in names:
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_runner, "has_browser", lambda: False)
             patch.setattr(_runner.Analysis, "table", lambda analysis, *asked: table_of(analysis.name))
-            _runner.run(_runner.find()[name], out, Console(quiet=True))
+            _runner.run(_runner.find()[name], out)
 
 
 @pytest.fixture(scope="session")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with every analysis and the report; shared, so leave it as it is."""
+    """A folder with every analysis and the report, whose claims hold by chance; shared, so leave it as it is."""
     folder = tmp_path_factory.mktemp("figures")
     run(list(_runner.find()), folder)
-    assert write_report(folder) == folder / "index.html"
+    write_report(folder)
     return folder

@@ -1,13 +1,11 @@
 """A page of figures, read as a browser reads it."""
 
 import json
-import re
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
-FIGURE = re.compile(r"const f = (\{.*\});\nPlotly\.newPlot\(\"figure-(\w+)\"")
 
 
 class Page(HTMLParser):
@@ -20,12 +18,15 @@ class Page(HTMLParser):
         self.links: list[str] = []
         self.sources: list[str] = []
         self.inside: dict[str, list[str]] = {}
+        self.figures: dict[str, Any] = {}  # by the analysis
+        self._figure = ""
         self.feed(path.read_text(encoding="utf-8"))
         self.close()
         assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = {key: value or "" for key, value in attrs}
+        self._figure = values.get("data-figure", "").removeprefix("figure-")
         self.ids += [values["id"]] if "id" in values else []
         self.links += [values["href"]] if tag == "a" else []
         self.sources += [values[key] for key in ("src", "href", "data", "srcset") if key in values and tag != "a"]
@@ -42,11 +43,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
+        if self._figure:
+            self.figures[self._figure], self._figure = json.loads(data), ""
         for tag in set(self.open):
             self.inside[tag][-1] += data
-
-    @property
-    def figures(self) -> dict[str, Any]:
-        """The figures that its scripts draw, by the analysis."""
-        found = [match for script in self.inside["script"] for match in FIGURE.findall(script)]
-        return {name: json.loads(figure) for figure, name in found}

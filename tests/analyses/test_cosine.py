@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from analyses._models import REGIMES
 from mothello_interp.activations import collect
 from mothello_interp.othello import random_games
 from tests.analyses.conftest import measured, module_of, table_of
@@ -13,13 +14,12 @@ from tests.conftest import tiny_checkpoint
 def test_cosine_draws_its_table() -> None:
     table = table_of("cosine")
     figure = module_of("cosine").figure(table)
-    here = table[(table["part"] == "game") & (table["seed"] == 0) & (table["regime"] == "anchors")]
-    for row, kind in ((2, "as it is"), (3, "less the mean")):
-        for column, layer in enumerate((-1, 0, 1), 1):
-            cells = here[(here["kind"] == kind) & (here["layer"] == layer)]
-            drawn = heatmap(figure, 3 * row + column)
-            equal(drawn.z, cells.pivot(index="move", columns="other_move", values="distance"))
-            assert (drawn.zmin, drawn.zmax) == (0, 1.2)
+    here = table[(table["part"] == "game") & (table["seed"] == 0) & (table["layer"] == 1)]
+    for panel, regime in enumerate(REGIMES, 1):
+        cells = here[(here["kind"] == "less the mean") & (here["regime"] == regime)]
+        drawn = heatmap(figure, panel)
+        equal(drawn.z, cells.pivot(index="move", columns="other_move", values="distance"))
+        assert (drawn.zmin, drawn.zmax) == (0, 1.2)
 
 
 def test_cosine_distances_by_hand() -> None:
@@ -42,22 +42,24 @@ def test_cosine_distances_by_hand() -> None:
 
 
 def test_of_other_seeds_the_means_are_kept() -> None:
-    """The rows of the one game, forty times as many, are not; a table without them is drawn without pictures."""
+    """The rows of the one game, forty times as many, are not."""
     kept, table = module_of("cosine")._kept(tiny_checkpoint()), table_of("cosine")
     assert set(kept["part"]) == {"games"}
     assert len(kept) == 3 * 2
     assert kept.notna().all(axis=None)
     other = table[(table["part"] == "games") | (table["seed"] == 0)]
     assert module_of("cosine").figure(other) == module_of("cosine").figure(table)
-    alone = module_of("cosine").figure(table[table["part"] == "games"])
-    assert all(np.size(drawn.z) == 0 for drawn in alone.data)
 
 
 def test_the_headline_of_cosine() -> None:
-    """All seeds, with the least and the most."""
+    """All seeds, with the lowest and the highest."""
     table = table_of("cosine")
     row = module_of("cosine").headline(table).iloc[0]
     means = table[(table["part"] == "games") & (table["regime"] == "naive") & (table["kind"] == row["states"])]
-    distances = means[means["layer"] == row["layer"]]["distance"]
+    distances = means[means["layer"] == -1]["distance"]
     assert row["seeds"] == 2
-    assert row[["same game", "least", "most"]].tolist() == [distances.mean(), distances.min(), distances.max()]
+    assert row[["same game", "lowest seed", "highest seed"]].tolist() == [
+        distances.mean(),
+        distances.min(),
+        distances.max(),
+    ]

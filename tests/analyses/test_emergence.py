@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from analyses._models import REGIMES
@@ -18,7 +19,12 @@ def test_emergence_draws_its_table() -> None:
     """The steps; random weights stand in the headline alone."""
     table, figure = table_of("emergence"), module_of("emergence").figure(table_of("emergence"))
     assert table["games"].unique().tolist() == [0, 300, 1000]
-    curves = {"legal, top-1": "legal", "alignment": "normalised", "alignment, best symmetry": "best", "CKA": "cka"}
+    curves = {
+        "top-1 legal": "legal",
+        "normalised alignment": "normalised",
+        "alignment, best symmetry": "best",
+        "CKA": "cka",
+    }
     for panel, regime in enumerate(labels_of("emergence"), 1):
         here = table[(table["regime"] == regime) & (table["seed"] == 0) & (table["games"] > 0)]
         for name, column in {**curves, "retrieval": "retrieval"}.items():
@@ -28,7 +34,8 @@ def test_emergence_draws_its_table() -> None:
     rising = table["games"].map({0: 0.9, 300: 0.4, 1000: 0.6})
     row = module_of("emergence").headline(table.assign(legal=rising, cka=rising)).iloc[0]
     assert row[["legal passes 0.5 at", "legal, end"]].tolist() == [1000, 0.6]
-    assert row[["cka, random weights", "cka, first", "cka, least", "cka, end"]].tolist() == [0.9, 0.4, 0.4, 0.6]
+    assert row[["CKA, random weights", "CKA, first step", "CKA, lowest", "CKA, end"]].tolist() == [0.9, 0.4, 0.4, 0.6]
+    assert np.isnan(row["alignment at 0.9 legal"])
 
 
 def test_emergence_of_a_model_without_steps() -> None:

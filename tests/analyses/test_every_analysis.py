@@ -3,6 +3,7 @@
 import ast
 import io
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 from analyses import _models
 from analyses._models import REGIMES
 from analyses._runner import HERE, find
+from mothello_interp.plots import for_paper
 from tests.analyses.conftest import RESULTS, SIZES, labels_of, measure, measured, module_of, table_of
 
 every_analysis = pytest.mark.parametrize("name", find())
@@ -33,9 +35,8 @@ def test_every_analysis_is_tested() -> None:
 def test_an_analysis_is_three_functions_and_its_models(name: str) -> None:
     """That is all its shape; where it has no `compute`, these are the models that it is run on."""
     module, found = module_of(name), find()[name]
-    assert all(
-        callable(getattr(module, part)) and getattr(module, part).__doc__ for part in ("measure", "figure", "headline")
-    )
+    parts = [getattr(module, part) for part in ("measure", "figure", "headline")]
+    assert all(callable(part) and part.__doc__ for part in parts)
     body = ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8")).body
     assert all(ast.get_docstring(part) for part in body if isinstance(part, ast.FunctionDef))
     if not hasattr(module, "compute"):
@@ -94,9 +95,7 @@ def test_drawing_leaves_the_table_as_it_is(name: str) -> None:
 def test_panels_are_titled_by_their_regime(name: str) -> None:
     """In the order of the table, which is that of the regimes."""
     notes = module_of(name).figure(table_of(name)).layout.annotations
-    titles = [note.text for note in notes if note.y > 0]  # at 0 stands the name of the x axes
-    if name == "anchors":
-        assert titles.pop() == "atomic + atomic"
+    titles = [note.text for note in notes if note.yref == "paper" and note.y > 0]  # at 0 stands the name of the x axes
     assert [title.split(", layer")[0] for title in titles] == [labels_of(name)[regime] for regime in REGIMES]
 
 
@@ -105,4 +104,16 @@ def test_the_legend_names_everything_once(name: str) -> None:
     figure = module_of(name).figure(table_of(name))
     named = [trace.name for trace in figure.data if trace.showlegend]
     assert len(named) == len(set(named))
-    assert set(named) == {trace.name for trace in figure.data if trace.name}
+
+
+@every_analysis
+def test_letters_are_no_smaller_than_seven_points_in_print(name: str) -> None:
+    """12 pixels of the 825 that are 6.75 inches."""
+
+    def sizes(part: Any) -> Iterator[float]:
+        for key, value in part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ():
+            if key in ("font", "tickfont", "textfont") and isinstance(value, dict) and "size" in value:
+                yield value["size"]
+            yield from sizes(value)
+
+    assert min(sizes(for_paper(module_of(name).figure(table_of(name))).to_plotly_json())) >= 12

@@ -8,28 +8,19 @@ from tests.analyses.drawn import curve, equal, heatmap
 
 
 def test_heads_draws_its_table() -> None:
-    """Heads at the last shared move, the estimate against every cell, the overlap, and one head's pattern twice."""
+    """Heads at the last shared move, in the own language and in the other, and the overlap of attention."""
     table, figure = table_of("heads"), module_of("heads").figure(table_of("heads"))
     for column, regime in enumerate(REGIMES, 1):
         here = table[(table["regime"] == regime) & (table["seed"] == 0)]
         pairs = here[here["part"] == "pairs"]
-        across = pairs["target"] != pairs["source"]
         ends = pairs[(pairs["place"] == "z") & (pairs["offset"] == 2)]
         own = ends["target"] == ends["source"]
-        for row, (rows, value) in enumerate(((ends[own], "recovery"), (ends[~own], "recovery"), (ends[~own], "floor"))):
-            expected = rows.groupby(["layer", "head"])[value].mean().unstack()
+        for row, rows in enumerate((ends[own], ends[~own])):
+            expected = rows.groupby(["layer", "head"])["recovery"].mean().unstack()
             equal(heatmap(figure, 3 * row + column).z, expected)
-        drawn = curve(figure, "MLP", panel=9 + column)
-        rows = pairs[across & (pairs["place"] == "mlp_out")].sort_values("recovery")
-        equal(drawn.x, rows["recovery"])
-        equal(drawn.y, rows["estimate"])
         overlap = here[here["part"] == "overlap"]
-        equal(curve(figure, "same game", panel=12 + column).y, overlap["overlap"])
-        equal(curve(figure, "another game", panel=12 + column).y, overlap["floor"])
-        pattern = here[here["part"] == "pattern"]
-        for row, language in enumerate(pattern["language"].unique(), 5):
-            cells = pattern[pattern["language"] == language].pivot(index="move", columns="other_move", values="weight")
-            equal(heatmap(figure, 3 * row + column).z, cells)
+        equal(curve(figure, "same game", panel=6 + column).y, overlap["overlap"])
+        equal(curve(figure, "mismatched games", panel=6 + column).y, overlap["floor"])
 
 
 def test_the_headline_of_heads() -> None:
@@ -44,8 +35,8 @@ def test_the_headline_of_heads() -> None:
     ends["name"] += ends["head"].map("{:.0f}".format)
     own = ends[ends["target"] == ends["source"]].groupby("name")["recovery"].mean()
     cross = ends[ends["target"] != ends["source"]].groupby("name")["recovery"].mean()
-    assert (row["head"], row["own language"]) == (own.idxmax(), pytest.approx(own.max()))
+    assert (row["strongest head"], row["own language"]) == (own.idxmax(), pytest.approx(own.max()))
     assert row["other language"] == pytest.approx(cross[str(own.idxmax())])
     mlps = pairs[(pairs["place"] == "mlp_out") & (pairs["target"] != pairs["source"])]
     assert row["r, MLP"] == pytest.approx(mlps["recovery"].corr(mlps["estimate"]))
-    assert row["attention shared"] == pytest.approx(here["overlap"][here["part"] == "overlap"].mean())
+    assert row["attention overlap"] == pytest.approx(here["overlap"][here["part"] == "overlap"].mean())

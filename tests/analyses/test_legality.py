@@ -20,11 +20,8 @@ def test_legality_draws_its_table() -> None:
             drawn = curve(figure, f"language {letter}", panel=panel)
             equal(drawn.x, rows["move"] + 1)
             equal(drawn.y, np.where(rows["move"] == 4, 1e-4, 1 - rows["top1"]))
-            mass = curve(figure, f"language {letter}: probability", panel=panel)
-            equal(mass.y, 1 - rows["legal_mass"])
-            assert drawn.line.color == mass.line.color == LANGUAGES[language]
-            assert (drawn.line.dash, mass.line.dash) == ("solid", "dash")
-        equal(curve(figure, "chance", panel=panel).y, 1 - rows["chance"])
+            assert drawn.line.color == LANGUAGES[language]
+        equal(curve(figure, "guess among the empty squares", panel=panel).y, 1 - rows["chance"])
         assert figure.get_subplot(1, panel).yaxis.type == "log"
 
 

@@ -47,7 +47,7 @@ def board(more: np.ndarray, seed: int, margin: float) -> pd.DataFrame:
 
 
 def headline(more: np.ndarray) -> Any:
-    """Of such a pair, beside one of another model that follows one map, better in the middle."""
+    """Of such a pair, next to one of another model that follows one map, better in the middle."""
     found = module_of("mixtures").headline(pd.concat([board(more, 0, 0.0), board(1 - ROUND / 20, 1, 0.5)]))
     assert found["seed"].tolist() == [0, 1]
     return found.iloc[0]

@@ -1,53 +1,59 @@
-"""A preference taught in one language, looked for in the others."""
+"""A preference fine-tuned in one language, looked for in the others."""
 
-import numpy as np
+from typing import Any
+
+import pandas as pd
 import pytest
 
 from analyses._models import LABELS
 from mothello_interp import load, random_games
-from mothello_interp.plots import COLOURS
-from tests.analyses.conftest import labels_of, module_of, table_of
+from tests.analyses.conftest import module_of, table_of
 from tests.analyses.drawn import curve, equal
 
 
 def test_preferences_draw_their_table() -> None:
-    """Every pair once at the image named best, coloured, once at the second, twice at the last; means over draws with
-    Student's interval; who comes first is counted among pairs that have a map."""
+    """Every pair at the image named best, in the colour of its kind of model, and twice at the last; means over draws; who comes
+    first is counted among pairs that are aligned."""
     table = table_of("preferences").assign(first="diagonal", second="half_turn", normalised=0.5)
     table["aligned"] = table["regime"] != "naive"
-    figure = module_of("preferences").figure(table)
-    for panel, regime in enumerate(labels_of("preferences"), 1):
-        here = table[(table["regime"] == regime) & (table["source"] != table["target"])]
-        light, here = (here[here["teaching"] == teaching] for teaching in ("light", "full"))
-        lightly = light[light["symmetry"] == "diagonal"].groupby(["seed", "source", "target"])["coefficient"].mean()
-        diamonds = curve(figure, "named best, taught lightly", panel=panel)
-        equal(diamonds.y, lightly)
-        assert set(diamonds.marker.color) == {COLOURS["diagonal"]}
-        draws = here.groupby(["seed", "source", "target", "symmetry"])["coefficient"]
-        means, spread = draws.mean(), draws.std()
-        best = curve(figure, "named best: diagonal", panel=panel)
-        equal(best.y, means.xs("diagonal", level="symmetry"))
-        half = 12.7062 * spread.xs("diagonal", level="symmetry") / np.sqrt(2)  # Student's t of one degree
-        np.testing.assert_allclose(best.error_y.array, half, rtol=1e-4)
-        assert best.marker.color == COLOURS["diagonal"]
-        equal(curve(figure, "named second", panel=panel).y, means.xs("half_turn", level="symmetry"))
-        equal(
-            sorted(curve(figure, "named last", panel=panel).y),
-            sorted(means.drop(["diagonal", "half_turn"], level="symmetry")),
-        )
-    rows = module_of("preferences").headline(table).query("seed == 3 and teaching == 'light'").set_index("regime")
+    preferences = module_of("preferences")
+    figure = preferences.figure(table)
+    for panel, teaching in enumerate(("full", "light"), 1):
+        here = table[(table["teaching"] == teaching) & (table["source"] != table["target"])]
+        means = here.groupby(["regime", "seed", "source", "target", "symmetry"])["coefficient"].mean()
+        for label, regimes in preferences._GROUPS.items():
+            drawn = curve(figure, f"named best: {label}", panel=panel)
+            best = means.xs("diagonal", level="symmetry").loc[regimes]
+            equal(sorted(drawn.y), sorted(best))
+        last = curve(figure, "symmetry named last", panel=panel)
+        equal(sorted(last.y), sorted(means.drop(["diagonal", "half_turn"], level="symmetry")))
+    rows = preferences.headline(table).query("seed == 3 and teaching == 'light'").set_index("regime")
     here = table.query("regime == 'anchors' and seed == 3 and teaching == 'light' and source != target")
     wide = here.pivot_table("coefficient", ["source", "target"], "symmetry", aggfunc="mean")
     first, second = ((wide.idxmax(axis=1) == name).sum() for name in ("diagonal", "half_turn"))
     row, of = rows.loc[LABELS["anchors"]], len(wide)
-    assert (row["directions with a map"], row["best first"]) == (f"{of} of {of}", f"{first} of {of}")
-    assert row["second first"] == second
-    assert row["transferred, best"] == pytest.approx(wide["diagonal"].mean())
-    assert row["second"] == pytest.approx(wide["half_turn"].mean())
-    assert row["last"] == pytest.approx(wide[["identity", "antidiagonal"]].to_numpy().mean())
-    assert rows.loc[LABELS["naive"], "directions with a map"] == f"0 of {of}"
-    for column, name in (("untaught legal after", "legal_after"), ("in the taught words after", "taught_tokens_after")):
-        assert row[column] == pytest.approx(here[name].mean())
+    assert (row["aligned directions"], row["best first"]) == (of, f"{first} of {of}")
+    assert row[["share best first", "share second first"]].tolist() == [first / of, second / of]
+    assert row["named best"] == pytest.approx(wide["diagonal"].mean())
+    assert row["named second"] == pytest.approx(wide["half_turn"].mean())
+    assert row["named last"] == pytest.approx(wide[["identity", "antidiagonal"]].to_numpy().mean())
+    assert rows.loc[LABELS["naive"], "aligned directions"] == 0
+    assert row["legality kept"] == pytest.approx(here["legal_after"].mean() / here["legal_before"].mean())
+    assert row["taught tokens after"] == pytest.approx(here["taught_tokens_after"].mean())
+
+
+def test_a_mean_over_draws_has_students_interval() -> None:
+    rows = pd.DataFrame({"coefficient": [0.2, 0.6], "source": 0, "target": 1, "symmetry": "diagonal"})
+    facts: dict[str, Any] = {
+        "regime": "naive",
+        "seed": 0,
+        "teaching": "full",
+        "first": "diagonal",
+        "second": "identity",
+    }
+    (pair,) = module_of("preferences")._pairs(rows.assign(**facts, normalised=0.5, aligned=True)).to_dict("records")
+    assert (pair["coefficient"], pair["kind"]) == (pytest.approx(0.4), "first")
+    assert pair["half"] == pytest.approx(12.7062 * 0.2, rel=1e-4)  # Student's t of one degree
 
 
 def test_output_languages_is_the_own_language_before_fine_tuning() -> None:

@@ -1,4 +1,4 @@
-"""Games of championships, beside random ones."""
+"""Games of championships, next to random ones."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +20,7 @@ def test_real_games_meet_no_copy_of_themselves() -> None:
 
 
 def test_curves_of_real_games() -> None:
-    """Illegal share; home, abroad and floor of a probe of random games; the way up with either probe."""
+    """Illegal share; in-language, cross-lingual and floor of a probe of random games; normalised alignment with either probe."""
     table = table_of("realgames").query("regime == 'anchors' and seed == 0")
     drawing = module_of("realgames").figure(table)
     for play in ("championship", "random"):
@@ -28,8 +28,8 @@ def test_curves_of_real_games() -> None:
         legality = kind[kind["fitted"].isna()].groupby("move")["top1"].mean()
         (drawn,) = traces(drawing, play, panel=1)
         equal(drawn.y, 1 - legality)
-        abroad = kind[kind["fitted"].notna() & (kind["source"] != kind["target"])].groupby(["fitted", "move"])
-        means = abroad[["ceiling", "accuracy", "floor"]].mean()
+        across = kind[kind["fitted"].notna() & (kind["source"] != kind["target"])].groupby(["fitted", "move"])
+        means = across[["ceiling", "accuracy", "floor"]].mean()
         for drawn, column in zip(traces(drawing, play, panel=2), means, strict=True):
             equal(drawn.y, means[column].xs("random"))
         for fitted in ("random", "championship"):

@@ -1,4 +1,4 @@
-"""The report: one page that holds every figure, loads nothing from elsewhere, and is made of whatever was run."""
+"""The report: an article, a gallery and a page for each figure, that load nothing from elsewhere, of whatever was run."""
 
 import json
 import re
@@ -7,123 +7,100 @@ from pathlib import Path
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
-from plotly.offline import get_plotlyjs
 
 from analyses import _report, _runner
-from analyses._report import write_report
+from analyses._report import ARTICLE, write_report
 from tests.analyses.conftest import run
 from tests.analyses.page import Page
 
+OTHERS = [name for name in _runner.find() if name not in ARTICLE]
+
 
 @pytest.fixture(scope="module")
-def page(out: Path) -> Page:
+def article(out: Path) -> Page:
     return Page(out / "index.html")
 
 
-def test_every_figure_is_there(out: Path, page: Page) -> None:
-    """As it was drawn, in a place of its own."""
-    assert list(page.figures) == list(_runner.find())
-    for name, figure in page.figures.items():
+def test_the_article_has_its_figures_in_order(out: Path, article: Page) -> None:
+    """As they were drawn, with their parts: question, answer, figure, caption, details with table and command."""
+    assert tuple(article.figures) == ARTICLE
+    assert article.inside["h2"] == [_runner.find()[name].title for name in ARTICLE]
+    for name, section in zip(ARTICLE, article.inside["section"], strict=True):
         saved = json.loads((out / f"{name}.json").read_text(encoding="utf-8"))
-        assert figure["data"] == saved["data"]
-        assert figure["layout"].pop("autosize") is True
-        assert figure["layout"] == saved["layout"]
-        assert page.ids.count(f"figure-{name}") == 1
-
-
-def test_plotly_is_there_once(out: Path) -> None:
-    """And before the figures that need it."""
-    text = (out / "index.html").read_text(encoding="utf-8")
-    assert text.count(get_plotlyjs()) == 1
-    assert text.index(get_plotlyjs()) < text.index("Plotly.newPlot(")
-    assert len(text) < len(get_plotlyjs()) + 50_000 * len(_runner.find())
-
-
-def test_nothing_is_loaded_from_elsewhere(out: Path, page: Page) -> None:
-    """In the report and in the page of each figure: no script, style, image or font from a network."""
-    assert page.sources == []
-    assert not re.search(r"@import|url\(", "".join(page.inside["style"]))
-    for name in _runner.find():
-        single = Page(out / f"{name}.html")
-        assert single.sources == ["plotly.min.js"]
-        assert (out / "plotly.min.js").exists()
-
-
-def test_contents_and_files_lead_somewhere(out: Path, page: Page) -> None:
-    inside = [link for link in page.links if link.startswith("#")]
-    assert inside == [f"#{name}" for name in _runner.find()]
-    for link in inside:
-        assert page.ids.count(link[1:]) == 1
-    files = [link for link in page.links if not link.startswith("#")]
-    assert files == [f"{name}.{kind}" for name in _runner.find() for kind in ("csv", "html")]
-    for file in files:
-        assert (out / file).is_file()
-
-
-def test_titles_texts_and_commands(page: Page) -> None:
-    """What each analysis says of itself, word by word, and how to run it again."""
-    paragraphs = {" ".join(text.split()) for text in page.inside["p"]}
-    for analysis, title, section in zip(
-        _runner.find().values(), page.inside["h2"], page.inside["section"], strict=True
-    ):
-        assert title == analysis.title
-        assert {" ".join(part.split()) for part in analysis.text.split("\n\n")} <= paragraphs
-        assert f"python -m analyses {analysis.name}." in section
-
-
-def test_headlines_are_shown(out: Path, page: Page) -> None:
-    for name, section in zip(_runner.find(), page.inside["section"], strict=True):
-        headline = pd.read_csv(out / f"{name}-headline.csv")
-        for column in headline:
-            assert str(column) in section
-        for label in headline.get("regime", ()):  # similarity's is a row a measure
-            assert label in section
-        number = float(headline.select_dtypes("float").to_numpy()[0, 0])
-        assert f"{number:.3f}" in section
-
-
-def test_stored_rows_are_owned_up_to(page: Page, tmp_path: Path) -> None:
-    """With their seeds; a report without any says nothing of them."""
-    for section in page.inside["section"]:
+        assert article.figures[name]["data"] == saved["data"]
+        assert article.ids.count(f"figure-{name}") == 1
+        assert f"python -m analyses {name}." in section
         assert "Seeds 3 come from stored tables" in section
-    run(["legality"], tmp_path)
-    table = pd.read_csv(tmp_path / "legality.csv")
-    table[table["origin"] == "computed"].to_csv(tmp_path / "legality.csv", index=False)
-    write_report(tmp_path)
-    assert "stored" not in Page(tmp_path / "index.html").inside["section"][0]
+        for column in pd.read_csv(out / f"{name}-headline.csv").columns[:8]:
+            assert str(column) in section
+    assert len(article.inside["figcaption"]) == len(article.inside["details"]) == len(ARTICLE)
+
+
+def test_the_gallery_leads_to_every_other_figure(out: Path) -> None:
+    gallery = Page(out / "all.html")
+    assert [link for link in gallery.links if link != "index.html"] == [f"{name}.html" for name in OTHERS]
+    assert gallery.inside["h2"] == [_runner.find()[name].title for name in OTHERS]
+    for name in OTHERS:
+        assert list(Page(out / f"{name}.html").figures) == [name]
+
+
+def test_nothing_is_loaded_from_elsewhere_and_links_lead_somewhere(out: Path) -> None:
+    """No script, style, image or font from a network; of links one alone, to the paper."""
+    for name in ("index", "all", *_runner.find()):
+        page = Page(out / f"{name}.html")
+        assert set(page.sources) <= {"plotly.min.js"}
+        assert not re.search(r"@import|url\(", "".join(page.inside["style"]))
+        for link in page.links:
+            file, _, place = link.partition("#")
+            assert link == "https://arxiv.org/abs/2404.12444" or (out / (file or f"{name}.html")).is_file(), link
+            if place:
+                assert Page(out / file).ids.count(place) == 1, link
+    assert (out / "plotly.min.js").exists()
 
 
 @pytest.mark.parametrize("names", [["moves"], ["patching", "cka"], []])
 def test_a_report_of_what_was_run(names: list[str], tmp_path: Path) -> None:
-    """In the order of the analyses; the others are not mentioned."""
+    """The others are not mentioned, and the abstract says that it needs them."""
     run(names, tmp_path)
-    page = Page(write_report(tmp_path))
-    assert list(page.figures) == sorted(names)
-    assert page.links.count("moves.csv") == ("moves" in names)
-    assert [link for link in page.links if link.startswith("#")] == [f"#{name}" for name in sorted(names)]
-    assert len(page.inside["script"]) == 1 + len(names)
+    write_report(tmp_path)
+    page = Page(tmp_path / "index.html")
+    assert list(page.figures) == [name for name in names if name in ARTICLE]
+    assert [link for link in Page(tmp_path / "all.html").links if link != "index.html"] == [
+        f"{name}.html" for name in sorted(names) if name not in ARTICLE
+    ]
+    assert "The abstract needs every figure" in "".join(page.inside["p"])
 
 
-def test_pictures_are_linked_where_they_are(tmp_path: Path) -> None:
+def test_pictures_and_long_tables(tmp_path: Path) -> None:
+    """Pictures are linked where they are; of a table eight columns are shown, and said where the rest is."""
     run(["moves"], tmp_path)
-    for kind in ("png", "svg"):
-        (tmp_path / f"moves.{kind}").touch()
-    page = Page(write_report(tmp_path))
-    assert page.links == ["#moves", "moves.csv", "moves.html", "moves.png", "moves.svg"]
+    (tmp_path / "moves.svg").touch()
+    wide = pd.read_csv(tmp_path / "moves-headline.csv").assign(one=1, two=2, three=3)
+    wide.to_csv(tmp_path / "moves-headline.csv", index=False)
+    write_report(tmp_path)
+    page = Page(tmp_path / "moves.html")
+    assert page.links[2:] == ["moves.csv", "moves.svg", "moves-headline.csv"]
+    assert len(page.inside["th"]) == 8
+    assert f"All 3 rows and {len(wide.columns)} columns are in moves-headline.csv" in "".join(page.inside["p"])
+    assert Page(tmp_path / "all.html").sources == ["moves.svg"]
 
 
 def test_signs_that_mean_something_in_a_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In titles, texts, tables and figures they are only signs."""
-    nasty = "a < b & </script></section> {braces}"
+    """In texts, tables and figures they are only signs."""
+    nasty = "a < b & </script></section> braces"
     run(["moves"], tmp_path)
-    analysis = _runner.Analysis("moves", nasty, f"one {nasty}\n\ntwo")
-    monkeypatch.setattr(_report, "find", lambda: {"moves": analysis})
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text" / "moves.md").write_text(f"# {nasty}\n\none {nasty}\n\ntwo {nasty}\n", encoding="utf-8")
+    monkeypatch.setattr(_report._text, "TEXTS", tmp_path / "text")
+    (tmp_path / "text" / "article.md").write_text("# Title\n", encoding="utf-8")
     figure = go.Figure(layout={"title": {"text": nasty}})
     (tmp_path / "moves.json").write_text(figure.to_json(), encoding="utf-8")
     pd.DataFrame({nasty: [nasty]}).to_csv(tmp_path / "moves-headline.csv", index=False)
-    page = Page(write_report(tmp_path))
-    assert page.inside["h2"] == [nasty]
-    assert page.inside["li"] == [nasty]
+    monkeypatch.setattr(_report, "find", lambda: {"moves": None, "cka": None})
+    write_report(tmp_path)
+    page = Page(tmp_path / "moves.html")
+    assert page.inside["h1"] == [nasty]
     assert f"one {nasty}" in page.inside["p"]
+    assert page.inside["figcaption"] == [f"two {nasty}"]
     assert (page.inside["th"], page.inside["td"]) == ([nasty], [nasty])
-    assert page.figures["moves"]["layout"]["title"]["text"] == nasty
+    assert page.figures["moves"]["wide"]["title"]["text"] == nasty

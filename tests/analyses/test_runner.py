@@ -7,39 +7,27 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 import pytest
-from rich.console import Console
 
-from analyses import _runner
-from analyses._models import BUNDLED
+from analyses import _runner, _text
+from analyses._models import BUNDLED, NoModels
 from mothello_interp import plots
 
 
-def test_every_analysis_says_what_it_shows() -> None:
-    """A title of one line, how to read the figure, and what could fool it."""
-    found = _runner.find()
-    assert {"anchors", "moves", "cka", "patching", "legality"} <= set(found)
-    assert list(found) == sorted(found)
-    for name, analysis in found.items():
-        assert analysis.name == name
-        assert not name.startswith("_")
-        assert 20 < len(analysis.title) < 110
-        assert "\n" not in analysis.title
-        assert "What could fool it: " in analysis.text
-        assert not analysis.text.startswith("\n")
-        assert analysis.module().__name__ == f"analyses.{name}"
-        documented = analysis.module().__doc__
-        assert documented is not None
-        assert documented.startswith(analysis.title)
-
-
 def test_sources_are_read_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Names that begin with an underscore are no analyses."""
-    (tmp_path / "second.py").write_text('"""Is it?\n\nIt is,\nand how.\n"""\nraise SystemExit\n', encoding="utf-8")
-    (tmp_path / "first.py").write_text("x = 1\n", encoding="utf-8")
-    (tmp_path / "_helper.py").write_text('"""No analysis"""\n', encoding="utf-8")
+    """The title is that of the text. Names that begin with an underscore are no analyses."""
+    (tmp_path / "second.py").write_text("raise SystemExit\n", encoding="utf-8")
+    (tmp_path / "_helper.py").write_text("x = 1\n", encoding="utf-8")
+    (tmp_path / "second.md").write_text("# Is it?\n\nIt {{ is }}.\n", encoding="utf-8")
     monkeypatch.setattr(_runner, "HERE", tmp_path)
-    second = _runner.Analysis("second", "Is it?", "It is,\nand how.")
-    assert _runner.find() == {"first": _runner.Analysis("first", "", ""), "second": second}
+    monkeypatch.setattr(_text, "TEXTS", tmp_path)
+    assert _runner.find() == {"second": _runner.Analysis("second", "Is it?")}
+
+
+def test_an_analysis_without_a_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "second.py").touch()
+    monkeypatch.setattr(_runner, "HERE", tmp_path)
+    with pytest.raises(FileNotFoundError, match=r"second\.md"):
+        _runner.find()
 
 
 TABLE = pd.DataFrame({"regime": "naive", "origin": "computed", "layer": [0, 1], "value": [1 / 3, 2e-7]})
@@ -67,26 +55,32 @@ def test_an_analysis_gets_the_inputs_that_it_takes(monkeypatch: pytest.MonkeyPat
 
 
 def test_what_a_run_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The table, its headline, and the figure as JSON and as a page that needs no network."""
-    monkeypatch.setattr(_runner, "has_browser", lambda: False)
-    out = tmp_path / "a" / "b"
-    _runner.run(made(monkeypatch), out, Console(quiet=True))
-    written = {path.name for path in out.iterdir()}
-    assert written == {"moves.csv", "moves-headline.csv", "moves.html", "moves.json", "plotly.min.js"}
-    pd.testing.assert_frame_equal(pd.read_csv(out / "moves.csv"), TABLE, rtol=1e-5)
-    assert pd.read_csv(out / "moves-headline.csv")["value"].tolist() == [pytest.approx(1 / 6, rel=1e-3)]
-    (trace,) = json.loads((out / "moves.json").read_text(encoding="utf-8"))["data"]
+    """The table, its headline, and the figure as JSON."""
+    _runner.run(made(monkeypatch), tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"moves.csv", "moves-headline.csv", "moves.json"}
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "moves.csv"), TABLE, rtol=1e-5)
+    assert pd.read_csv(tmp_path / "moves-headline.csv")["value"].tolist() == [pytest.approx(1 / 6, rel=1e-3)]
+    (trace,) = json.loads((tmp_path / "moves.json").read_text(encoding="utf-8"))["data"]
     assert trace["type"] == "scatter"
-    assert 'src="plotly.min.js"' in (out / "moves.html").read_text(encoding="utf-8")
 
 
-def test_what_a_run_draws_with_a_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[str] = []
+def test_pictures_are_drawn_in_one_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    monkeypatch.setattr(plots, "write_images", asked.append)
+    for name in ("moves", "cka"):
+        (tmp_path / f"{name}.json").write_text(go.Figure(layout_title_text=name).to_json(), encoding="utf-8")
+    _runner.write_images(["moves", "cka"], tmp_path)
+    ((first, second),) = asked
+    assert [path.name for path in first[1]] == ["moves.png", "moves.svg", "moves.pdf"]
+    assert second[0].layout.title.text == "cka"
 
-    def write_image(figure: go.Figure, *paths: Path) -> None:
-        drawn.extend(path.name for path in paths)
 
-    monkeypatch.setattr(_runner, "has_browser", lambda: True)
-    monkeypatch.setattr(plots, "write_image", write_image)
-    _runner.run(made(monkeypatch), tmp_path, Console(quiet=True))
-    assert drawn == ["moves.png", "moves.svg", "moves.pdf"]
+def test_analyses_run_side_by_side(tmp_path: Path) -> None:
+    """Each in a process of its own; what one raises comes out with its name, and the other is done."""
+    found = _runner.find()
+    results = {}
+    for name, done in _runner.run_side_by_side([found["emergence"], found["heads"]], tmp_path, scale="midi", runs=None):
+        results[name] = done.exception()
+    assert set(results) == {"emergence", "heads"}
+    assert isinstance(results["emergence"], NoModels)
+    assert results["heads"] is None or isinstance(results["heads"], NoModels)

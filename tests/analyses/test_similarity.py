@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 
-from analyses._models import REGIMES
+from analyses._models import LABELS, REGIMES
 from mothello_interp.activations import collect
 from mothello_interp.alignment import align_on
 from mothello_interp.models import load
@@ -16,11 +16,11 @@ from mothello_interp.othello import random_games
 from mothello_interp.probes import fit_probes_on
 from mothello_interp.similarity import MEASURES, SAME_COORDINATES
 from tests.analyses.conftest import module_of, table_of
-from tests.analyses.drawn import equal, heatmap
+from tests.analyses.drawn import curve, equal
 
 
 def test_similarity_knows_what_fine_tuning_did(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The target's change beside the model that fine-tuning started from, seed by seed; nothing beside the others."""
+    """The target's change next to the model that fine-tuning started from, seed by seed; nothing next to the others."""
     stored = table_of("similarity").drop(columns=["transfer_own", "transfer_any"])
     keys = ["regime", "seed", "role", "epoch", "top1", "top1_any"]
     name = "mini/transfer-atomic-naive-mini-language0"
@@ -42,32 +42,27 @@ def test_similarity_knows_what_fine_tuning_did(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_similarity_draws_its_table() -> None:
-    """A row a measure, alignment first; in brackets what does not reach above its null."""
+    """A row a measure, alignment first, then those that need the same coordinates; random weights of the first regime."""
     table = table_of("similarity")
     figure = module_of("similarity").figure(table)
     order = ["alignment", *SAME_COORDINATES, *(name for name in MEASURES if name not in SAME_COORDINATES)]
-    for panel, regime in enumerate(REGIMES, 1):
-        here = table[(table["regime"] == regime) & (table["seed"] == 0) & (table["weights"] == "trained")]
-        wide = here.pivot(index="measure", columns="layer", values="value")
-        drawn = heatmap(figure, panel)
-        equal(drawn.z, wide.loc[order])
-        for measure in ("cka", "alignment"):
-            one = here[(here["measure"] == measure) & (here["layer"] == 0)].iloc[0]
-            label = (
-                f"{one['value']:.2f}"[1:]
-                if one["value"] > one["floor_high"]
-                else f"({one['value']:.2f})".replace("0", "", 1)
-            )
-            assert drawn.text[order.index(measure)][list(drawn.x).index(0)] == label
-    random = table[(table["weights"] == "random") & (table["seed"] == 0)]
-    equal(
-        heatmap(figure, 4).z, random.pivot(index="measure", columns="regime", values="value").loc[order, list(REGIMES)]
-    )
-    assert list(figure.layout.xaxis4.ticktext) == list(REGIMES)
-    row = module_of("similarity").headline(table).set_index("measure").loc["cka"]
+    (layer,) = table[table["weights"] == "random"]["layer"].unique()
+    at = table[(table["seed"] == 0) & (table["layer"] == layer)].set_index("measure")
+    for regime in REGIMES:
+        drawn = curve(figure, LABELS[regime], panel=1)
+        here = at[(at["regime"] == regime) & (at["weights"] == "trained")]
+        assert dict(zip(drawn.y, drawn.x, strict=True)) == {
+            order.index(str(name)): value for name, value in here["value"].items()
+        }
+    drawn = curve(figure, "random weights", panel=1)
+    here = at[(at["regime"] == "naive") & (at["weights"] == "random")]
+    assert dict(zip(drawn.y, drawn.x, strict=True)) == {
+        order.index(str(name)): value for name, value in here["value"].items()
+    }
+    row = module_of("similarity").headline(table).set_index("measure").loc["CKA"]
     rows = table[(table["measure"] == "cka") & (table["layer"] == row["layer"]) & (table["weights"] == "trained")]
     assert row["models"] == len(rows)
-    assert row["in any words"] == pytest.approx(rows["value"].corr(rows["transfer_any"], method="spearman"))
+    assert row["correlation, any tokens"] == pytest.approx(rows["value"].corr(rows["transfer_any"], method="spearman"))
     assert row["naive (no anchors)"] == pytest.approx(rows[rows["regime"] == "naive"]["value"].mean())
     random = table[(table["measure"] == "cka") & (table["weights"] == "random") & (table["regime"] == "naive")]
     assert row["naive (no anchors), random weights"] == pytest.approx(random["value"].mean())

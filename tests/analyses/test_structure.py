@@ -1,32 +1,25 @@
-"""What has to be taken away for two languages to align, and whether a state still names its language."""
+"""What has to be removed for two languages to align."""
 
 import pytest
 
 from analyses._models import LABELS, REGIMES
 from tests.analyses.conftest import module_of, table_of
-from tests.analyses.drawn import curve, equal, traces
+from tests.analyses.drawn import curve, equal
 
 
 def test_structure_draws_its_table() -> None:
-    """Both directions averaged, a curve a change; the language probe above."""
+    """Both directions averaged, a curve a change; other seeds thin."""
     table, figure = table_of("structure"), module_of("structure").figure(table_of("structure"))
-    for column, regime in enumerate(REGIMES, 1):
-        here = table[(table["regime"] == regime) & (table["seed"] == 0)]
-        identity = here[here["part"] == "identity"].sort_values("layer")
-        equal(curve(figure, "language probe", panel=column).y, identity["accuracy"])
-        equal(curve(figure, "chance", panel=column).y, identity["chance"])
-        aligned = here[here["part"] == "alignment"]
-        assert aligned["change"].nunique() == 6
-        other = table[(table["regime"] == regime) & (table["seed"] == 3) & (table["part"] == "alignment")]
-        thin = [list(trace.y) for trace in traces(figure, "other seeds", panel=column + 3)]
-        changes = module_of("structure")._STYLES
-        assert thin == [
-            other[other["change"] == change].groupby("layer")["normalised"].mean().tolist() for change in changes
-        ]
-        for change, rows in aligned.groupby("change"):
-            equal(curve(figure, str(change), panel=column + 3).y, rows.groupby("layer")["normalised"].mean())
+    means = table[table["part"] == "alignment"].groupby(["regime", "seed", "change", "layer"])["normalised"].mean()
+    for panel, regime in enumerate(REGIMES, 1):
+        for change in module_of("structure")._STYLES:
+            equal(curve(figure, change, panel=panel).y, means[regime, 0, change])
+            equal(curve(figure, f"{change}, other seeds", panel=panel).y, means[regime, 3, change])
     rows = module_of("structure").headline(table).set_index(["regime", "seed"])
+    inner = means.drop(-1, level="layer")
     for seed in (0, 3):
-        inner = table[(table["regime"] == "naive") & (table["seed"] == seed) & (table["layer"] >= 0)]
-        turned = inner[inner["change"] == "rotated"]["normalised"].mean()
-        assert rows.loc[(LABELS["naive"], seed), "rotated"] == pytest.approx(turned)
+        row, rotated = rows.loc[(LABELS["naive"], seed)], inner["naive", seed, "rotated"]
+        expected = [rotated.mean(), rotated.max(), rotated.min()]
+        assert row[["rotated", "rotated, highest", "rotated, lowest"]].tolist() == pytest.approx(expected)
+        probe = table.query(f"regime == 'naive' and seed == {seed} and part == 'identity' and layer >= 0")
+        assert row["language probe"] == pytest.approx(probe["accuracy"].mean())

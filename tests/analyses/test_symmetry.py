@@ -13,7 +13,7 @@ from mothello_interp.models import Checkpoint
 from mothello_interp.othello import SYMMETRIES
 from mothello_interp.othello.symmetry import ALL
 from tests.analyses.conftest import module_of
-from tests.analyses.drawn import heatmap
+from tests.analyses.drawn import equal, heatmap
 from tests.conftest import tiny_checkpoint
 
 
@@ -34,43 +34,33 @@ def maps_of(own: Sequence[str]) -> pd.DataFrame:
 
 
 def symmetric(pairs: pd.DataFrame, *, turned: bool = False) -> pd.DataFrame:
-    """With the parts that the figure and the headline need beside the pairs; of eight, a quarter turn may relate 0 and 2."""
-    moves = pd.DataFrame([{"symmetry": name, "move": move} for name in SYMMETRIES for move in range(3)])
-    model: dict[str, Any] = {"floor": 0.4, "regime": "5 naive languages", "seed": 0}
-    differing = {
-        "differing": [0.2, 0.5, np.nan],
-        "differing_as_board": [0.3, 0.1, np.nan],
-        "differing_ceiling": [1.0, 0.9, np.nan],
-    }
-    moves = moves.assign(**model, part="moves", accuracy=0.6, predicted=0.7)
-    moves.loc[moves["symmetry"] == "identity", list(differing)] = pd.DataFrame(differing).to_numpy()
-    way = pd.DataFrame({"move": range(3), "accuracy": [0.5, 0.7, 0.7]})
-    moves = pd.concat([moves, way.assign(**model, part="aligned", ceiling=0.8, pairs=10)])
+    """With the parts that the figure and the headline need; of eight, a quarter turn may relate 0 and 2."""
+    model: dict[str, Any] = {"regime": "5 naive languages", "seed": 0}
+    moves = pd.DataFrame({"move": range(3), "differing": [0.2, 0.5, np.nan], "differing_as_board": [0.3, 0.1, np.nan]})
+    moves = moves.assign(**model, part="moves", differing_ceiling=[1.0, 0.9, np.nan])
     eight = pairs.assign(candidates=8)
     if turned:
         eight.loc[(eight["source"] == 0) & (eight["target"] == 2), "symmetry"] = "quarter_turn"
         eight.loc[(eight["source"] == 2) & (eight["target"] == 0), "symmetry"] = "three_quarter_turn"
-        way = pd.DataFrame({"move": range(3), "accuracy": [0.4, 0.6, 0.6], **differing})
-        moves = pd.concat([moves, way.assign(**model, part="turned", ceiling=0.8, pairs=2)])
-    effect: dict[str, Any] = {"part": "patching", "layer": 0, "target": 0, "regime": "5 naive languages", "seed": 0}
-    values = [(0, True, 0.8, 0.7), (1, True, 0.6, 0.1), (1, False, 0.2, 0.1), (1, False, 0.4, 0.3)]
-    values += [(2, True, 0.2, 0.1), (2, False, 0.3, 0.2), (3, True, 0.5, 0.4), (3, False, 0.0, 0.0)]
-    effects = [
-        {**effect, "source": source, "best": best, "recovery": value, "low": low, "floor": 0.1}
-        for source, best, value, low in values
-    ]
-    return pd.concat([pairs, eight, moves, pd.DataFrame(effects)], ignore_index=True)
+    random = pairs.assign(weights="random", normalised=0.01, margin_low=-0.1)
+    paper = pairs[["source", "target"]].merge(pd.DataFrame({"symmetry": list(SYMMETRIES)}), how="cross")
+    paper = paper.assign(**model, part="paper", accuracy=np.arange(len(paper)) / len(paper), ceiling=0.95)
+    symmetry = module_of("symmetry")
+    tests = [symmetry._tested(table, of).assign(**model) for table, of in ((pairs, SYMMETRIES), (eight, ALL))]
+    return pd.concat([pairs, eight, random, moves, paper, *tests], ignore_index=True)
 
 
 OWN = ("identity", "diagonal", "half_turn", "diagonal")
 
 
 def test_symmetry_draws_maps_in_clusters() -> None:
-    """Languages of one map side by side; a pair that is not raised in both directions is grey."""
+    """Languages of one map side by side; a pair that is not aligned in both directions is grey; the paper's measure in the same
+    order, as it is and through the best symmetry; a dot a pair and direction."""
     pairs = maps_of(OWN)
     weak = (pairs["source"] == 2) & (pairs["target"] == 0)
-    figure = module_of("symmetry").figure(symmetric(pairs.assign(normalised=np.where(weak, 0.1, 0.5))))
-    drawn = heatmap(figure, 1)
+    table = symmetric(pairs.assign(normalised=np.where(weak, 0.1, 0.5)))
+    figure = module_of("symmetry").figure(table)
+    drawn = heatmap(figure, 3)
     assert list(drawn.x) == list(drawn.y) == ["1", "3", "0", "2"]
     assert [list(row) for row in drawn.customdata] == [
         ["identity", "identity", "diagonal", "antidiagonal"],
@@ -78,67 +68,50 @@ def test_symmetry_draws_maps_in_clusters() -> None:
         ["diagonal", "diagonal", "identity", "none"],
         ["antidiagonal", "antidiagonal", "none", "identity"],
     ]
-    assert [list(row) for row in drawn.z] == [[0, 0, 1, 2], [0, 0, 1, 2], [1, 1, 0, 5], [2, 2, 5, 0]]
-
-
-def test_symmetry_draws_quarter_turns_apart() -> None:
-    """There and back: one is the other's inverse. A panel by move is added for the model that has them."""
-    figure = module_of("symmetry").figure(symmetric(maps_of(OWN), turned=True))
-    assert [list(row) for row in heatmap(figure, 1).z] == [[0, 0, 1, 2], [0, 0, 1, 2], [1, 1, 0, 4], [2, 2, 4, 0]]
-    titles = [title.text.replace("<br>", " ") for title in figure.layout.annotations]
-    assert "flip or quarter turn 5 naive languages seed 0" in titles
-    curve = next(trace for trace in figure.data if trace.name == "through their flip or quarter turn")
-    assert list(curve.y) == pytest.approx([0.4, 0.6, 0.6])
-    images = [trace for trace in figure.data if trace.name == "read as the image"]
-    assert [trace.showlegend for trace in images] == [True, False]
-    for trace in images:
-        np.testing.assert_allclose(trace.y, [0.2, 0.5, np.nan])
+    paper, order = table[table["part"] == "paper"], [1, 3, 0, 2]
+    plain = paper[paper["symmetry"] == "identity"].pivot(index="source", columns="target", values="accuracy")
+    equal(heatmap(figure, 1).z, plain.loc[order, order])
+    best = paper.groupby(["source", "target"])["accuracy"].max().unstack()
+    equal(heatmap(figure, 2).z, best.loc[order, order])
+    dots = [trace for trace in figure.data if trace.xaxis == "x4"]
+    assert sum(len(trace.x) for trace in dots) == 2 * 12
+    assert {trace.name for trace in dots if trace.showlegend} == {
+        "identity",
+        "diagonal",
+        "antidiagonal",
+        "no symmetry in both directions",
+    }
 
 
 def test_the_headline_of_symmetry() -> None:
-    row = module_of("symmetry").headline(symmetric(maps_of(OWN))).iloc[0]
+    table = symmetric(maps_of(OWN))
+    row = module_of("symmetry").headline(table).iloc[0]
     assert row["aligned pairs"] == "6 of 6"
-    assert row["maps"] == "1 identity, 2 diagonal, 2 antidiagonal, 1 half turn"
+    assert row["symmetries"] == "1 identity, 2 diagonal, 2 antidiagonal, 1 half turn"
     assert row["triples that compose"] == "4 of 4"
-    assert row["chance that all do"] == 4.0**-3
     assert row["p, random maps"] == pytest.approx(1 / 64, abs=0.006)
-    assert row[["flip or quarter turn", "aligned, of eight", "triples, of eight"]].tolist() == [
+    assert row[["random weights", "random pairs aligned"]].tolist() == pytest.approx([0.01, 0])
+    assert row[["flip or quarter turn", "aligned, of eight", "triples that compose, of eight"]].tolist() == [
         "0 of 12",
         "6 of 6",
         "4 of 4",
     ]
-    assert row["p of eight, random maps"] == pytest.approx(1 / 512, abs=0.003)
-    assert row[["turned, after move 1", "turned, from move 2"]].isna().all()
-    assert row[["aligned, after move 1", "aligned, from move 2"]].tolist() == pytest.approx([0.25, 0.75])
-    found = row[["as the image", "as the board", "own language there"]]
-    assert found.tolist() == pytest.approx([0.35, 0.2, 0.95])
+    assert row["p, random maps, of eight"] == pytest.approx(1 / 512, abs=0.003)
+    assert row[["as the image", "as the board", "own language there"]].tolist() == pytest.approx([0.35, 0.2, 0.95])
     assert row["moves, image first"] == "1 of 2"
+    across = table[(table["part"] == "paper") & (table["source"] != table["target"])]
+    assert row["paper's measure"] == pytest.approx(across[across["symmetry"] == "identity"]["accuracy"].mean())
+    assert row["through the best"] == pytest.approx(across.groupby(["source", "target"])["accuracy"].max().mean())
     row = module_of("symmetry").headline(symmetric(maps_of(OWN), turned=True)).iloc[0]
-    assert row[["flip or quarter turn", "aligned, of eight", "triples, of eight"]].tolist() == [
+    assert row[["flip or quarter turn", "aligned, of eight", "triples that compose, of eight"]].tolist() == [
         "2 of 12",
         "6 of 6",
         "2 of 4",
     ]
-    assert row[["turned, after move 1", "turned, from move 2"]].tolist() == pytest.approx([0.0, 0.5])
     broken = maps_of(OWN)
-    swapped = (broken["source"] == 0) & (broken["target"] == 2)
-    broken.loc[swapped, "symmetry"] = "identity"
+    broken.loc[(broken["source"] == 0) & (broken["target"] == 2), "symmetry"] = "identity"
     row = module_of("symmetry").headline(symmetric(broken)).iloc[0]
     assert (row["aligned pairs"], row["triples that compose"]) == ("5 of 6", "2 of 4")
-
-
-def test_recovery_is_counted_in_donors_that_have_a_map() -> None:
-    """Beyond the interval: its low end does more than each of the other maps."""
-    pairs = maps_of(OWN)
-    table = symmetric(pairs)
-    row = module_of("symmetry").headline(table).iloc[0]
-    columns = ["recovery, best map", "other maps", "highest of the others", "another game", "own language"]
-    assert row[columns].tolist() == pytest.approx([1.3 / 3, 0.9 / 4, 0.7 / 3, 0.1, 0.8])
-    assert row[["best map first", "beyond the interval"]].tolist() == ["2 of 3", "1 of 3"]
-    lost = (pairs["source"] == 2) & (pairs["target"] == 0)
-    row = module_of("symmetry").headline(symmetric(pairs.assign(normalised=np.where(lost, 0.1, 0.5)))).iloc[0]
-    assert row[columns[:2]].tolist() == pytest.approx([1.1 / 2, 0.6 / 3])
-    assert row[["best map first", "beyond the interval"]].tolist() == ["2 of 2", "1 of 2"]
 
 
 def test_random_weights_are_of_the_models_own_seed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,9 +121,9 @@ def test_random_weights_are_of_the_models_own_seed(monkeypatch: pytest.MonkeyPat
 
     def best_maps(checkpoint: Checkpoint, probes: None, **asked: Any) -> pd.DataFrame:
         seen.append((checkpoint.provenance["seed"], checkpoint.name, len(asked.get("candidates", SYMMETRIES))))
-        return maps_of(OWN[:2])[["source", "target", "symmetry", "normalised", "margin_low"]]
+        return maps_of(OWN[:3])[["source", "target", "symmetry", "normalised", "margin_low"]]
 
-    for name in ("_curves_of_pairs", "_by_move", "_patching"):
+    for name in ("_by_move", "_as_in_the_paper"):
         monkeypatch.setattr(symmetry, name, lambda *given: pd.DataFrame())
     monkeypatch.setattr(symmetry, "probes_at", lambda *given, **sizes: None)
     monkeypatch.setattr(symmetry, "best_maps", best_maps)
@@ -162,21 +135,15 @@ def test_random_weights_are_of_the_models_own_seed(monkeypatch: pytest.MonkeyPat
     }
 
 
-def test_what_is_read_at_home_goes_with_the_inverse(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A board is as far from its quarter turn as that from the board, whose own quarter turn back it is."""
-    symmetry = module_of("symmetry")
-    keys = [(a, b, name) for a in (0, 1) for b in (0, 1) for name in ALL]
+def test_pairs_by_move_are_read_through_their_own_symmetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what the source's probe decodes in its own language on as many squares."""
+    keys = [(a, b, name) for a in (0, 1) for b in (0, 1) for name in SYMMETRIES]
     table = pd.DataFrame(keys, columns=["source", "target", "symmetry"]).assign(move=0, differing=0.5)
+    table = table.assign(**dict.fromkeys(("accuracy", "floor", "ceiling"), 0.5))
     table["differing_as_board"] = np.arange(len(table)) / 100
-    monkeypatch.setattr(alignment, "align_by_move", lambda *given, **asked: table)
-    found = symmetry._curves_of_pairs(tiny_checkpoint(), None, 20).set_index(["source", "target", "symmetry"])
-    assert (
-        found.loc[(0, 1, "quarter_turn"), "differing_ceiling"]
-        == found.loc[(0, 0, "three_quarter_turn"), "differing_as_board"]
-    )
-    assert found.loc[(1, 0, "diagonal"), "differing_ceiling"] == found.loc[(1, 1, "diagonal"), "differing_as_board"]
-    maps = {(0, 1): ALL["quarter_turn"], (1, 0): ALL["three_quarter_turn"]}
-    columns = dict.fromkeys(("accuracy", "floor", "ceiling"), 0.5)
-    (row,) = symmetry._through_own(found.reset_index().assign(**columns), maps).to_dict("records")
-    own = found.loc[[(0, 1, "quarter_turn"), (1, 0, "three_quarter_turn")]]
-    assert (row["pairs"], row["differing_as_board"]) == (2, pytest.approx(own["differing_as_board"].mean()))
+    monkeypatch.setattr(alignment, "align_by_move", lambda *given, **asked: table.copy())
+    maps = {(0, 1): SYMMETRIES["half_turn"], (1, 0): SYMMETRIES["diagonal"]}
+    (row,) = module_of("symmetry")._by_move(tiny_checkpoint(), None, maps, 20).to_dict("records")
+    at = table.set_index(["source", "target", "symmetry"])["differing_as_board"]
+    assert row["differing_as_board"] == pytest.approx(at[[(0, 1, "half_turn"), (1, 0, "diagonal")]].mean())
+    assert row["differing_ceiling"] == pytest.approx(at[[(0, 0, "half_turn"), (1, 1, "diagonal")]].mean())

@@ -1,36 +1,31 @@
 """A state of one language in another: the moves of which image it brings."""
 
 import numpy as np
+import pytest
 
-from mothello_interp.othello import SYMMETRIES
 from mothello_interp.plots import COLOURS
-from tests.analyses.conftest import labels_of, module_of, table_of
+from tests.analyses.conftest import module_of, table_of
 from tests.analyses.drawn import curve, equal
 
 
 def test_transplant_draws_its_table() -> None:
-    """The image that the probes named is thick, if it is raised."""
+    """As a share of the own state's effect; the image that the probes named is filled, if the pair is aligned."""
     table = table_of("transplant").assign(named="diagonal")
     table["normalised"] = np.where(table["regime"] == "naive", 0.1, 0.5)
+    at = table[table["layer"] == 0]
+    own = at[at["target"] == at["source"]].set_index(["regime", "seed"])["mass"].rename("own")
+    across = at[at["target"] != at["source"]].join(own, on=["regime", "seed"])
+    across = across.assign(effect=across["mass"] / across["own"])
     figure = module_of("transplant").figure(table)
-    for panel, regime in enumerate(labels_of("transplant"), 1):
-        here = table[(table["regime"] == regime) & (table["seed"] == 0)]
-        across = here[here["target"] != here["source"]].sort_values("layer")
-        assert panel == ["4 naive languages, longer", "5 naive languages", "anchors", "naive"].index(regime) + 1
-        equal(
-            curve(figure, "own language", panel=panel).y,
-            here[here["target"] == here["source"]].sort_values("layer")["mass"],
-        )
-        for name in SYMMETRIES:
-            drawn = curve(figure, name.replace("_", " "), panel=panel)
-            equal(drawn.y, across[across["symmetry"] == name]["mass"])
-            assert (drawn.line.width == 5) == (name == "diagonal" and regime != "naive")
-            assert drawn.line.color == COLOURS[name]
-        equal(curve(figure, "a third game's moves", panel=panel).y, across[across["symmetry"] == "identity"]["floor"])
-    row = module_of("transplant").headline(table).query("seed == 3").set_index("regime").loc["5 naive languages"]
-    at = table.query("regime == '5 naive languages' and seed == 3 and layer == 0 and target != source").set_index(
-        "symmetry"
-    )
-    assert (row["the probes name"], row["mass"]) == ("diagonal", at.loc["diagonal", "mass"])
-    assert row["highest of the others"] == at.drop("diagonal")["mass"].max()
-    assert row["most legal"] == str(at["mass"].idxmax()).replace("_", " ")
+    named = (across["symmetry"] == "diagonal") & (across["regime"] != "naive")
+    filled = curve(figure, "named by the probes: diagonal", panel=1)
+    equal(sorted(filled.y), sorted(across[named]["effect"]))
+    assert filled.marker.color == COLOURS["diagonal"]
+    equal(sorted(curve(figure, "another image", panel=1).y), sorted(across[~named]["effect"]))
+    rows = module_of("transplant").headline(table).set_index(["regime", "seed"])
+    row = rows.loc[("5 naive languages", 3)]
+    here = across[(across["regime"] == "5 naive languages") & (across["seed"] == 3)].set_index("symmetry")["effect"]
+    assert row[["effect", "highest other"]].tolist() == pytest.approx([here["diagonal"], here.drop("diagonal").max()])
+    assert (row["named by the probes"], row["first"]) == ("diagonal", here.idxmax() == "diagonal")
+    assert row["most legal"] == str(here.idxmax()).replace("_", " ")
+    assert rows["aligned"].sum() == len(rows) - 2  # those of the regime naive, two seeds

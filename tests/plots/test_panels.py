@@ -307,7 +307,7 @@ def test_colours_can_be_told_apart() -> None:
 def test_the_theme_is_in_the_figure() -> None:
     """So that a figure looks the same wherever it is opened."""
     figure = themed(go.Figure(), rows=2)
-    assert figure.layout.template.layout.paper_bgcolor == "white"
+    assert figure.layout.template.layout.paper_bgcolor == "#FFFFFF"
     assert list(figure.layout.template.layout.colorway) == list(LANGUAGES)
     assert figure.layout.height > themed(go.Figure()).layout.height
 

@@ -1,0 +1,95 @@
+"""The paper's Table 1, in its own measure: MLP probes on black / empty / white, three quarters up."""
+
+from typing import Any
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from analyses import anchors
+from analyses._models import BUNDLED, Zoo, over_models
+from analyses._tables import cross, where
+from analyses.anchors import CELLS, KINDS, MODELS, measure
+from mothello_interp.plots import COLOURS, Line, add_label, add_lines, bounds, panel_grid
+
+__all__ = ["MODELS", "compute", "figure", "headline", "measure"]
+
+_PAPER = {
+    "atomic": {0: 0.53, 1: 0.82, 2: 0.97, 4: 0.97},
+    "split": {0: 0.47, 1: 0.47, 2: 0.73, 4: 0.97},
+    "compositional": {0: 0.51, 1: 0.59, 2: 0.67, 4: 0.97},
+}
+
+
+def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
+    """The rows of `anchors` that the paper's table is about."""
+    return where(over_models("anchors", anchors.measure, MODELS, zoo=zoo), kind="mlp", symmetry="identity")
+
+
+def _cells(table: pd.DataFrame) -> pd.DataFrame:
+    """Both directions of every seed, with columns type and anchors; without unified output."""
+    rows = cross(where(table, kind="mlp", symmetry="identity"))
+    rows = rows.assign(
+        type=rows["regime"].map(lambda name: CELLS[name][0]), anchors=rows["regime"].map(lambda name: CELLS[name][1])
+    )
+    return rows.dropna(subset="anchors")
+
+
+def figure(table: pd.DataFrame) -> go.Figure:
+    """A panel a type of the second language: accuracy by the number of anchors, ours and the paper's."""
+    cells = _cells(table)
+    kinds = [kind for kind in KINDS if kind in set(cells["type"])]
+    drawing = panel_grid(
+        [[f"atomic + {kind}" for kind in kinds]], x="number of anchor tokens", y="cross-lingual accuracy"
+    )
+    names, look = ["floor", "majority", "ceiling"], dict[str, Any](shown=False)
+    for column, kind in enumerate(kinds, 1):
+        here = where(cells, type=kind)
+        means = here.groupby("anchors", as_index=False)[["accuracy", *names]].mean()
+        paper = pd.DataFrame({"anchors": list(_PAPER[kind]), "accuracy": list(_PAPER[kind].values())})
+        add_lines(drawing, means, bounds(*names, **look), x="anchors", column=column)
+        theirs, ours = COLOURS["paper"], COLOURS["anchors"]
+        add_lines(
+            drawing,
+            paper,
+            [Line("accuracy", "the paper (8x8)", theirs, symbol="diamond", dash="dash", **look)],
+            x="anchors",
+            column=column,
+        )
+        add_lines(drawing, here, [Line("accuracy", "each direction and seed", ours, symbol="circle", width=0, opacity=0.5,
+                                       hover=("seed", "source", "target"), **look)], x="anchors", column=column)  # fmt: skip
+        add_lines(
+            drawing, means, [Line("accuracy", "this report (6x6)", ours, width=4, **look)], x="anchors", column=column
+        )
+        if column == len(kinds):
+            _label(drawing, means.iloc[-1], column)
+    return (
+        drawing.update_xaxes(tickvals=[0, 1, 2, 4], range=[-0.3, 4.3])
+        .update_yaxes(range=[0.38, 1.02])
+        .update_layout(height=400)
+    )
+
+
+def _label(drawing: go.Figure, last: pd.Series, column: int) -> None:
+    """Names of the curves, next to their right ends."""
+    place: dict[str, Any] = {"column": column, "anchor": "right"}
+    for name, text in (
+        ("ceiling", "in-language (ceiling)"),
+        ("majority", "majority baseline"),
+        ("floor", "mismatched games (floor)"),
+    ):
+        shade = COLOURS["ceiling" if name == "ceiling" else "floor"]
+        add_label(drawing, text, 4.2, last[name], shade, above=name != "floor", **place)
+    add_label(drawing, "<b>this report (6x6)</b>", 4.2, last["accuracy"], COLOURS["anchors"], **place)
+    place |= {"column": 1, "anchor": "left", "above": False}
+    add_label(drawing, "<b>the paper (8x8)</b>", 2.2, _PAPER["atomic"][2], COLOURS["paper"], **place)
+
+
+def headline(table: pd.DataFrame) -> pd.DataFrame:
+    """By type of the second language and number of anchors: accuracy, mean over both directions and all seeds."""
+    groups = _cells(table).groupby(["type", "anchors"], sort=False)
+    found = groups[["accuracy", "floor", "majority", "ceiling", "normalised"]].mean().reset_index()
+    found = found.sort_values(
+        ["type", "anchors"], key=lambda column: column.map(lambda name: KINDS.index(name) if name in KINDS else name)
+    )
+    found["paper"] = [_PAPER[kind][int(n)] for kind, n in zip(found["type"], found["anchors"], strict=True)]
+    return found.astype({"anchors": int})

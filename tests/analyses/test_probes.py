@@ -1,0 +1,29 @@
+"""Probes that analyses share."""
+
+import pytest
+
+from analyses import _models
+from analyses._probes import board_probes
+from mothello_interp import probes
+from mothello_interp.othello import random_games
+from tests.conftest import tiny_checkpoint
+
+
+def test_board_probes_are_fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For weights and a number of games; what comes from the cache decodes the same."""
+    asked: list[int] = []
+    fit = probes.fit_probes
+
+    def counted(checkpoint: probes.Checkpoint, games: probes.Games, **settings: object) -> probes.Probes:
+        asked.append(len(games))
+        return fit(checkpoint, games, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(probes, "fit_probes", counted)
+    checkpoint = tiny_checkpoint()
+    first, second = (board_probes(checkpoint, games=20) for _ in range(2))
+    board_probes(checkpoint.untrained(), games=20)
+    board_probes(checkpoint, games=30)
+    assert asked == [20, 20, 30]
+    rows = checkpoint.read(random_games(5, board=4, seed=1), 0).states(1)
+    assert (first.predict(rows, 0, 1) == second.predict(rows, 0, 1)).all()
+    assert [path.suffix for path in _models.CACHE.glob("probes-*")].count("") == 3
