@@ -56,7 +56,7 @@ def match_unpaired(
     """The orders of the rows of y in which both sets of rows have the most similar geometry, best first.
 
     Each set's geometry is its matrix of cosines between rows, after centring. Orders are searched that maximise the sum of
-    products of the two matrices (quadratic assignment: the FAQ algorithm of Vogelstein et al. 2015 from random starts, then
+    products of the two matrices (quadratic assignment: the FAQ algorithm of Vogelstein et al. 2015 from random starts; then
     exchanges of two rows as long as they help). The order of the rows that is given plays no part.
 
     Args:
@@ -86,17 +86,27 @@ def match_unpaired(
         raise ValueError(f"restarts={restarts}: expected 1 or more")
     rng, off = np.random.default_rng(seed), ~np.eye(len(x), dtype=bool)
     a, b = (_off_diagonal(_unit(rows)) for rows in (x, y))
-    orders = []
-    for _ in range(restarts):
-        start = quadratic_assignment(a, b, method="faq", options={"maximize": True, "P0": "randomized", "rng": rng})
-        guess = np.stack([np.arange(len(x)), start.col_ind], axis=1)
-        better = quadratic_assignment(
-            a, b, method="2opt", options={"maximize": True, "partial_guess": guess, "rng": rng}
-        )
-        orders.append(better.col_ind)
-    fits = np.array([np.corrcoef(a[off], b[np.ix_(order, order)][off])[0, 1] for order in orders])
-    best = np.argsort(-fits, kind="stable")
-    return np.array(orders, np.int64)[best], fits[best]
+
+    def fit(order: np.ndarray) -> float:
+        return float(np.corrcoef(a[off], b[np.ix_(order, order)][off])[0, 1])
+
+    options = {"maximize": True, "P0": "randomized", "rng": rng}
+    starts = [quadratic_assignment(a, b, method="faq", options=options).col_ind for _ in range(restarts)]
+    orders = sorted((_improved(a, b, start) for start in starts), key=fit, reverse=True)
+    return np.array(orders, np.int64), np.array([fit(order) for order in orders])
+
+
+def _improved(a: np.ndarray, b: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """The order after the exchange of two rows that gains most, until none gains; a and b are symmetric, 0 on the diagonal."""
+    while True:
+        placed = b[np.ix_(order, order)]
+        products = a @ placed
+        own = np.diagonal(products)
+        gain = products + products.T - own - own[:, None] + 2 * a * placed
+        one, other = np.unravel_index(gain.argmax(), gain.shape)
+        if gain[one, other] < 1e-9:
+            return order
+        order[[one, other]] = order[[other, one]]
 
 
 def move_states(reading: Reading, layer: int) -> tuple[np.ndarray, torch.Tensor]:

@@ -1,6 +1,6 @@
 """Matchings of squares: planted ones are found, small ones are the best of all, moves are averaged as said."""
 
-from itertools import permutations
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
@@ -88,6 +88,23 @@ def test_match_unpaired_is_the_best_of_all_orders_of_six_rows() -> None:
 def _cosines(rows: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(rows, axis=1)
     return rows @ rows.T / np.outer(lengths, lengths)
+
+
+def test_match_unpaired_ends_where_no_exchange_of_two_rows_helps() -> None:
+    rng = np.random.default_rng(4)
+    a, b = (_cosines(rows - rows.mean(axis=0)) for rows in rng.normal(size=(2, 9, 3)))
+    off = ~np.eye(9, dtype=bool)
+
+    def score(order: np.ndarray) -> float:
+        return float((a * b[np.ix_(order, order)])[off].sum())
+
+    rng = np.random.default_rng(4)
+    orders, _ = match_unpaired(*rng.normal(size=(2, 9, 3)), restarts=6)
+    for order in orders:
+        for one, other in combinations(range(9), 2):
+            exchanged = order.copy()
+            exchanged[[one, other]] = order[[other, one]]
+            assert score(exchanged) <= score(order) + 1e-8
 
 
 @pytest.mark.parametrize("broken", ["rows", "few", "nan"])

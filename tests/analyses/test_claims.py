@@ -9,7 +9,7 @@ from analyses._text import fill
 from tests.analyses.conftest import module_of
 
 STORED = ["emergence", "four_languages", "preferences", "realgames", "sharing", "similarity", "transfer"]
-PARTLY = ["mixtures", "symmetry", "transplant"]  # one bundled model is measured when they are run
+PARTLY = ["symmetry", "transplant"]  # one bundled model is measured when they are run
 
 
 @pytest.mark.parametrize("name", [*STORED, *PARTLY])
