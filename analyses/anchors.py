@@ -45,9 +45,10 @@ def measure(checkpoint: Checkpoint, *, fit: int = 1000, score: int = 500) -> pd.
 
 
 def _by_layer(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean over both directions of the three regimes, by seed, weights, symmetry and layer."""
+    """Mean over both directions by regime, seed, weights, symmetry and layer: of the three regimes, and of the user's."""
     columns = ["accuracy", "low", "high", "floor", "ceiling", "majority", "normalised"]
-    rows = cross(where(table[table["regime"].isin(list(LABELS))], kind="linear"))
+    main = table["regime"].isin(list(LABELS)) | ~table["regime"].isin(list(CELLS))
+    rows = cross(where(table[main], kind="linear"))
     by = ["regime", "seed", "weights", "symmetry", "layer"]
     return rows.groupby(by, as_index=False, sort=False)[columns].mean()
 
@@ -56,13 +57,14 @@ def figure(table: pd.DataFrame) -> go.Figure:
     """One panel a regime, accuracy by layer."""
     means = _by_layer(table)
     means["first"] = means.index.isin(lowest_seed(means).index)
-    regimes = [regime for regime in LABELS if regime in set(means["regime"])]
+    there = list(dict.fromkeys(means["regime"]))
+    regimes = [name for name in LABELS if name in there] + [name for name in there if name not in LABELS]
     drawing = panel_grid([[LABELS[regime] for regime in regimes]], x="layer", y="accuracy of the board probe")
     for column, regime in enumerate(regimes, 1):
         here = where(means, regime=regime, weights="trained")
-        add_lines(drawing, here, _lines(COLOURS[regime]), x="layer", column=column)
+        add_lines(drawing, here, _lines(COLOURS.get(regime, COLOURS["own"])), x="layer", column=column)
         if column == 1:
-            _label(drawing, where(here, first=True, symmetry="identity"), COLOURS[regime])
+            _label(drawing, where(here, first=True, symmetry="identity"), COLOURS.get(regime, COLOURS["own"]))
     layer_axis(drawing, table["layer"])
     return drawing.update_yaxes(range=[0.38, 1.0]).update_layout(height=400)
 

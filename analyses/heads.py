@@ -61,7 +61,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
     drawing = panel_grid(titles, x="head", y=list(_ROWS), shared=False)
     for column, (regime, here) in enumerate(chosen, 1):
         _heads(drawing, where(here, part="pairs"), column)
-        _overlaps(drawing, where(here, part="overlap"), COLOURS[str(regime)], column)
+        _overlaps(drawing, where(here, part="overlap"), COLOURS.get(str(regime), COLOURS["own"]), column)
     return drawing.update_layout(height=900, margin_l=90)
 
 

@@ -135,7 +135,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
         dots = Line(
             "place",
             LABELS.get(regime, regime),
-            COLOURS.get(regime, ""),
+            COLOURS.get(regime, COLOURS["own"]),
             {"weights": "trained"},
             symbol="circle",
             **look,

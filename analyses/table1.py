@@ -29,7 +29,8 @@ def _cells(table: pd.DataFrame) -> pd.DataFrame:
     """Both directions of every seed, with columns type and anchors; without unified output."""
     rows = cross(where(table, kind="mlp", symmetry="identity"))
     rows = rows.assign(
-        type=rows["regime"].map(lambda name: CELLS[name][0]), anchors=rows["regime"].map(lambda name: CELLS[name][1])
+        type=rows["regime"].map(lambda name: CELLS.get(name, ("", None))[0]),
+        anchors=rows["regime"].map(lambda name: CELLS.get(name, ("", None))[1]),
     )
     return rows.dropna(subset="anchors")
 
@@ -39,7 +40,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
     cells = _cells(table)
     kinds = [kind for kind in KINDS if kind in set(cells["type"])]
     drawing = panel_grid(
-        [[f"atomic + {kind}" for kind in kinds]], x="number of anchor tokens", y="cross-lingual accuracy"
+        [[f"atomic + {kind}" for kind in kinds] or [""]], x="number of anchor tokens", y="cross-lingual accuracy"
     )
     names, look = ["floor", "majority", "ceiling"], dict[str, Any](shown=False)
     for column, kind in enumerate(kinds, 1):

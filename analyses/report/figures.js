@@ -1,7 +1,8 @@
 // Draws every figure of the page: for the width there is, and in the colours of the page (light, dark; light in print).
 const DARK = {"#222222": "#e6e6e6", "#333333": "#d8d8d8", "#E6E6E6": "#33363d", "#666666": "#8a8d94", "#FFFFFF": "#16181c", "#DDDDDD": "#3a3d44", "rgba(255,255,255,0.7)": "rgba(22,24,28,0.7)", "black": "#e6e6e6"};
 const dark = matchMedia("(prefers-color-scheme: dark)"), narrow = matchMedia("(max-width: 640px)");
-function draw(printing) {
+let printing = false;
+function draw() {
   for (const source of document.querySelectorAll("script[data-figure]")) {
     let text = source.textContent;
     if (dark.matches && !printing) for (const [light, other] of Object.entries(DARK)) text = text.replaceAll(`"${light}"`, `"${other}"`);
@@ -12,8 +13,8 @@ function draw(printing) {
     Plotly.react(place, figure.data, layout, {responsive: true, displaylogo: false, displayModeBar: false});
   }
 }
-dark.addEventListener("change", () => draw(false));
-narrow.addEventListener("change", () => draw(false));
-addEventListener("beforeprint", () => draw(true));
-addEventListener("afterprint", () => draw(false));
-draw(false);
+function onPaper(now) { printing = now; draw(); }
+for (const query of [dark, narrow]) query.addEventListener("change", draw);
+addEventListener("beforeprint", () => onPaper(true));
+addEventListener("afterprint", () => onPaper(false));
+draw();

@@ -85,7 +85,7 @@ def facet(
     for column, value in enumerate(values, 1):
         here = table[table[by] == value]
         for row, lines in enumerate(rows.values(), 1):
-            own = [line if line.colour else replace(line, colour=COLOURS[value]) for line in lines]
+            own = [line if line.colour else replace(line, colour=COLOURS.get(value, COLOURS["own"])) for line in lines]
             add_lines(figure, here, own, x=x, row=row, column=column)
     return figure
 

@@ -15,11 +15,7 @@ _BELOW = 72  # pixels from the panels to the legend, for ticks and names of the 
 _ROW, _LINE = 22, 15  # pixels of a row of the legend, and of a line of a tick's name
 _LETTER, _MARK = 7.5, 55  # pixels of one letter in it, and of the mark before a name
 _HEIGHT, _MARGIN = 450, 60  # pixels that a figure has by default, and above or below its panels in this theme
-_PATIENCE, _EACH, _PARTING = (
-    180,
-    5,
-    15,
-)  # seconds in which the browser has to start, to draw a picture, and then to close
+_PATIENCE, _EACH, _PARTING = 180, 5, 15  # seconds: for the browser to start, for each picture, and to close
 
 
 def for_paper(figure: go.Figure) -> go.Figure:

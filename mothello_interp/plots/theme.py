@@ -22,6 +22,7 @@ COLOURS = {
     "floor": "#6E6E6E",
     "ceiling": "#333333",
     "paper": "#CC79A7",
+    "own": "#CC79A7",
 }
 LANGUAGES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#F0E442", "#555555")
 DIVERGING = "RdBu_r"  # with zmid=0

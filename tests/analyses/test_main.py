@@ -118,7 +118,7 @@ def test_sentences_that_numbers_do_not_support(tmp_path: Path, monkeypatch: pyte
     assert result.exit_code == 1
     assert "numbers do not support" in result.output
     assert "cka.md: CKA is 0.1 [not above 0.7]." in result.output
-    assert invoke("cka", "--out", str(tmp_path), "--runs", "mine").exit_code == 0
+    assert invoke("cka", "--out", str(tmp_path), "--runs", str(tmp_path)).exit_code == 0
 
 
 def test_games_that_cannot_be_read(tmp_path: Path) -> None:
