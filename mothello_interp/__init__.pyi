@@ -9,7 +9,7 @@ from .languages import Atomic, Compositional, Mothello, Relabelled, Split, read_
 from .legality import legal_accuracy
 from .lens import fit_tuned_lens, logit_lens
 from .maps import fit_maps
-from .models import Checkpoint, ModelSpec, bundled, load
+from .models import Checkpoint, ModelSpec, bundled, load, load_othello_gpt
 from .othello import SYMMETRIES, Games, random_games, read_wthor, replay, wthor_records
 from .pairs import minimal_pairs, truncate_games
 from .patching import interchange, patch_grid, recovery, transplant
@@ -55,6 +55,7 @@ __all__ = [
     "legal_accuracy",
     "linear_cka",
     "load",
+    "load_othello_gpt",
     "logit_lens",
     "minimal_pairs",
     "move_preferences",

@@ -3,6 +3,7 @@
 from mothello_interp.models.build import build_model
 from mothello_interp.models.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from mothello_interp.models.mingpt import import_authors
+from mothello_interp.models.othello_gpt import load_othello_gpt
 from mothello_interp.models.spec import Architecture, ModelSpec, SpecError, World
 from mothello_interp.models.zoo import bundled, load, write_manifest
 
@@ -18,6 +19,7 @@ __all__ = [
     "import_authors",
     "load",
     "load_checkpoint",
+    "load_othello_gpt",
     "save_checkpoint",
     "write_manifest",
 ]
