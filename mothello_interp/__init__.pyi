@@ -17,6 +17,7 @@ from .preferences import fine_tune_preference, move_preferences, transferred_pre
 from .probes import Probes, fit_probes
 from .reading import Reading
 from .similarity import linear_cka
+from .storage import read_activations, write_activations
 from .symmetries import align_up_to_symmetry, compare_symmetries, cycle_consistency_test
 from .transfer import transfer_state
 
@@ -61,6 +62,7 @@ __all__ = [
     "move_preferences",
     "patch_grid",
     "random_games",
+    "read_activations",
     "read_authors_config",
     "read_wthor",
     "recovery",
@@ -70,5 +72,6 @@ __all__ = [
     "transferred_preference",
     "transplant",
     "truncate_games",
+    "write_activations",
     "wthor_records",
 ]
