@@ -5,7 +5,7 @@ from mothello_interp.models.checkpoint import Checkpoint, CheckpointError, load_
 from mothello_interp.models.mingpt import import_authors
 from mothello_interp.models.othello_gpt import load_othello_gpt
 from mothello_interp.models.spec import Architecture, ModelSpec, SpecError, World
-from mothello_interp.models.zoo import bundled, load, write_manifest
+from mothello_interp.models.zoo import bundled, bundled_names, load, write_manifest
 
 __all__ = [
     "Architecture",
@@ -16,6 +16,7 @@ __all__ = [
     "World",
     "build_model",
     "bundled",
+    "bundled_names",
     "import_authors",
     "load",
     "load_checkpoint",
