@@ -12,7 +12,7 @@ import pandas as pd
 from analyses import _models
 from analyses._models import BUNDLE, Checkpoint, Measure
 from mothello_interp.hints import atomic_write
-from mothello_interp.models import bundled, load
+from mothello_interp.models import bundled_names, load
 from mothello_interp.models.checkpoint import WEIGHTS, fingerprint
 
 _PRESETS = Path(__file__).parent.parent / "train" / "presets"
@@ -110,7 +110,7 @@ def training_commands(made_by: Mapping[str, Any], *, keep: int = 0) -> list[str]
         return [f"python -m train pretrain {_preset(made_by['preset'])}{options}"]
     start = made_by["start"]
     name = start["preset"]
-    if name in bundled() and fingerprint(load(name)) == start["weights_sha256"]:
+    if name in bundled_names() and fingerprint(load(name)) == start["weights_sha256"]:
         before, origin = [], name
     else:
         before, origin = training_commands(start), run_folder(start)

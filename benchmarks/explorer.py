@@ -11,7 +11,7 @@ from functools import partial
 
 from benchmarks.timing import once
 from mothello_interp.explorer import Explorer
-from mothello_interp.models import bundled
+from mothello_interp.models import bundled_names
 from mothello_interp.othello import square_name
 
 LIMIT = 150  # milliseconds
@@ -21,7 +21,7 @@ _REPEATS = 8
 def run() -> list[str]:
     """Lines to print."""
     lines = [f"milliseconds by the clock (of the processor), medians of {_REPEATS}; {LIMIT} allowed"]
-    for name in bundled():
+    for name in bundled_names():
         explorer = Explorer(name, seed=1)
         first, second = explorer.checkpoint.mothello.inputs[-2:]
         fitting = once(partial(getattr, explorer, "probes"))

@@ -9,7 +9,7 @@ from .languages import Atomic, Compositional, Mothello, Relabelled, Split, read_
 from .legality import legal_accuracy
 from .lens import fit_tuned_lens, logit_lens
 from .maps import fit_maps
-from .models import Checkpoint, ModelSpec, bundled, load
+from .models import Checkpoint, ModelSpec, bundled, load, load_othello_gpt
 from .othello import SYMMETRIES, Games, random_games, read_wthor, replay, wthor_records
 from .pairs import minimal_pairs, truncate_games
 from .patching import interchange, patch_grid, recovery, transplant
@@ -17,6 +17,7 @@ from .preferences import fine_tune_preference, move_preferences, transferred_pre
 from .probes import Probes, fit_probes
 from .reading import Reading
 from .similarity import linear_cka
+from .storage import read_activations, write_activations
 from .symmetries import align_up_to_symmetry, compare_symmetries, cycle_consistency_test
 from .transfer import transfer_state
 
@@ -55,11 +56,13 @@ __all__ = [
     "legal_accuracy",
     "linear_cka",
     "load",
+    "load_othello_gpt",
     "logit_lens",
     "minimal_pairs",
     "move_preferences",
     "patch_grid",
     "random_games",
+    "read_activations",
     "read_authors_config",
     "read_wthor",
     "recovery",
@@ -69,5 +72,6 @@ __all__ = [
     "transferred_preference",
     "transplant",
     "truncate_games",
+    "write_activations",
     "wthor_records",
 ]

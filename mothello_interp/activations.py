@@ -56,6 +56,38 @@ class Activations:
             )
         return self.values[self.languages.index(language), self.layers.index(layer)]
 
+    def numpy(self, language: int, layer: int) -> dict[str, np.ndarray]:
+        """The rows of one language and layer with all their labels, for any library: arrays of one length, by name.
+
+        Returns:
+            - `activation`: float32 `[row d_model]`, the activation after the row's move.
+            - `language`, `game`, `move`: int64 `[row]`; moves count from 0.
+            - `square`: int8 `[row]`, where the move was played, row-major.
+            - `mover`, `next_mover`: int8 `[row]`, who played it and who is to move then by the rules: 1 black, -1 white,
+              0 for nobody, where the game is over.
+            - `absolute`: int8 `[row square]`, the board after the move: 0 white, 1 empty, 2 black.
+            - `relative`: int8 `[row square]`, the same to `next_mover`: 0 theirs, 1 empty, 2 mine; -1 where there is none.
+            - `legal`: bool `[row square]`, the legal moves of `next_mover`.
+
+        Raises:
+            ValueError: as `at`.
+        """
+        (_, absolute), (rows, mine) = self.labels("absolute"), self.labels("relative")
+        relative = np.full_like(absolute, -1)
+        relative[rows] = mine
+        return {
+            "activation": self.at(language, layer).numpy(),
+            "language": np.full(len(self.game), language),
+            "game": self.game,
+            "move": self.move,
+            "square": self.games.moves[self.game, self.move],
+            "mover": self.boards.mover[self.game, self.move],
+            "next_mover": self.boards.mover[self.game, self.move + 1],
+            "absolute": absolute,
+            "relative": relative,
+            "legal": self.boards.legal[self.game, self.move + 1],
+        }
+
     def labels(self, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
         """The classes that a board probe is to decode: (rows int64 `[kept]`, classes int8 `[kept square]`).
 

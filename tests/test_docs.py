@@ -19,7 +19,7 @@ from mothello_interp.languages import language
 
 ROOT = Path(__file__).parent.parent
 FENCE = re.compile(r'^```(\w+)(?: title="(.+?)")?\n(.*?)^```$', re.MULTILINE | re.DOTALL)
-QUICK = ["how-to/intervention.md", "how-to/measure.md"]
+QUICK = ["how-to/activations.md", "how-to/intervention.md", "how-to/measure.md"]
 SLOW = ["index.md", "how-to/analysis.md", "how-to/language.md", "how-to/training.md"]
 
 

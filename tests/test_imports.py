@@ -18,7 +18,7 @@ FLOORS = [
     {"reading"},
     {"models"},
     {"activations"},
-    {"legality", "lens", "attribution", "attention", "probes", "procrustes"},
+    {"storage", "legality", "lens", "attribution", "attention", "probes", "procrustes"},
     {"maps", "similarity", "alignment"},
     {"interventions", "symmetries", "pairs", "grids", "comparison", "dictionary"},
     {"effects", "exchange"},

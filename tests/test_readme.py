@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from mothello_interp import bundled
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -15,6 +17,13 @@ def test_the_first_examples_run(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr
     assert "normalised" in done.stdout
+
+
+def test_the_table_of_bundled_models_is_what_their_files_say() -> None:
+    for row in bundled().to_dict("records"):
+        unified = "yes" if row["unified_output"] else ""
+        facts = [f"`{row['name']}`", row["board"], row["languages"], unified, row["anchors"], row["opening"]]
+        assert f"| {' | '.join(map(str, facts))} | {row['top1']:.3f} |\n" in README
 
 
 def test_every_analysis_is_in_the_table() -> None:

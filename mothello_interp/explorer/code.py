@@ -7,7 +7,7 @@ from pathlib import Path
 from mothello_interp.explorer.edits import Edit, Flip, Patch
 from mothello_interp.explorer.reader import FIT, Reader, opening_of
 from mothello_interp.explorer.state import State
-from mothello_interp.models import Checkpoint, bundled
+from mothello_interp.models import Checkpoint, bundled_names
 from mothello_interp.models.checkpoint import SPEC
 
 _HOME = {
@@ -49,7 +49,7 @@ def code(state: State, reader: Reader, problems: Sequence[Exception | None] = ()
 def loadable(checkpoint: Checkpoint) -> bool:
     """Whether `load` finds the checkpoint by its name."""
     name = checkpoint.name
-    return name in bundled() or (bool(name) and (Path(name) / SPEC).is_file()) or "hub" in checkpoint.provenance
+    return name in bundled_names() or (bool(name) and (Path(name) / SPEC).is_file()) or "hub" in checkpoint.provenance
 
 
 def _numbers(state: State, reader: Reader, language: int, prefix: str) -> list[str]:

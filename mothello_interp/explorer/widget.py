@@ -17,7 +17,7 @@ from mothello_interp.explorer.links import from_link, to_link
 from mothello_interp.explorer.reader import Reader, games_for
 from mothello_interp.explorer.state import State
 from mothello_interp.explorer.view import view
-from mothello_interp.models import Checkpoint, bundled, load
+from mothello_interp.models import Checkpoint, bundled_names, load
 from mothello_interp.othello import Games
 from mothello_interp.probes import Probes
 
@@ -196,7 +196,7 @@ class Explorer(anywidget.AnyWidget):
 
     def _menu(self) -> list[str]:
         """What the page can load: the bundled checkpoints, and those that were shown."""
-        return list(dict.fromkeys([*bundled(), *self._readers]))
+        return list(dict.fromkeys([*bundled_names(), *self._readers]))
 
     def _reader(self, checkpoint: Checkpoint) -> tuple[str, Reader]:
         """What a checkpoint is called in the menu, and its reader, new if need be."""

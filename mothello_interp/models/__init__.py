@@ -3,8 +3,9 @@
 from mothello_interp.models.build import build_model
 from mothello_interp.models.checkpoint import Checkpoint, CheckpointError, load_checkpoint, save_checkpoint
 from mothello_interp.models.mingpt import import_authors
+from mothello_interp.models.othello_gpt import load_othello_gpt
 from mothello_interp.models.spec import Architecture, ModelSpec, SpecError, World
-from mothello_interp.models.zoo import bundled, load, write_manifest
+from mothello_interp.models.zoo import bundled, bundled_names, load, write_manifest
 
 __all__ = [
     "Architecture",
@@ -15,9 +16,11 @@ __all__ = [
     "World",
     "build_model",
     "bundled",
+    "bundled_names",
     "import_authors",
     "load",
     "load_checkpoint",
+    "load_othello_gpt",
     "save_checkpoint",
     "write_manifest",
 ]

@@ -3,6 +3,7 @@
 import pickle
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from einops import rearrange
@@ -12,6 +13,9 @@ from mothello_interp.languages import authors_vocabulary, read_authors_config
 from mothello_interp.models.build import build_model
 from mothello_interp.models.checkpoint import Checkpoint, CheckpointError
 from mothello_interp.models.spec import Architecture, ModelSpec, SpecError, World
+
+if TYPE_CHECKING:
+    from transformer_lens import HookedTransformer
 
 Weights = dict[str, torch.Tensor]
 _MASK = re.compile(r"blocks\.\d+\.attn\.mask")
@@ -38,34 +42,70 @@ def import_authors(weights: str | Path, config: str | Path, *, n_heads: int = 8)
         mothello = read_authors_config(config)
     except ValueError as error:
         raise SpecError(str(error)) from None
-    theirs = _state_dict(Path(weights))
-    d_model = theirs["tok_emb.weight"].shape[-1]
-    n_layers = len({name.split(".")[1] for name in theirs if name.startswith("blocks.")})
-    if n_heads < 1 or d_model % n_heads:
-        raise CheckpointError(f"{weights} has a width of {d_model}, which n_heads={n_heads} does not divide")
     world = World(
         board=mothello.board,
         languages=mothello.languages,
         anchors=mothello.anchors,
         unified_output=mothello.unified_output,
     )
-    spec = ModelSpec(world=world, model=Architecture(n_layers=n_layers, d_model=d_model, n_heads=n_heads))
     vocabulary = authors_vocabulary(mothello)
-    _check(theirs, str(weights), n_layers, d_model, len(vocabulary), mothello.n_ctx)
     place = {name: index for index, name in enumerate(vocabulary)}
     order = torch.tensor([place[name] for name in mothello.vocabulary])
-    model = build_model(spec, seed=0)
-    converted = _converted(theirs, order, n_layers, n_heads)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            parameter.copy_(converted[name])
+    shape = len(vocabulary), mothello.n_ctx
+    architecture, converted = from_mingpt(read_tensors(weights), str(weights), shape, order, n_heads)
+    spec = ModelSpec(world=world, model=architecture)
+    model = model_with(spec, converted)
     made = {
         "imported_from": "a checkpoint of the authors of arXiv 2404.12444",
         "weights": {"file": Path(weights).name, "sha256": sha256_of(weights)},
         "config": {"file": Path(config).name, "sha256": sha256_of(config)},
         "unused_tokens": sorted(set(vocabulary) - set(mothello.vocabulary)),
     }
-    return Checkpoint(model.eval(), spec, made, Path(weights).stem)
+    return Checkpoint(model, spec, made, Path(weights).stem)
+
+
+def from_mingpt(
+    stored: Weights, source: str, shape: tuple[int, int], order: torch.Tensor, n_heads: int
+) -> tuple[Architecture, Weights]:
+    """The sizes of a minGPT, and its weights as a HookedTransformer of ours has them.
+
+    Args:
+        stored: its state dict.
+        source: what messages call it.
+        shape: (d_vocab, n_ctx) that it must have.
+        order: its number for each token of ours, int64 `[token]`.
+
+    Raises:
+        CheckpointError: for another model, or another number of heads than its width allows.
+    """
+    theirs = {name: value.float() for name, value in stored.items() if not _MASK.fullmatch(name)}
+    embeddings, blocks = theirs.get("tok_emb.weight"), [name for name in theirs if name.startswith("blocks.")]
+    if embeddings is None or embeddings.ndim != 2 or not blocks:
+        raise CheckpointError(f"{source} is no minGPT: expected tok_emb.weight and blocks, not {list(theirs)[:3]}")
+    d_model, n_layers = embeddings.shape[-1], len({name.split(".")[1] for name in blocks})
+    if n_heads < 1 or d_model % n_heads:
+        raise CheckpointError(f"{source} has a width of {d_model}, which n_heads={n_heads} does not divide")
+    _check(theirs, source, n_layers, d_model, *shape)
+    architecture = Architecture(n_layers=n_layers, d_model=d_model, n_heads=n_heads)
+    return architecture, _converted(theirs, order, n_layers, n_heads)
+
+
+def model_with(spec: ModelSpec, weights: Weights) -> "HookedTransformer":
+    """The model of a spec with these weights, in evaluation mode.
+
+    Raises:
+        CheckpointError: for a name or shape that it does not have, or lacks.
+    """
+    model = build_model(spec, seed=0)
+    expected = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
+    given = {name: tuple(weight.shape) for name, weight in weights.items()}
+    if odd := sorted(name for name in expected.keys() | given if expected.get(name) != given.get(name)):
+        differ = f"{odd[0]} is {given.get(odd[0], 'missing')}, expected {expected.get(odd[0], 'no such weight')}"
+        raise CheckpointError(f"the weights do not fit {spec.model.n_layers} layers of {spec.model.d_model}: {differ}")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(weights[name])
+    return model.eval()
 
 
 def _converted(theirs: Weights, order: torch.Tensor, n_layers: int, n_heads: int) -> Weights:
@@ -96,8 +136,12 @@ def _converted(theirs: Weights, order: torch.Tensor, n_layers: int, n_heads: int
     return ours
 
 
-def _state_dict(path: Path) -> Weights:
-    """Their tensors by name, without the causal masks, which are no weights."""
+def read_tensors(path: str | Path) -> Weights:
+    """The tensors by name in a file of `torch.save(model.state_dict())`. No code in it is run.
+
+    Raises:
+        CheckpointError: for what is no such file.
+    """
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
@@ -105,12 +149,7 @@ def _state_dict(path: Path) -> Weights:
         raise CheckpointError(f"{path} is no state dict of tensors alone: {reason}") from None
     if not isinstance(stored, dict) or not all(isinstance(value, torch.Tensor) for value in stored.values()):
         raise CheckpointError(f"{path} is no state dict: expected torch.save(model.state_dict()), tensors by name")
-    weights = {name: value.float() for name, value in stored.items() if not _MASK.fullmatch(name)}
-    embeddings, blocks = weights.get("tok_emb.weight"), [name for name in weights if name.startswith("blocks.")]
-    if embeddings is None or embeddings.ndim != 2 or not blocks:
-        found = f"not {list(weights)[:3]}"
-        raise CheckpointError(f"{path} is no minGPT of the authors: expected tok_emb.weight and blocks, {found}")
-    return weights
+    return stored
 
 
 def _check(theirs: Weights, source: str, n_layers: int, d_model: int, d_vocab: int, n_ctx: int) -> None:
@@ -131,4 +170,4 @@ def _check(theirs: Weights, source: str, n_layers: int, d_model: int, d_vocab: i
         raise CheckpointError(f"{source} is no minGPT of {n_layers} layers: {differ}")
     for name, expected in shapes.items():
         if (given := tuple(theirs[name].shape)) != expected:
-            raise CheckpointError(f"{source} does not fit its config: {name} is {given}, expected {expected}")
+            raise CheckpointError(f"{source} does not fit: {name} is {given}, expected {expected}")

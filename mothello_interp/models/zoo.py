@@ -11,13 +11,17 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
+from statistics import fmean
+from typing import Any
 
+import pandas as pd
 import torch
 
 from mothello_interp.arguments import checked
 from mothello_interp.hints import atomic_write, did_you_mean, sha256_of
 from mothello_interp.models.build import device_of
 from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS, Checkpoint, CheckpointError, load_checkpoint
+from mothello_interp.models.spec import ModelSpec
 
 BUNDLE = Path(__file__).parent / "bundle"
 MANIFEST = "manifest.json"
@@ -27,9 +31,43 @@ _PARTS = rf"{_PART}(?:/{_PART})*"
 _NAME = re.compile(rf"(?P<repo>{_PART}/{_PART})(?:/(?P<folder>{_PARTS}))?(?:@(?P<revision>{_PARTS}))?")
 
 
-def bundled() -> list[str]:
+def bundled_names() -> list[str]:
     """The names of the checkpoints that come with the package."""
     return sorted(str(path.parent.relative_to(BUNDLE)) for path in BUNDLE.glob(f"*/*/{SPEC}"))
+
+
+def bundled() -> pd.DataFrame:
+    """The checkpoints that come with the package, one row each, as their own files describe them.
+
+    Returns:
+        - name: what `load` takes.
+        - board: its side.
+        - languages: their types; under a unified output the first is the output language.
+        - unified_output: whether games are continued in it.
+        - anchors: the moves that languages write alike.
+        - opening: the moves that every training game began with; outside of such games the model knows nothing.
+        - top1: top-1 legal accuracy on held-out games of the same kind, the mean over languages, 0 to 1.
+
+    Examples:
+        >>> bundled().set_index("name").anchors["mini/atomic-atomic-anchors4"]
+        'c1 f2 a4 d6'
+    """
+    return pd.DataFrame([_described(name) for name in bundled_names()])
+
+
+def _described(name: str) -> dict[str, Any]:
+    """The row of one bundled checkpoint."""
+    spec = ModelSpec.load(BUNDLE / name / SPEC)
+    made = json.loads((BUNDLE / name / PROVENANCE).read_text(encoding="utf-8"))
+    return {
+        "name": name,
+        "board": spec.board,
+        "languages": ", ".join(type(language).__name__.lower() for language in spec.mothello.languages),
+        "unified_output": spec.mothello.unified_output,
+        "anchors": " ".join(map(str, spec.mothello.anchors)),
+        "opening": " ".join(made["training"]["opening"]),
+        "top1": fmean(language["top1"] for language in made["held_out"]),
+    }
 
 
 @checked
@@ -70,10 +108,10 @@ def load(
         folder, commit = fetch(where, cache_dir)
         found = load_checkpoint(folder, device=device, name=name)
         return replace(found, provenance={**found.provenance, "hub": {**asdict(where), "commit": commit}})
-    hint = did_you_mean(name, bundled(), 0.3)
+    hint = did_you_mean(name, bundled_names(), 0.3)
     raise CheckpointError(
         f"no checkpoint {name!r}: neither a bundled name nor a folder with a {SPEC}{'; ' + hint if hint else '.'} "
-        f"Bundled are: {', '.join(bundled())}. One on the Hugging Face Hub is named org/name@revision"
+        f"Bundled are: {', '.join(bundled_names())}. One on the Hugging Face Hub is named org/name@revision"
     )
 
 

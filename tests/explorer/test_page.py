@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from mothello_interp.explorer import Reader, write_page
 from mothello_interp.explorer.__main__ import app
 from mothello_interp.explorer.reader import FIT
-from mothello_interp.models import bundled, load, save_checkpoint
+from mothello_interp.models import bundled_names, load, save_checkpoint
 from mothello_interp.othello import random_games
 from mothello_interp.probes import Probes, fit_probes
 from tests.conftest import WORLDS, tiny_checkpoint
@@ -58,7 +58,7 @@ def test_the_page_gives_the_views_of_python(readers: dict[str, Reader], tmp_path
 
 @pytest.mark.slow
 @needs_node
-@pytest.mark.parametrize("name", bundled())
+@pytest.mark.parametrize("name", bundled_names())
 def test_the_page_of_a_bundled_model_gives_the_views_of_python(name: str, tmp_path: Path) -> None:
     reader = Reader(load(name))
     assert in_node(tmp_path, {name: reader}, positions=24).count("✔") == 1

@@ -17,7 +17,7 @@ from mothello_interp.models import (
     Checkpoint,
     CheckpointError,
     ModelSpec,
-    bundled,
+    bundled_names,
     load,
     load_checkpoint,
     save_checkpoint,
@@ -257,7 +257,7 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.usefixtures("shelf")
 def test_a_bundled_name() -> None:
-    assert bundled() == ["mini/atomic-anchors4", "mini/atomic-split"]
+    assert bundled_names() == ["mini/atomic-anchors4", "mini/atomic-split"]
     found = load("mini/atomic-split")
     assert (found.name, found.spec) == ("mini/atomic-split", tiny_spec("split"))
 

@@ -183,7 +183,7 @@ def test_the_number_of_heads_matters(tmp_path: Path) -> None:
 def test_a_checkpoint_that_does_not_fit(tmp_path: Path) -> None:
     _, weights, config = model_of("atomic", tmp_path)
     _, _, another = model_of("mixed", tmp_path)
-    with pytest.raises(CheckpointError, match=r"does not fit its config: tok_emb\.weight is \(119, 24\), expected \("):
+    with pytest.raises(CheckpointError, match=r"does not fit: tok_emb\.weight is \(119, 24\), expected \("):
         import_authors(weights, another)
     config.with_name("bad.txt").write_text("{}", encoding="utf-8")
     with pytest.raises(SpecError, match=r"bad\.txt is no config of the authors: it holds the keys \[\]"):
@@ -195,10 +195,10 @@ def test_a_checkpoint_that_does_not_fit(tmp_path: Path) -> None:
         ({"pos_emb": torch.zeros(1, 58, 24)}, r"pos_emb is \(1, 58, 24\), expected \(1, 59, 24\)"),
         (
             {"tok_emb.weight": None},
-            r"is no minGPT of the authors: expected tok_emb\.weight and blocks, not \['pos_emb'",
+            r"is no minGPT: expected tok_emb\.weight and blocks, not \['pos_emb'",
         ),
-        ({"tok_emb.weight": torch.tensor(1.0)}, r"is no minGPT of the authors: expected"),
-        (dict.fromkeys(name for name in state if name.startswith("blocks.")), r"is no minGPT of the authors: expected"),
+        ({"tok_emb.weight": torch.tensor(1.0)}, r"is no minGPT: expected"),
+        (dict.fromkeys(name for name in state if name.startswith("blocks.")), r"is no minGPT: expected"),
     ):
         torch.save({key: value for key, value in (state | change).items() if value is not None}, weights)
         with pytest.raises(CheckpointError, match=message):

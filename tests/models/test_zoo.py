@@ -20,7 +20,7 @@ import torch
 from huggingface_hub import constants
 
 from mothello_interp.hints import sha256_of
-from mothello_interp.models import CheckpointError, bundled, load, save_checkpoint, write_manifest, zoo
+from mothello_interp.models import CheckpointError, bundled_names, load, save_checkpoint, write_manifest, zoo
 from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS
 from mothello_interp.models.zoo import BUNDLE, MANIFEST, HubName, read_manifest
 from tests.conftest import tiny_checkpoint
@@ -218,7 +218,7 @@ def refuse(*_: Any, **__: Any) -> str:
 def test_names_at_home_never_ask_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub, "snapshot_download", refuse)
     monkeypatch.chdir(tmp_path)
-    for name in bundled():
+    for name in bundled_names():
         assert load(name).name == name
     save_checkpoint(tmp_path / "org" / "zoo@main", tiny_checkpoint("split"))
     assert load("org/zoo@main").spec == load(Path("org/zoo@main")).spec == tiny_checkpoint("split").spec
@@ -376,9 +376,11 @@ def test_a_hub_that_cannot_be_reached(cache: Path, monkeypatch: pytest.MonkeyPat
 
 def test_what_is_bundled_is_what_its_manifest_lists() -> None:
     """Every file, and nothing else: whoever changes a bundled checkpoint runs `write_manifest(BUNDLE)`."""
-    assert len(bundled()) >= 9
+    assert len(bundled_names()) >= 9
     found = {
-        f"{name}/{file}": sha256_of(BUNDLE / name / file) for name in bundled() for file in (WEIGHTS, SPEC, PROVENANCE)
+        f"{name}/{file}": sha256_of(BUNDLE / name / file)
+        for name in bundled_names()
+        for file in (WEIGHTS, SPEC, PROVENANCE)
     }
     assert read_manifest(BUNDLE / MANIFEST) == found
 
