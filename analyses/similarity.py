@@ -93,7 +93,7 @@ def _repaired(probes: Probes, rows: Activations, aligned: pd.DataFrame, times: i
     for row in aligned.to_dict("records"):
         predicted = probes.predict(rows.at(row["target"], row["layer"]), row["source"], row["layer"])[kept]
         read = np.array([(predicted[other >= 0] == truth[other[other >= 0]]).mean() for other in others])
-        way = (read - row["floor"]) / (row["ceiling"] - row["floor"])
+        way = (read - row["floor"]) / (min(row["ceiling"], row["ceiling_target"]) - row["floor"])
         null[probes.layers.index(row["layer"])] += way / 2  # of two directions
     return null
 

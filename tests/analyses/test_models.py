@@ -196,7 +196,7 @@ def test_recording_keeps_rows_and_where_they_come_from(house: House) -> None:
     assert set(facts["models"]) == {"tiny/anchors-seed1", "tiny/unified-seed2"}
     about = facts["models"]["tiny/anchors-seed1"]
     assert about["made_by"] == {"preset": "tiny/anchors", "seed": 1, "games": 9}
-    assert about["made_by"] == json.loads((folders[0] / PROVENANCE).read_text(encoding="utf-8"))
+    assert about["made_by"] == load(folders[0]).provenance
     assert about["weights_sha256"] == hashlib.sha256((folders[0] / WEIGHTS).read_bytes()).hexdigest()
     assert facts["version"]
     assert about["commands"] == [
@@ -270,8 +270,9 @@ def test_fine_tuned_from_another_start(house: House) -> None:
 def test_a_model_that_is_not_what_it_says(house: House) -> None:
     """Its rows would stand under a name that others have."""
     other = house.save("run1", "atomic", seed=1)
-    spec = other / SPEC
+    spec, provenance = other / SPEC, json.loads((other / PROVENANCE).read_text(encoding="utf-8"))
     spec.write_text(spec.read_text(encoding="utf-8").replace('"b1"', '"a2"'), encoding="utf-8")
+    (other / PROVENANCE).write_text(json.dumps(provenance | {"files": {}}), encoding="utf-8")
     with pytest.raises(ValueError, match="run1 says it is tiny/anchors, but another spec goes by that name"):
         _record.record("fake", house.measure, [other])
     twice = [house.save("run3", "atomic", seed=2), house.save("run4", "atomic", seed=2)]
