@@ -15,6 +15,8 @@ $(READY): requirements.lock pyproject.toml
 	@touch $@
 
 figures: $(READY)  ## every figure and table, from the bundled checkpoints, into figures/
+	mkdir -p figures
+	$(BIN)/python -m mothello_interp.explorer export mini/four-naive --output figures/explorer.html
 	$(BIN)/python -m analyses all
 
 lab: $(READY)  ## JupyterLab on the notebooks

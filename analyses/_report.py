@@ -104,7 +104,8 @@ def write_report(out: Path, zoo: Zoo = BUNDLED) -> list[str]:
         text = _page(template, title=title, figures=figures, others=others, **values)
         (out / f"{page}.html").write_text(text, encoding="utf-8")
 
-    about = {"abstract": opening and opening.answer, "models": _models_in_words(zoo)}
+    about: dict[str, Any] = {"abstract": opening and opening.answer, "models": _models_in_words(zoo)}
+    about["explorer"] = (out / "explorer.html").exists()
     write("index", "article", _text.title_of("article"), main, **about)
     write("all", "gallery", "All further figures", [])
     for name, item in items.items():
