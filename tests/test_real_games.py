@@ -1,5 +1,6 @@
 """What takes random games takes real ones: those that end before the board is full, and those that were broken off."""
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -59,6 +60,7 @@ def test_a_row_for_every_move_but_the_sixtieth(games: Games, rows: Activations) 
 
 def test_probes_and_alignment(games: Games, rows: Activations) -> None:
     probes = fit_probes_on(rows, kind="linear", frame="relative", epochs=1, batch=256, seed=0)
+    probes = replace(probes, games=None)  # the form of the table is looked at, not what it says
     table = align(probes, model(), games, resamples=20)
     assert table[["accuracy", "low", "high", "floor", "ceiling", "majority"]].notna().all(axis=None)
     assert (table["games"] == len(games)).all()
