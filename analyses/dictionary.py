@@ -98,6 +98,7 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _best(group: pd.DataFrame) -> dict[str, Any]:
+    """Of one model: of each kind of matching the layer at which most squares follow one symmetry."""
     row: dict[str, Any] = {}
     trained = where(group, weights="trained")
     for name, rows in (
