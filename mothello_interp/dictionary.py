@@ -112,7 +112,7 @@ def _improved(a: np.ndarray, b: np.ndarray, order: np.ndarray) -> np.ndarray:
 def move_states(reading: Reading, layer: int) -> tuple[np.ndarray, torch.Tensor]:
     """The squares that are played and the mean state after a move to each, int64 `[move]` and float32 `[move d_model]`.
 
-    States are taken less their mean at the same move number, so that squares are not told apart by when they are played.
+    States are taken less their mean at the same move number, so that what distinguishes squares is not when they are played.
     """
     game, number = reading.rows
     played = torch.from_numpy(reading.games.moves[game, number].astype(np.int64))
