@@ -80,6 +80,7 @@ def test_a_browser_that_is_stuck_ends_in_an_error(tmp_path: Path, monkeypatch: p
     stuck.chmod(0o755)
     monkeypatch.setenv("BROWSER_PATH", str(stuck))
     monkeypatch.setattr(paper, "_PATIENCE", 2)
+    monkeypatch.setattr(paper, "_EACH", 0)
     monkeypatch.setattr(paper, "_PARTING", 5)
     with pytest.raises(RuntimeError, match="has not drawn in 2 s; the environment variable BROWSER_PATH names another"):
         write_image(curves(["a", "b"]), tmp_path / "a.png")
