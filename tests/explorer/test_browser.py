@@ -181,17 +181,19 @@ def test_what_goes_wrong_is_said_and_the_page_goes_on(explorer: Any) -> None:
 
 
 def test_clicks_thirty_milliseconds_apart_all_count(explorer: Any) -> None:
-    """Steps by one button, and presses during which the board is drawn anew."""
+    """Steps by one button, and presses during which the board is drawn anew: it stays where it was."""
     page, forward = explorer.page, explorer.get_by_role("button", name="One move on")
     forward.click(click_count=5, delay=30)
     sync_api.expect(explorer.get_by_label("Moves played")).to_have_value("13")
     flipped = [square(explorer, "Belief", name) for name in occupied(explorer)[:4]]
-    for place in [one.bounding_box() for one in flipped]:
+    places = [one.bounding_box() for one in flipped]
+    for place in places:
         page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
         page.mouse.down()
         page.wait_for_timeout(30)
         page.mouse.up()
     sync_api.expect(explorer.locator(".edits li")).to_have_count(4, timeout=20_000)
+    assert [one.bounding_box() for one in flipped] == places
 
 
 def test_of_quick_changes_the_last_checkpoint_is_fitted(explorer: Any) -> None:

@@ -68,7 +68,7 @@ function language(view, column, tools) {
       h(
         "figure",
         {},
-        h("figcaption", {}, `Board and next move: ${arrow(mass.true)} on legal moves`),
+        h("figcaption", {}, `Board and next move: ${arrow(mass.true)} legal`),
         predictions(view, column, tools),
         h("p", { class: "note" }, mass.edited && `Legal on the edited board (◇): ${arrow(mass.edited)}`),
         column.attention && h("p", { class: "note" }, attended(view, column.attention)),
