@@ -13,7 +13,6 @@ from mothello_interp.othello import SYMMETRIES, Symmetry, random_games
 MODELS = {
     "mini/two-atomic": "2 naive languages",
     "mini/four-atomic": "4 naive languages",
-    "mini/four-atomic-long": "4 naive languages, longer",
     "mini/five-atomic": "5 naive languages",
     "mini/twenty-atomic": "20 naive languages",
     "mini/five-atomic-off-diagonal": "5, one anchor off the diagonals",

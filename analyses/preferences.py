@@ -21,8 +21,7 @@ STORED = True  # a model takes minutes
 _LANGUAGES = 5  # at most, of many
 _TEACHING: dict[str, dict[str, Any]] = {"full": {}, "light": {"games": 1280, "lr": 1e-4}}  # of `fine_tune_preference`
 _GROUPS = {
-    "2 to 20 naive languages": [name for name in _maps.MODELS.values() if "naive" in name and "longer" not in name],
-    "4 naive languages, longer": ["4 naive languages, longer"],
+    "2 to 20 naive languages": [name for name in _maps.MODELS.values() if "naive" in name],
     "one anchor in 5": [name for name in _maps.MODELS.values() if "anchor" in name],
     "2 naive (Muon)": ["naive"],
     "4 anchors (Muon)": ["anchors"],

@@ -14,7 +14,7 @@ from mothello_interp.othello import SYMMETRIES, random_games
 from mothello_interp.plots import COLOURS, Line, add_lines, panel_grid
 
 MODELS = {
-    "mini/four-atomic-long": "4 naive languages, longer",
+    "mini/four-atomic": "4 naive languages",
     "mini/five-atomic": "5 naive languages",
     "mini/atomic-atomic-anchors4": "anchors",
     "mini/atomic-atomic-anchors0": "naive",
