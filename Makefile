@@ -16,7 +16,7 @@ $(READY): requirements.lock pyproject.toml
 
 figures: $(READY)  ## every figure and table, from the bundled checkpoints, into figures/
 	mkdir -p figures
-	$(BIN)/python -m mothello_interp.explorer export mini/four-naive --output figures/explorer.html
+	$(BIN)/python -m mothello_interp.explorer export mini/four-atomic --output figures/explorer.html
 	$(BIN)/python -m analyses all
 
 lab: $(READY)  ## JupyterLab on the notebooks

@@ -19,6 +19,13 @@ from mothello_interp.plots import for_paper, for_phone
 
 ARTICLE = ("task", "anchors", "table1", "symmetry", "patching", "similarity", "transfer", "sharing")
 _PARTS = HERE / "report"
+EXPLORER = "explorer.html"  # written by `python -m mothello_interp.explorer export`, for the model of the links below
+_GAME = "#moves=e4e3d2e5b3c2d1b4f4b1a4f5b2e2f3e1f2a5b5f1e6c1a6c5d5d6f6c6b6a2a1a3&move=14"
+_SEEN = {
+    "task": ("Play it, and see what a model believes", f"{_GAME}&language=0&layer=2&second=1"),
+    "symmetry": ("See the mirrored belief fit", f"{_GAME}&language=1&layer=1&second=0&probe=0&symmetry=diagonal"),
+    "patching": ("Patch a state from another language", f"{_GAME}&language=0&layer=1&second=2&patch=13@0from2"),
+}  # by figure: a state of the explorer in which its claim can be seen, for four naive languages
 _KINDS = ("csv", "png", "svg", "pdf")
 _COLUMNS, _ROWS = 8, 60  # of a table on a page; all are in the CSV
 
@@ -71,6 +78,12 @@ class Item:
         return [name for name in names if (self.out / name).exists()]
 
     @property
+    def seen(self) -> tuple[str, str] | None:
+        """What can be seen in the explorer, and its address; None without one."""
+        words, state = _SEEN.get(self.name, ("", ""))
+        return (words, EXPLORER + state) if state and (self.out / EXPLORER).exists() else None
+
+    @property
     def picture(self) -> str:
         """A drawing that scales, where one was made."""
         return f"{self.name}.svg" if (self.out / f"{self.name}.svg").exists() else ""
@@ -105,7 +118,7 @@ def write_report(out: Path, zoo: Zoo = BUNDLED) -> list[str]:
         (out / f"{page}.html").write_text(text, encoding="utf-8")
 
     about: dict[str, Any] = {"abstract": opening and opening.answer, "models": _models_in_words(zoo)}
-    about["explorer"] = (out / "explorer.html").exists()
+    about["explorer"] = (out / EXPLORER).exists()
     write("index", "article", _text.title_of("article"), main, **about)
     write("all", "gallery", "All further figures", [])
     for name, item in items.items():

@@ -10,6 +10,7 @@ import pytest
 
 from analyses import _report, _runner
 from analyses._report import ARTICLE, write_report
+from mothello_interp.explorer import Explorer
 from tests.analyses.conftest import run
 from tests.analyses.page import Page
 
@@ -104,3 +105,16 @@ def test_signs_that_mean_something_in_a_page(tmp_path: Path, monkeypatch: pytest
     assert page.inside["figcaption"] == [f"two {nasty}"]
     assert (page.inside["th"], page.inside["td"]) == ([nasty], [nasty])
     assert page.figures["moves"]["wide"]["title"]["text"] == nasty
+
+
+@pytest.mark.slow
+def test_the_explorer_shows_what_the_article_sends_there() -> None:
+    """In the model that `make figures` exports: a belief that fits as a mirror image alone, and a patch that is right."""
+    (name,) = re.findall(rf"export (\S+) --output figures/{_report.EXPLORER}", Path("Makefile").read_text("utf-8"))
+    seen = {figure: Explorer(name, link=link) for figure, (_, link) in _report._SEEN.items()}
+    mirrored = seen["symmetry"]
+    mirrored.probes  # noqa: B018 - fits them
+    fits = mirrored.view["columns"][0]["belief"]["fits"]
+    assert fits[mirrored.symmetry] > 0.9 > 0.8 > max(fits[other] for other in fits if other != mirrored.symmetry)
+    ((before, after),) = [column["mass"]["true"] for column in seen["patching"].view["columns"][:1]]
+    assert abs(before - after) < 0.03
