@@ -24,7 +24,7 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 def _commands() -> None:
     """Train models of Multilingual Othello and turn runs into checkpoints.
 
-    Presets: train/presets/mini (6x6, minutes on one core), midi (8x8, an hour), paper (8x8, for a GPU), sharing.
+    Presets: train/presets/mini (6x6, minutes on one core), midi (8x8, an hour), paper (8x8, for a GPU), sharing, recipe.
 
     Recipes of finetune: train/presets/finetune. Every key: train/settings.py, mothello_interp/models/spec.py.
 
