@@ -39,6 +39,28 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+def write_file(path: str | Path, content: str | bytes) -> None:
+    """Write a file atomically, text as UTF-8; its folder is made if need be."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def sealed(data: bytes) -> bytes:
+    """The data below a line with its SHA-256, by which `unsealed` sees damage."""
+    return _seal(data) + b"\n" + data
+
+
+def unsealed(data: bytes) -> bytes | None:
+    """What `sealed` was given; None where that is damaged, or was never sealed."""
+    line, _, rest = data.partition(b"\n")
+    return rest if line == _seal(rest) else None
+
+
+def _seal(data: bytes) -> bytes:
+    return b"sha256 " + hashlib.sha256(data).hexdigest().encode()
+
+
 def sync(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk."""
     place = os.open(path, os.O_RDONLY)
