@@ -184,7 +184,16 @@ def test_a_malformed_config(tmp_path: Path, config: Any, message: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{'language_types': ", "__import__('os').getcwd()", "{'train_seed': int('4')}", "(" * 500, "{[]: 1}", "a\0b"],
+    [
+        "",
+        "[" + "1," * 2**15 + "]",
+        "{'language_types': ",
+        "__import__('os').getcwd()",
+        "{'train_seed': int('4')}",
+        "(" * 500,
+        "{[]: 1}",
+        "a\0b",
+    ],
 )
 def test_what_is_no_literal(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.txt"
