@@ -20,6 +20,15 @@ def did_you_mean(given: object, known: Iterable[str], cutoff: float = 0.6) -> st
     return f"did you mean {near[0]!r}?" if near else ""
 
 
+def check_text(arguments: Iterable[str]) -> None:
+    """SystemExit for an argument of a command that is no text, such as the name of a file in another encoding than UTF-8."""
+    for given in arguments:
+        try:
+            given.encode()
+        except UnicodeEncodeError:
+            raise SystemExit(f"error: {given!r} is not UTF-8: rename the file or folder, or give another one") from None
+
+
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """A temporary name next to `path` to write to; it becomes `path` when the block ends, and is deleted if it raises.
