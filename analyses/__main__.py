@@ -1,5 +1,6 @@
 """`python -m analyses`: every figure and table of the report, from the bundled checkpoints."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from enum import StrEnum
@@ -12,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analyses import _runner
+from mothello_interp.hints import check_text
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -242,4 +244,5 @@ for _analysis in _runner.find().values():
     _add(_analysis)
 
 if __name__ == "__main__":
+    check_text(sys.argv)
     app(prog_name="python -m analyses")

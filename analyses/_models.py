@@ -1,8 +1,11 @@
 """Which models the analyses measure: the bundled ones, those of finished runs, and the stored rows of others."""
 
 import json
+import os
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +15,7 @@ from rich.console import Console
 
 import mothello_interp
 from analyses._sources import key
-from mothello_interp.hints import atomic_write
+from mothello_interp.hints import sealed, unsealed, write_file
 
 if TYPE_CHECKING:
     from mothello_interp import Activations, Checkpoint, Probes
@@ -37,7 +40,7 @@ class _Labels(dict[str, str]):
 LABELS = _Labels(naive="naive (no anchors)", anchors="4 anchor tokens", unified="unified output")
 BUNDLE = Path(mothello_interp.__file__).parent / "models" / "bundle"
 TABLES = Path(__file__).parent / "tables"
-CACHE = Path("figures/.cache")
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mothello-interp"
 
 Measure = Callable[..., pd.DataFrame]
 Models = Mapping[str, str]  # presets, and the regime under which a table lists each
@@ -129,7 +132,7 @@ def over_models(
 ) -> pd.DataFrame:
     """What `measure` finds in the checkpoints of these models, and the stored rows of other models and seeds.
 
-    Results are cached under a hash of the weights and of the code that measures.
+    Results are cached in `CACHE` under a hash of the weights and of the code that measures.
 
     Args:
         analysis: its name.
@@ -196,11 +199,14 @@ def _computed(
     cached = CACHE / f"{analysis}-{Path(preset).name}-{key(analysis, folder, inputs)}.csv"
     cached.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{cached}.lock"):  # two figures may need it at a time
-        if cached.exists():
-            table = pd.read_csv(cached)
-        else:
+        text = unsealed(cached.read_bytes()) if cached.exists() else None
+        if text is None:
+            if cached.exists():
+                print(f"{cached} is damaged; it is measured anew", file=sys.stderr)
             checkpoint = load(preset if folder == BUNDLE / preset else folder, device=device)
             table = measure(checkpoint).assign(model=preset, seed=checkpoint.provenance.get("seed", 0))
-            with atomic_write(cached) as file:
-                table.to_csv(file, index=False)
+            text = table.to_csv(index=False).encode()
+            write_file(cached, sealed(text))
+        else:
+            table = pd.read_csv(BytesIO(text))
     return table.assign(origin="computed")

@@ -1,5 +1,6 @@
 """Board probes that several analyses use: fitted once for a checkpoint, then taken from the cache."""
 
+import sys
 from hashlib import sha256
 
 from filelock import FileLock
@@ -7,7 +8,6 @@ from filelock import FileLock
 from analyses import _models
 from analyses._models import Checkpoint, Probes
 from analyses._sources import code_of
-from mothello_interp.hints import atomic_write
 from mothello_interp.othello import random_games
 
 
@@ -17,11 +17,15 @@ def board_probes(checkpoint: Checkpoint, *, games: int = 1000) -> Probes:
     from mothello_interp.probes import Probes, fit_probes
 
     key = sha256(f"{fingerprint(checkpoint)} {games} {code_of('analyses._probes')}".encode()).hexdigest()[:16]
-    folder = _models.CACHE / f"probes-{key}"
+    cached = _models.CACHE / f"probes-{key}.safetensors"
     _models.CACHE.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{folder}.lock"):  # two analyses may ask for them at a time
-        if not folder.exists():
-            fitted = random_games(games, board=checkpoint.spec.board, seed=11)
-            with atomic_write(folder) as unfinished:
-                fit_probes(checkpoint, fitted, kind="linear", frame="relative", seed=0).save(unfinished)
-        return Probes.load(folder)
+    with FileLock(f"{cached}.lock"):  # two analyses may ask for them at a time
+        if cached.exists():
+            try:
+                return Probes.load(cached)
+            except ValueError as error:
+                print(f"{error}; they are fitted anew", file=sys.stderr)
+        fitted = random_games(games, board=checkpoint.spec.board, seed=11)
+        probes = fit_probes(checkpoint, fitted, kind="linear", frame="relative", seed=0)
+        probes.save(cached)
+        return probes

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analyses import _models
 from analyses._models import BUNDLE, Checkpoint, Measure
-from mothello_interp.hints import atomic_write
+from mothello_interp.hints import write_file
 from mothello_interp.models import bundled_names, load
 from mothello_interp.models.checkpoint import WEIGHTS, fingerprint
 
@@ -50,15 +50,9 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path], tables: Pat
         measured.insert(0, kept[~(kept["model"] + "-seed" + kept["seed"].astype(str)).isin(list(new))])
     table = pd.concat(measured, ignore_index=True).sort_values(["model", "seed"], kind="stable")
     facts = {"version": version("mothello-interp"), "models": dict(sorted((known | new).items()))}
-    _write(target, table.to_csv(index=False, float_format="%.6g"))
-    _write(about, json.dumps(facts, indent=1) + "\n")
+    write_file(target, table.to_csv(index=False, float_format="%.6g"))
+    write_file(about, json.dumps(facts, indent=1) + "\n")
     return target
-
-
-def _write(file: Path, text: str) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(file) as beside:
-        beside.write_text(text, encoding="utf-8")
 
 
 def _checked(folder: Path, checkpoint: Checkpoint, known: Mapping[str, Any], new: Mapping[str, Any], file: str) -> str:

@@ -15,6 +15,7 @@ from plotly.offline import get_plotlyjs
 from analyses import _text
 from analyses._models import BUNDLED, REGIMES, Zoo
 from analyses._runner import HERE, find
+from mothello_interp.hints import write_file
 from mothello_interp.plots import for_paper, for_phone
 
 ARTICLE = ("task", "anchors", "table1", "symmetry", "patching", "similarity", "transfer", "sharing")
@@ -111,11 +112,10 @@ def write_report(out: Path, zoo: Zoo = BUNDLED) -> list[str]:
     complete = set(find()) == set(names)
     opening = _text.fill("article", headlines) if complete else None
     texts += [opening] if opening else []
-    (out / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
+    write_file(out / "plotly.min.js", get_plotlyjs())
 
     def write(page: str, template: str, title: str, figures: list[Item], **values: Any) -> None:
-        text = _page(template, title=title, figures=figures, others=others, **values)
-        (out / f"{page}.html").write_text(text, encoding="utf-8")
+        write_file(out / f"{page}.html", _page(template, title=title, figures=figures, others=others, **values))
 
     about: dict[str, Any] = {"abstract": opening and opening.answer, "models": _models_in_words(zoo)}
     about["explorer"] = (out / EXPLORER).exists()
@@ -124,7 +124,7 @@ def write_report(out: Path, zoo: Zoo = BUNDLED) -> list[str]:
     for name, item in items.items():
         write(name, "page", item.text.title, [item])
     for text in texts:
-        (out / f"{text.name}.md").write_text(text.markdown, encoding="utf-8")
+        write_file(out / f"{text.name}.md", text.markdown)
     return [sentence for text in texts for sentence in text.broken]
 
 

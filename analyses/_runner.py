@@ -12,6 +12,7 @@ from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 from analyses._text import title_of
+from mothello_interp.hints import write_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,7 +68,7 @@ def run(analysis: Analysis, out: Path, inputs: Mapping[str, Any] = NO_INPUTS, **
     from analyses._models import Zoo
 
     table = analysis.table(Zoo(**settings), inputs)
-    table.to_csv(out / f"{analysis.name}.csv", index=False, float_format="%.6g")
+    write_file(out / f"{analysis.name}.csv", table.to_csv(index=False, float_format="%.6g"))
     draw(analysis, out)
 
 
@@ -77,8 +78,8 @@ def draw(analysis: Analysis, out: Path) -> None:
 
     table = pd.read_csv(out / f"{analysis.name}.csv")
     headline = analysis.module().headline(table)
-    headline.to_csv(out / f"{analysis.name}-headline.csv", index=False, float_format="%.6g")
-    (out / f"{analysis.name}.json").write_text(analysis.module().figure(table).to_json(), encoding="utf-8")
+    write_file(out / f"{analysis.name}-headline.csv", headline.to_csv(index=False, float_format="%.6g"))
+    write_file(out / f"{analysis.name}.json", analysis.module().figure(table).to_json())
 
 
 def run_side_by_side(

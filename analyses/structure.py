@@ -24,8 +24,8 @@ _COLUMNS = ["layer", "source", "target", "accuracy", "floor", "ceiling", "normal
 
 def measure(checkpoint: Checkpoint, *, fit: int = 600, score: int = 200) -> pd.DataFrame:
     """The language probe ("identity") and alignment ("alignment") of the first two input languages, by layer and change."""
+    from mothello_interp.identity import language_identity
     from mothello_interp.maps import fit_maps
-    from mothello_interp.probes import language_identity
 
     fitted, scored = _rows(checkpoint, fit, score)
     tables = [language_identity(fitted, scored).assign(part="identity", change="as it is")]

@@ -18,6 +18,7 @@ from mothello_interp.arguments import checked, whole
 from mothello_interp.hints import atomic_write
 from mothello_interp.languages import PAD, Mothello, exact_targets, sampled_targets
 from mothello_interp.othello import Games, games_at, replay
+from mothello_interp.parquet import check_amount, opened
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -220,12 +221,10 @@ def read_parquet(path: str | Path) -> Iterator[Games]:
     Raises:
         ValueError: as `read_provenance`.
     """
-    import pyarrow.parquet as pq
-
-    board = read_provenance(path)["board"]
-    with pq.ParquetFile(path) as file:
+    with opened(path, _KEY, "games") as (file, facts):
+        check_amount(file, Path(path).stat().st_size, ["moves"])
         for part in file.iter_batches(_PART, columns=["moves"]):
-            yield Games.from_lists(part.column("moves").to_pylist(), board)
+            yield Games.from_lists(part.column("moves").to_pylist(), facts["board"])
 
 
 def read_provenance(path: str | Path) -> dict[str, Any]:
@@ -234,17 +233,8 @@ def read_provenance(path: str | Path) -> dict[str, Any]:
     Raises:
         ValueError: for another file.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        metadata = pq.read_schema(path).metadata or {}
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} is no Parquet file: {error}") from None
-    if _KEY not in metadata:
-        raise ValueError(f"{path} holds no games of ours: its metadata has no {_KEY.decode()}")
-    facts: dict[str, Any] = json.loads(metadata[_KEY])
-    return facts
+    with opened(path, _KEY, "games") as (_, facts):
+        return facts
 
 
 def _tokens(mothello: Mothello, games: Games, language: int) -> np.ndarray:

@@ -20,6 +20,15 @@ def did_you_mean(given: object, known: Iterable[str], cutoff: float = 0.6) -> st
     return f"did you mean {near[0]!r}?" if near else ""
 
 
+def check_text(arguments: Iterable[str]) -> None:
+    """SystemExit for an argument of a command that is no text, such as the name of a file in another encoding than UTF-8."""
+    for given in arguments:
+        try:
+            given.encode()
+        except UnicodeEncodeError:
+            raise SystemExit(f"error: {given!r} is not UTF-8: rename the file or folder, or give another one") from None
+
+
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """A temporary name next to `path` to write to; it becomes `path` when the block ends, and is deleted if it raises.
@@ -37,6 +46,28 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_file(path: str | Path, content: str | bytes) -> None:
+    """Write a file atomically, text as UTF-8; its folder is made if need be."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with atomic_write(path) as partial:
+        partial.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def sealed(data: bytes) -> bytes:
+    """The data below a line with its SHA-256, by which `unsealed` sees damage."""
+    return _seal(data) + b"\n" + data
+
+
+def unsealed(data: bytes) -> bytes | None:
+    """What `sealed` was given; None where that is damaged, or was never sealed."""
+    line, _, rest = data.partition(b"\n")
+    return rest if line == _seal(rest) else None
+
+
+def _seal(data: bytes) -> bytes:
+    return b"sha256 " + hashlib.sha256(data).hexdigest().encode()
 
 
 def sync(path: Path) -> None:

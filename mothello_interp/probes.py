@@ -6,30 +6,28 @@ theirs, empty, mine (frame "relative", Nanda et al. 2023). Kinds: "linear", a mu
 with 512 hidden units, as in Li et al. 2023 and Hua et al. 2024.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
-import pandas as pd
 import torch
 from einops import rearrange
-from safetensors.torch import load_file, save_file
 
 from mothello_interp.activations import Activations, Frame, collect
 from mothello_interp.arguments import checked
-from mothello_interp.forward import gradients, hook_name
+from mothello_interp.described import read_described, write_described
+from mothello_interp.forward import gradients
 from mothello_interp.models import Checkpoint
 from mothello_interp.models.checkpoint import fingerprint
+from mothello_interp.models.spec import Strict
 from mothello_interp.othello import Games
+from mothello_interp.othello.rules import check_side
 from mothello_interp.progress import shown
-from mothello_interp.stats import Bootstrap, per_game
 
 Kind = Literal["linear", "ridge", "mlp"]
 HIDDEN = 512
-_IDENTITY_ROWS = 4000
 RIDGE = 0.01  # penalty of "ridge", as a share of the mean variance of a column
 _LEARNING_RATE = {"linear": 1e-2, "mlp": 1e-3}
 
@@ -150,27 +148,67 @@ class Probes:
             )
         return self.languages.index(language), self.layers.index(layer)
 
-    def save(self, folder: str | Path) -> None:
-        """Write the probes to a folder, as safetensors and JSON."""
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+    def save(self, path: str | Path) -> Path:
+        """Write the probes, with the games they were fitted on, to one `.safetensors`, which `load` reads; an existing file is replaced.
+
+        Raises:
+            ValueError: for a name that does not end in .safetensors.
+            OSError: if it cannot be written; an existing file is left as it was.
+        """
+        if Path(path).suffix != ".safetensors":
+            raise ValueError(f"{path}: probes are saved as one file; give a name that ends in .safetensors")
         arrays = {"majority": self.majority} | ({} if self.games is None else {"games": self.games.moves})
         tensors = {name: torch.tensor(array) for name, array in arrays.items()}
-        save_file({**self.weights, **tensors}, folder / "probes.safetensors")
-        facts: dict[str, object] = {"kind": self.kind, "frame": self.frame, "board": self.board}
-        facts |= {"languages": list(self.languages), "layers": list(self.layers), "model": self.model}
-        (folder / "probes.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        facts = {name: getattr(self, name) for name in _Facts.model_fields}
+        return write_described(path, {**self.weights, **tensors}, facts)
 
     @classmethod
-    def load(cls, folder: str | Path) -> "Probes":
-        """Read what `save` wrote."""
-        facts = json.loads((Path(folder) / "probes.json").read_text(encoding="utf-8"))
-        weights = load_file(Path(folder) / "probes.safetensors")
-        majority = weights.pop("majority").numpy()
+    def load(cls, path: str | Path) -> "Probes":
+        """Read what `save` wrote. Nothing is unpickled.
+
+        Raises:
+            ValueError: for another file or a damaged one, or one whose weights do not fit its description, naming it.
+            OSError: if it cannot be read.
+        """
+        weights, description = read_described(path)
+        facts = _Facts.read(description, str(path))
         moves = weights.pop("games", None)
-        facts |= {"games": None if moves is None else Games(moves.numpy(), facts["board"])}
-        facts |= {name: tuple(facts[name]) for name in ("languages", "layers")}
-        return cls(weights=weights, majority=majority, **facts)
+        try:
+            games = None if moves is None else Games(moves.numpy(), facts.board)
+            majority = weights.pop("majority", torch.empty(0)).numpy()
+            _check_shapes(facts, weights, majority)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: {error}") from None
+        return cls(**dict(facts), weights=weights, majority=majority, games=games)
+
+
+class _Facts(Strict):
+    """What a file of probes says of its weights: the fields of `Probes` that are no arrays."""
+
+    kind: Kind
+    frame: Frame
+    board: int
+    languages: tuple[int, ...]
+    layers: tuple[int, ...]
+    model: str
+
+
+def _check_shapes(facts: _Facts, weights: dict[str, torch.Tensor], majority: np.ndarray) -> None:
+    """ValueError for weights and a majority that are not of the description's sizes, or not finite."""
+    sites, squares = [len(facts.languages), len(facts.layers)], check_side(facts.board) ** 2
+    first = weights.get("weight_in" if facts.kind == "mlp" else "weight", torch.empty(0, 0))
+    width = first.shape[2] if first.ndim == 4 else 0
+    expected = {"weight": [*sites, width, 3 * squares], "bias": [*sites, 3 * squares]}
+    if facts.kind == "mlp":
+        expected |= {"weight": [*sites, HIDDEN, 3 * squares]}
+        expected |= {"weight_in": [*sites, width, HIDDEN], "bias_in": [*sites, HIDDEN]}
+    found = {name: list(weight.shape) for name, weight in weights.items()}
+    if found != expected:
+        raise ValueError(f"weights {found} do not fit the description: expected {expected}")
+    if not all(weight.dtype == torch.float32 and weight.isfinite().all() for weight in weights.values()):
+        raise ValueError("the weights are not float32 and finite")
+    if majority.dtype != np.int8 or majority.shape[1:] != (squares,) or not np.isin(majority, (0, 1, 2)).all():
+        raise ValueError(f"majority is {majority.dtype} {majority.shape}: expected int8 classes [move {squares}]")
 
 
 @checked
@@ -254,50 +292,6 @@ def fit_probes_on(
     majority = _commonest(classes, activations.move[kept])
     games, sites = activations.games, (activations.languages, activations.layers)
     return Probes(kind, frame, games.board, *sites, weights, majority, activations.model, games)
-
-
-@checked
-def language_identity(fit: Activations, score: Activations, *, resamples: int = 1000, seed: int = 0) -> pd.DataFrame:
-    """How well a logistic regression decodes the language of a row, at each layer.
-
-    Args:
-        fit: rows to fit on, 4000 of each language at most.
-        score: rows of other games, of the same languages and layers.
-        resamples: bootstrap resamples over games.
-        seed: of the choice of rows and of the bootstrap.
-
-    Returns:
-        One row per layer: layer, hook, accuracy (0 to 1), low, high (95% over games), chance, games.
-
-    Raises:
-        ValueError: for fewer than two languages, other languages or layers to score, or a game in both.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
-
-    languages = fit.languages
-    if len(languages) < 2 or (languages, fit.layers) != (score.languages, score.layers):
-        raise ValueError(
-            f"fitted on languages {languages} at layers {fit.layers}, to be scored on {score.languages} at "
-            f"{score.layers}: collect the same of both, two languages or more"
-        )
-    if score.games.among(fit.games).any():
-        raise ValueError("a game to fit on is also one to score on: take other games")
-    rng = np.random.default_rng(seed)
-    chosen = np.sort(rng.permutation(len(fit.game))[:_IDENTITY_ROWS])
-    sizes = np.bincount(score.game, minlength=len(score.games))
-    bootstrap = Bootstrap(len(sizes), resamples, rng)
-    table = []
-    for place, layer in enumerate(fit.layers):
-        known = rearrange(fit.values[:, place, chosen], "language row d_model -> (language row) d_model").numpy()
-        probe = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000))
-        probe.fit(known, np.repeat(languages, len(chosen)))
-        right = np.mean([probe.predict(score.at(spoken, layer).numpy()) == spoken for spoken in languages], axis=0)
-        low, high = bootstrap.interval(per_game(right, score.game, len(sizes)), sizes)
-        row = {"layer": layer, "hook": hook_name(layer), "accuracy": right.mean(), "low": low, "high": high}
-        table.append({**row, "chance": 1 / len(languages), "games": len(sizes)})
-    return pd.DataFrame(table)
 
 
 def _solved(x: torch.Tensor, truth: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -16,6 +16,7 @@ from mothello_interp.arguments import checked, several
 from mothello_interp.hints import atomic_write
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Games
+from mothello_interp.parquet import check_amount, opened
 from mothello_interp.progress import shown
 
 if TYPE_CHECKING:
@@ -73,30 +74,20 @@ def read_activations(path: str | Path, language: int, layer: int) -> Iterator[di
     Raises:
         ValueError: for another file, or what was not written, naming what was.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        metadata = pq.read_schema(path).metadata or {}
-    except pa.ArrowInvalid as error:
-        raise ValueError(f"{path} is no Parquet file: {error}") from None
-    if _KEY not in metadata:
-        raise ValueError(f"{path} holds no activations: expected a file that write_activations wrote")
-    facts: dict[str, Any] = json.loads(metadata[_KEY])
-    if language not in facts["languages"] or layer not in facts["layers"]:
-        raise ValueError(
-            f"language {language} at layer {layer} is not in {path}: there are languages {facts['languages']} "
-            f"at layers {facts['layers']}"
-        )
+    with opened(path, _KEY, "activations") as (_, facts):
+        if language not in facts["languages"] or layer not in facts["layers"]:
+            raise ValueError(
+                f"language {language} at layer {layer} is not in it: there are languages {facts['languages']} "
+                f"at layers {facts['layers']}"
+            )
     return _parts(Path(path), facts["languages"].index(language), len(facts["languages"]), f"layer_{layer}")
 
 
 def _parts(path: Path, first: int, step: int, column: str) -> Iterator[dict[str, np.ndarray]]:
     """Every `step`-th row group, with one column of activations."""
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
+    with opened(path, _KEY, "activations") as (file, _):
         wanted = [column, *(name for name in file.schema_arrow.names if not name.startswith("layer_"))]
+        check_amount(file, path.stat().st_size, wanted)
         for group in range(first, file.num_row_groups, step):
             table = file.read_row_group(group, columns=wanted)
             yield {"activation": _array(table[column])} | {name: _array(table[name]) for name in wanted[1:]}

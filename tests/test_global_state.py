@@ -33,9 +33,9 @@ from mothello_interp import (
     truncate_games,
 )
 from mothello_interp.grids import attribution_grid
+from mothello_interp.identity import language_identity
 from mothello_interp.interventions import FlipSquares, random_like
 from mothello_interp.models import Checkpoint, build_model
-from mothello_interp.probes import language_identity
 from mothello_interp.similarity import pwcca, rbf_cka
 from tests.conftest import scramble, tiny_checkpoint, tiny_spec
 

@@ -1,11 +1,12 @@
 """Hints at names, files written atomically, hashes of files."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 
-from mothello_interp.hints import atomic_write, did_you_mean, sha256_of
+from mothello_interp.hints import atomic_write, check_text, did_you_mean, sha256_of
 
 
 def test_did_you_mean_names_the_nearest_or_nothing() -> None:
@@ -13,6 +14,11 @@ def test_did_you_mean_names_the_nearest_or_nothing() -> None:
     assert did_you_mean(["split"], ["split", "atomic"]) == "did you mean 'split'?"
     assert did_you_mean("xyz", ["split", "atomic"]) == ""
     assert did_you_mean("s-t", ["split"]) == "" != did_you_mean("s-t", ["split"], cutoff=0.3)
+
+
+def test_an_argument_in_another_encoding_is_a_clear_error() -> None:
+    with pytest.raises(SystemExit, match=r"'runs/m.*' is not UTF-8: rename"):
+        check_text(["train", "--out", os.fsdecode(b"runs/m\xfcller")])
 
 
 def test_sha256_of_is_that_of_the_bytes(tmp_path: Path) -> None:

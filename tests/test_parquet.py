@@ -91,11 +91,22 @@ def test_provenance(tmp_path: Path) -> None:
     assert read_provenance(path) == {"board": 6, "seed": 3, "by": ["me"]}
     assert list(read_parquet(path)) == []
     pq.write_table(pa.table({"moves": [[1]]}), tmp_path / "other.parquet")
-    with pytest.raises(ValueError, match=r"other\.parquet holds no games of ours: its metadata has no mothello_interp"):
+    with pytest.raises(
+        ValueError, match=r"other\.parquet holds no games of ours, .*: its metadata has no mothello_interp"
+    ):
         list(read_parquet(tmp_path / "other.parquet"))
     (tmp_path / "none.parquet").write_bytes(b"nothing at all")
-    with pytest.raises(ValueError, match=r"none\.parquet is no Parquet file: "):
+    with pytest.raises(ValueError, match=r"none\.parquet holds no games of ours"):
         read_provenance(tmp_path / "none.parquet")
+
+
+def test_a_file_of_more_games_than_its_size_has_room_for_is_refused(tmp_path: Path) -> None:
+    """Games of no move, which take no room in the file, and time and memory when they are read."""
+    games = pa.ListArray.from_arrays(np.zeros(10**6 + 1, np.int32), pa.array([], pa.int8()))
+    table = pa.table({"moves": games}).replace_schema_metadata({b"mothello_interp": b'{"board": 8}'})
+    pq.write_table(table, tmp_path / "a.parquet", compression="zstd")
+    with pytest.raises(ValueError, match=r"a\.parquet holds no games of ours, .*: 1000000 rows in"):
+        next(read_parquet(tmp_path / "a.parquet"))
 
 
 def test_nothing_is_half_written(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from mothello_interp.activations import Activations, Frame, collect
+from mothello_interp.identity import language_identity
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import Boards, random_games
-from mothello_interp.probes import RIDGE, Kind, Probes, fit_probes, fit_probes_on, language_identity
+from mothello_interp.probes import RIDGE, Kind, Probes, fit_probes, fit_probes_on
 
 MOVES, SQUARES = 10, 16
 every_kind = pytest.mark.parametrize("kind", ["linear", "ridge", "mlp"])
@@ -308,12 +309,42 @@ def assert_equal(found: Probes, expected: Probes) -> None:
 def test_probes_are_saved(tmp_path: Path, kind: Kind) -> None:
     rows = four_sites(10, seed=1)
     probes = fit_probes_on(rows, kind=kind, frame="relative", epochs=1, seed=0)
-    probes.save(tmp_path / "a" / "b")
-    assert_equal(Probes.load(str(tmp_path / "a" / "b")), probes)
-    assert accuracy(Probes.load(tmp_path / "a" / "b"), rows) == accuracy(probes, rows)
+    path = probes.save(tmp_path / "a" / "b.safetensors")
+    assert_equal(Probes.load(str(path)), probes)
+    assert Probes.load(path).games == rows.games
+    assert accuracy(Probes.load(path), rows) == accuracy(probes, rows)
     again = fit_probes_on(rows, kind="linear", epochs=1, seed=0)
-    again.save(tmp_path / "a" / "b")
-    assert_equal(Probes.load(tmp_path / "a" / "b"), again)
+    again.save(path)
+    assert_equal(Probes.load(path), again)
+    assert list(path.parent.iterdir()) == [path]
+    with pytest.raises(ValueError, match=r"ends in .safetensors"):
+        probes.save(path.with_suffix(""))
+
+
+SPOILT_PROBES: dict[str, dict[str, Any]] = {
+    "frame": {"frame": "turned"},
+    "do not fit": {"layers": (0,)},
+    "expected": {"kind": "mlp"},
+    "finite": {"weights": {"weight": torch.full((2, 2, 4, 48), torch.inf), "bias": torch.zeros(2, 2, 48)}},
+    "majority": {"majority": np.full((11, 16), 3, np.int8)},
+    "side": {"board": 5},
+}
+
+
+@pytest.mark.parametrize("said", SPOILT_PROBES)
+def test_a_file_of_probes_that_do_not_fit_is_refused(tmp_path: Path, said: str) -> None:
+    probes = fit_probes_on(four_sites(10, seed=1), epochs=1, seed=0)
+    path = replace(probes, **SPOILT_PROBES[said]).save(tmp_path / "a.safetensors")
+    with pytest.raises(ValueError, match=rf"a\.safetensors: .*{said}"):
+        Probes.load(path)
+
+
+def test_a_bit_that_changed_in_a_file_of_probes_is_seen(tmp_path: Path) -> None:
+    path = fit_probes_on(four_sites(10, seed=1), epochs=1, seed=0).save(tmp_path / "a.safetensors")
+    data = path.read_bytes()
+    path.write_bytes(data[:-9] + bytes([data[-9] ^ 1]) + data[-8:])
+    with pytest.raises(ValueError, match=r"a\.safetensors is damaged"):
+        Probes.load(path)
 
 
 @trained

@@ -67,7 +67,7 @@ def test_what_is_refused(checkpoint: Checkpoint, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     (tmp_path / "text").write_text("no", encoding="utf-8")
     pd.DataFrame({"moves": [1]}).to_parquet(tmp_path / "other")
-    for name, message in (("text", "is no Parquet file"), ("other", "holds no activations")):
+    for name, message in (("text", "holds no activations"), ("other", "its metadata has no")):
         with pytest.raises(ValueError, match=message):
             read_activations(tmp_path / name, 0, 0)
 

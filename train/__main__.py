@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mothello_interp.hints import check_text
 from train import SEEDS
 from train.options import RunOptions, TrainingStopped, folder_name, import_languages, run_lock
 
@@ -277,4 +278,5 @@ def import_authors(
 
 
 if __name__ == "__main__":
+    check_text(sys.argv)
     app(prog_name="python -m train")

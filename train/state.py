@@ -3,7 +3,6 @@
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import pandas as pd
 import torch
 
+from mothello_interp.hints import sealed, unsealed
 from mothello_interp.models import SpecError
 from train.options import TrainingStopped
 from train.settings import Training
@@ -26,7 +26,7 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
     partial = folder / f"{STATE}.partial"  # always this name: what a killed run left is written over
     try:
         with partial.open("wb") as file:
-            file.write(_digest(data) + data)
+            file.write(sealed(data))
             file.flush()
             os.fsync(file.fileno())
         partial.replace(folder / STATE)
@@ -37,11 +37,6 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
-
-
-def _digest(data: bytes) -> bytes:
-    """The line before the state, by which damage is seen."""
-    return b"sha256 " + sha256(data).hexdigest().encode() + b"\n"
 
 
 # as `Run.save` writes them, and which way of adding up a batch their weights come from
@@ -62,10 +57,9 @@ def load_state(folder: Path) -> dict[str, Any] | None:
         data = path.read_bytes()
     except OSError as error:
         raise TrainingStopped(f"{path} cannot be opened ({error.strerror})") from error
-    line, _, rest = data.partition(b"\n")
-    if not line.startswith(b"sha256 ") or len(line) != 71:
+    if not data.startswith(b"sha256 "):
         raise TrainingStopped(f"{path} does not begin as a state of this version does: {ANEW}")
-    if _digest(rest) != line + b"\n":
+    if (whole := unsealed(data)) is None:
         good = max((int(step.name) for step in (folder / STEPS).glob("*") if step.name.isdecimal()), default=None)
         kept = (
             "no checkpoint on the way was kept"
@@ -74,7 +68,7 @@ def load_state(folder: Path) -> dict[str, Any] | None:
         )
         raise TrainingStopped(f"{path} is damaged, {kept}: put back a copy, or delete the folder to start anew")
     try:
-        state: dict[str, Any] = dict(torch.load(BytesIO(rest), weights_only=True, map_location="cpu"))
+        state: dict[str, Any] = dict(torch.load(BytesIO(whole), weights_only=True, map_location="cpu"))
     except Exception as error:  # written whole, but not by us
         raise TrainingStopped(f"{path} cannot be read ({type(error).__name__}): {ANEW}") from error
     if missing := sorted(_PARTS - state.keys()):

@@ -1,9 +1,12 @@
 """`python -m mothello_interp.explorer export NAME`: the board explorer of a checkpoint as one HTML file."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from mothello_interp.hints import check_text
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 
@@ -36,4 +39,5 @@ def export(
 
 
 if __name__ == "__main__":
+    check_text(sys.argv)
     app()

@@ -16,7 +16,7 @@ from mothello_interp.explorer.bundle import PAGE, bundle
 from mothello_interp.explorer.code import loadable
 from mothello_interp.explorer.reader import Reader, games_for, opening_of
 from mothello_interp.explorer.state import State, language_name
-from mothello_interp.hints import atomic_write
+from mothello_interp.hints import write_file
 from mothello_interp.models.checkpoint import check_kind
 from mothello_interp.othello import Games
 
@@ -40,10 +40,8 @@ def write_page(reader: Reader, path: str | Path, games: Games | None = None) -> 
         OSError: if it cannot be written.
     """
     text = page_text(reader, games_for(reader.checkpoint, 1, seed=0) if games is None else games)
-    path = Path(path)
-    with atomic_write(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-    return path
+    write_file(path, text)
+    return Path(path)
 
 
 def page_text(reader: Reader, games: Games) -> str:

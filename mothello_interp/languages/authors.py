@@ -17,6 +17,8 @@ from mothello_interp.languages.mothello import Mothello
 from mothello_interp.othello import square_name, start_squares
 
 _SIDE = 8
+_LONGEST = 2**15  # bytes of a file; theirs have under 2**12
+_MOST = 100  # languages
 _KEYS = ("language_types", "overlap_toks", "train_seed", "unified_output")
 _TYPES = ("atomic", "split", "compositional")
 
@@ -31,6 +33,8 @@ def read_authors_config(path: str | Path) -> Mothello:
         ValueError: for a file that is no such dict, naming the file and what is wrong in it.
     """
     try:
+        if (size := Path(path).stat().st_size) > _LONGEST:
+            raise ValueError(f"{size} bytes, expected {_LONGEST} at most")
         config = _checked(literal_eval(Path(path).read_text(encoding="utf-8-sig")))
         anchors = {square_from_authors(index): groups for index, groups in config["overlap_toks"].items()}
         languages = _languages(config["language_types"], anchors, config["train_seed"])
@@ -98,11 +102,11 @@ def _played() -> list[int]:
 def _checked(config: Any) -> dict[str, Any]:
     """The dict, if it is one of theirs."""
     if not isinstance(config, dict) or set(config) != set(_KEYS):
-        found = f"the keys {list(config)}" if isinstance(config, dict) else f"a {type(config).__name__}"
+        found = f"the keys {list(config)!r:.200}" if isinstance(config, dict) else f"a {type(config).__name__}"
         raise ValueError(f"it holds {found}, where a dict of {', '.join(_KEYS)} is expected")
     types, anchors, seed, unified = (config[key] for key in _KEYS)
     listed = isinstance(types, list) and bool(types) and all(name in _TYPES for name in types)
-    _expect(listed, "language_types", types, f"a list of {', '.join(_TYPES)}")
+    _expect(listed and len(types) <= _MOST, "language_types", types, f"a list of {', '.join(_TYPES)}, {_MOST} at most")
     _expect(type(seed) is int and 0 <= seed < 2**32, "train_seed", seed, "a whole number from 0 to 2**32 - 1")
     _expect(type(unified) is bool, "unified_output", unified, "True or False")
     _expect(isinstance(anchors, dict), "overlap_toks", anchors, "a dict from squares to groups of languages")
@@ -122,4 +126,4 @@ def _check_groups(name: str, groups: Any, n_languages: int) -> None:
 
 def _expect(sound: bool, name: str, given: Any, wanted: str) -> None:
     if not sound:
-        raise ValueError(f"{name} is {given!r}: expected {wanted}")
+        raise ValueError(f"{name} is {given!r:.200}: expected {wanted}")

@@ -1,9 +1,10 @@
 """Models of the paper's authors (Hua et al. 2024): a minGPT state dict and a config file become a checkpoint of ours."""
 
-import pickle
 import re
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import ZIP_STORED, ZipFile
 
 import torch
 from einops import rearrange
@@ -142,14 +143,30 @@ def read_tensors(path: str | Path) -> Weights:
     Raises:
         CheckpointError: for what is no such file.
     """
+    data = BytesIO(Path(path).read_bytes())  # a missing file is none of the errors below
     try:
-        stored = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        with ZipFile(data) as archive:
+            if packed := [part.filename for part in archive.infolist() if part.compress_type != ZIP_STORED]:
+                raise ValueError(f"{packed[0]!r} in it is compressed, which torch.save does not do")
+        data.seek(0)
+        stored = torch.load(data, map_location="cpu", weights_only=True)
+        _check_tensors(stored, len(data.getbuffer()))
+    except Exception as error:  # zipfile and torch's unpickler have many ways to say that bytes are spoilt
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise CheckpointError(f"{path} is no state dict of tensors alone: {reason}") from None
-    if not isinstance(stored, dict) or not all(isinstance(value, torch.Tensor) for value in stored.values()):
-        raise CheckpointError(f"{path} is no state dict: expected torch.save(model.state_dict()), tensors by name")
     return stored
+
+
+def _check_tensors(stored: object, size: int) -> None:
+    """ValueError for anything but plain tensors by name, together no larger than the file that they were in."""
+    if not isinstance(stored, dict) or not all(isinstance(name, str) for name in stored):
+        raise ValueError("expected torch.save(model.state_dict()), tensors by name")
+    for name, value in stored.items():
+        plain = type(value) in (torch.Tensor, torch.nn.Parameter) and value.layout == torch.strided
+        if not plain or value.device.type != "cpu" or value.is_complex() or value.is_quantized:
+            raise ValueError(f"{name!r:.60} is no plain tensor")
+    if (asked := sum(value.numel() * value.element_size() for value in stored.values())) > 2 * size:
+        raise ValueError(f"its tensors have {asked} bytes, and the file {size}")
 
 
 def _check(theirs: Weights, source: str, n_layers: int, d_model: int, d_vocab: int, n_ctx: int) -> None:

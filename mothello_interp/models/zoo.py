@@ -18,7 +18,7 @@ import pandas as pd
 import torch
 
 from mothello_interp.arguments import checked
-from mothello_interp.hints import atomic_write, did_you_mean, sha256_of
+from mothello_interp.hints import did_you_mean, sha256_of, write_file
 from mothello_interp.models.build import device_of
 from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS, Checkpoint, CheckpointError, load_checkpoint
 from mothello_interp.models.spec import ModelSpec
@@ -134,8 +134,7 @@ def write_manifest(folder: str | Path) -> Path:
     if missing := _missing(folder, names):
         raise CheckpointError(f"{folder} holds incomplete checkpoints: {', '.join(missing)} missing")
     hashes = {name: sha256_of(folder / name) for name in names}
-    with atomic_write(folder / MANIFEST) as partial:
-        partial.write_text(json.dumps(hashes, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_file(folder / MANIFEST, json.dumps(hashes, indent=2, sort_keys=True) + "\n")
     return folder / MANIFEST
 
 

@@ -4,14 +4,19 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from math import prod
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
+from numpy.lib import format as npy
 
 from mothello_interp.arguments import whole
 from mothello_interp.hints import atomic_write
 from mothello_interp.othello import kernels
 from mothello_interp.othello.rules import check_side, full_length, square_index, square_name, start_squares
+
+_SOME, _DENSEST = 2**26, 64  # bytes of an array that any file may have, and more for each of its own
 
 
 class IllegalGame(ValueError):
@@ -156,6 +161,8 @@ class Games:
         """
         data = BytesIO(Path(path).read_bytes())  # a missing file is none of the errors below
         try:
+            _check_amount(data)
+            data.seek(0)
             with np.load(data, allow_pickle=False) as stored:
                 moves, board = stored["moves"], int(stored["board"])
         except Exception as error:  # zipfile, zlib and numpy have many ways to say that bytes are spoilt
@@ -166,6 +173,21 @@ class Games:
             raise IllegalGame(error.reason, error.game, error.move, str(path)) from None
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
+
+
+def _check_amount(data: BytesIO) -> None:
+    """ValueError for an archive of more than a file of its size has room for, which would fill the memory."""
+    most = _SOME + _DENSEST * data.getbuffer().nbytes
+    with ZipFile(data) as stored:
+        for name in ("moves.npy", "board.npy"):
+            with stored.open(name) as array:
+                if (version := npy.read_magic(array)) != (1, 0):
+                    raise ValueError(f"version {version} of the array {name}")
+                shape, _, dtype = npy.read_array_header_1_0(array)
+            there = stored.getinfo(name).file_size
+            asked = prod(shape[:1]) * max(prod(shape[1:]) * dtype.itemsize, full_length(8))  # as checked games
+            if max(there, asked) > most or prod(shape) * dtype.itemsize > there:
+                raise ValueError(f"{name} says it has {asked} bytes, expected {most} at most")
 
 
 _TEXT = re.compile(r"(?:[a-h][1-8]|pass|pa|ps|\d+\.|[\s,;.-])*+", re.IGNORECASE)

@@ -17,7 +17,7 @@ def _compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
 
     def compiled(function: Callable[..., Any]) -> Any:
         try:
-            return njit(cache=True, **options)(function)
+            kept = njit(cache=True, **options)(function)
         except RuntimeError:
             warnings.warn(
                 "nothing that is compiled can be kept, so that every process takes seconds to begin: "
@@ -25,8 +25,25 @@ def _compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
                 stacklevel=1,
             )
             return njit(**options)(function)
+        if cache := getattr(kept, "_cache", None):
+            cache.load_overload = _anew_if_damaged(cache)
+        return kept
 
     return compiled
+
+
+def _anew_if_damaged(cache: Any) -> Callable[..., Any]:
+    """How numba's cache of a function is read, where a file that a full disk cut short means to compile again."""
+    load = cache.load_overload
+
+    def load_or_forget(*arguments: Any) -> Any:
+        try:
+            return load(*arguments)
+        except Exception:  # bytes that are no pickle have many ways to say so
+            cache.flush()
+            return None
+
+    return load_or_forget
 
 
 LANES = 64  # games played in step, so that the loops over them become vector instructions

@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import plotly.graph_objects as go
+
+from mothello_interp.hints import write_file
 
 WIDTH = 6.75  # inches: the text of a page in two columns, as of ICML; no letter is under 7 points at this width
 _LAYOUT_WIDTH = 825  # pixels in which the panels are laid out: there, 14 pixels are 8 points of the page
@@ -63,8 +66,12 @@ def write_image(figure: go.Figure, *paths: str | Path) -> None:
 def write_images(figures: Iterable[tuple[go.Figure, Iterable[str | Path]]]) -> None:
     """Write several figures, each to its paths, from one browser; all else as in `write_image`."""
     pictures = [picture for figure, paths in figures for picture in _pictures(figure, [Path(path) for path in paths])]
-    with ThreadPoolExecutor(1) as beside:  # a notebook's own thread has a loop that runs already
-        beside.submit(asyncio.run, _draw(pictures)).result()
+    with TemporaryDirectory() as folder, ThreadPoolExecutor(1) as beside:  # a notebook's own thread has a loop already
+        drawn = [Path(folder) / f"{index}{picture['path'].suffix}" for index, picture in enumerate(pictures)]
+        elsewhere = [picture | {"path": file} for picture, file in zip(pictures, drawn, strict=True)]
+        beside.submit(asyncio.run, _draw(elsewhere)).result()
+        for picture, file in zip(pictures, drawn, strict=True):
+            write_file(picture["path"], file.read_bytes())
 
 
 def _pictures(figure: go.Figure, files: list[Path]) -> list[dict[str, Any]]:

@@ -363,8 +363,7 @@ def test_probes_of_another_model_are_refused_unless_it_is_named() -> None:
 
 def test_games_that_probes_were_fitted_on_are_refused_or_counted(tmp_path: Path) -> None:
     model, fit = tiny_checkpoint(), random_games(30, board=4, seed=2)
-    fit_probes(model, fit, layers=[0], epochs=1, seed=0).save(tmp_path / "probes")
-    probes = Probes.load(tmp_path / "probes")
+    probes = Probes.load(fit_probes(model, fit, layers=[0], epochs=1, seed=0).save(tmp_path / "probes.safetensors"))
     with pytest.raises(ValueError, match="fitted on all of these games"):
         align(probes, model, fit[:10])
     both = Games(np.concatenate([fit[:10].moves, random_games(9, board=4, seed=3).moves]), 4)

@@ -104,6 +104,15 @@ def test_nothing_is_measured_twice(house: House) -> None:
     pd.testing.assert_frame_equal(second, first, check_exact=True)
 
 
+def test_a_result_that_was_cut_short_is_measured_again(house: House, capsys: pytest.CaptureFixture[str]) -> None:
+    first = house.over_models()
+    for cached in _models.CACHE.glob("*.csv"):
+        cached.write_bytes(cached.read_bytes()[:-9])
+    pd.testing.assert_frame_equal(house.over_models(), first)
+    assert house.calls == list(WORLD_OF)
+    assert "is damaged" in capsys.readouterr().err
+
+
 def test_other_weights_are_measured_again(house: House) -> None:
     """The changed model alone; and the old weights are still known when they come back."""
     first = house.over_models()

@@ -9,8 +9,8 @@ from mothello_interp.othello import random_games
 from tests.conftest import tiny_checkpoint
 
 
-def test_board_probes_are_fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For weights and a number of games; what comes from the cache decodes the same."""
+def test_board_probes_are_fitted_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """For weights and a number of games; what comes from the cache decodes the same; damaged ones are fitted anew."""
     asked: list[int] = []
     fit = probes.fit_probes
 
@@ -26,4 +26,10 @@ def test_board_probes_are_fitted_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == [20, 20, 30]
     rows = checkpoint.read(random_games(5, board=4, seed=1), 0).states(1)
     assert (first.predict(rows, 0, 1) == second.predict(rows, 0, 1)).all()
-    assert [path.suffix for path in _models.CACHE.glob("probes-*")].count("") == 3
+    cached = list(_models.CACHE.glob("probes-*.safetensors"))
+    assert len(cached) == 3
+    for path in cached:
+        path.write_bytes(path.read_bytes()[:-4])
+    again = board_probes(checkpoint, games=20)
+    assert "damaged" in capsys.readouterr().err
+    assert (first.predict(rows, 0, 1) == again.predict(rows, 0, 1)).all()

@@ -11,6 +11,7 @@ import pytest
 from analyses import _runner, _text
 from analyses._models import BUNDLED, NoModels
 from mothello_interp import plots
+from tests.train.test_full_disk import room_for
 
 
 def test_sources_are_read_and_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,6 +63,16 @@ def test_what_a_run_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert pd.read_csv(tmp_path / "moves-headline.csv")["value"].tolist() == [pytest.approx(1 / 6, rel=1e-3)]
     (trace,) = json.loads((tmp_path / "moves.json").read_text(encoding="utf-8"))["data"]
     assert trace["type"] == "scatter"
+
+
+def test_a_full_disk_leaves_the_earlier_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    analysis = made(monkeypatch)
+    _runner.run(analysis, tmp_path)
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    for room in (20, 60, 500):  # the table does not fit, then the figure
+        with room_for(room), pytest.raises(OSError, match="File too large"):
+            _runner.run(analysis, tmp_path)
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 def test_pictures_are_drawn_in_one_browser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

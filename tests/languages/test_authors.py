@@ -184,12 +184,30 @@ def test_a_malformed_config(tmp_path: Path, config: Any, message: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{'language_types': ", "__import__('os').getcwd()", "{'train_seed': int('4')}", "(" * 500, "{[]: 1}", "a\0b"],
+    [
+        "",
+        "{'language_types': ",
+        "__import__('os').getcwd()",
+        "{'train_seed': int('4')}",
+        "(" * 500,
+        "{[]: 1}",
+        "a\0b",
+    ],
 )
 def test_what_is_no_literal(tmp_path: Path, text: str) -> None:
     path = tmp_path / "config.txt"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match=r"config\.txt is no config of the authors: "):
+        read_authors_config(path)
+
+
+def test_a_config_that_would_take_minutes_is_refused(tmp_path: Path) -> None:
+    """A long file, and one of many languages."""
+    path = written({**CONFIG, "language_types": ["atomic"] * 101}, tmp_path)
+    with pytest.raises(ValueError, match=r"language_types is .* 100 at most"):
+        read_authors_config(path)
+    path.write_text(f"{CONFIG}{' ' * 2**15}", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"config.* is no config of the authors: \d+ bytes, expected"):
         read_authors_config(path)
 
 

@@ -4,6 +4,7 @@ import hashlib
 import math
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
@@ -222,10 +223,31 @@ def test_nothing_is_executed(tmp_path: Path, capsys: pytest.CaptureFixture[str])
             import_authors(weights, config)
     for stored in ([1], {"tok_emb.weight": 3}):
         torch.save(stored, weights)
-        with pytest.raises(CheckpointError, match=r"is no state dict: expected torch\.save"):
+        with pytest.raises(CheckpointError, match=r"expected torch\.save|no plain tensor"):
             import_authors(weights, config)
     with pytest.raises(FileNotFoundError):
         import_authors(tmp_path / "none.ckpt", config)
+
+
+def test_a_file_that_asks_for_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+    """One number that is said to be a matrix of 4 TB; a tensor without values; a file that is packed; one of many views."""
+    _, weights, config = model_of("atomic", tmp_path)
+    names = [f"blocks.{layer}.ln1.weight" for layer in range(9)]
+    views = {name: torch.zeros(1000).expand(10, 1000) for name in names}
+    for stored in (
+        {"tok_emb.weight": torch.zeros(1).expand(10**6, 10**6)},
+        views,
+        {"a": torch.zeros(9, device="meta")},
+    ):
+        torch.save(stored, weights)
+        with pytest.raises(CheckpointError, match=r"no plain tensor|its tensors have"):
+            import_authors(weights, config)
+    torch.save({"tok_emb.weight": torch.zeros(10**6)}, tmp_path / "plain")
+    with ZipFile(tmp_path / "plain") as plain, ZipFile(weights, "w", ZIP_DEFLATED) as packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    with pytest.raises(CheckpointError, match="is compressed"):
+        import_authors(weights, config)
 
 
 def test_an_imported_model_is_saved_whole(tmp_path: Path) -> None:

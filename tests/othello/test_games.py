@@ -214,6 +214,14 @@ def test_load_refuses_what_save_did_not_write(tmp_path: Path, capsys: pytest.Cap
         Games.load(tmp_path / "none.npz")
 
 
+@pytest.mark.parametrize("moves", [np.zeros((2 * 10**6, 60), np.int8), np.zeros((2 * 10**6, 0), np.int8)])
+def test_an_archive_that_would_fill_the_memory_is_refused(moves: np.ndarray, tmp_path: Path) -> None:
+    """Nothing but zeros, and rows without moves, which take no room in the file and much as games."""
+    np.savez_compressed(tmp_path / "some.npz", moves=moves, board=8)
+    with pytest.raises(ValueError, match=r"some\.npz holds no games: .*120000000 bytes, expected"):
+        Games.load(tmp_path / "some.npz")
+
+
 def test_save_leaves_the_old_file_when_it_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = random_games(1, board=4, seed=0).save(tmp_path / "some.npz")
 

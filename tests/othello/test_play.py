@@ -1,7 +1,9 @@
 """Playing: replay against the slow reference, random play, openings, legal moves of any board, and every refusal."""
 
+import importlib
 from collections.abc import Callable, Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -337,6 +339,21 @@ def test_legal_squares_are_those_of_the_reference(side: int) -> None:
 def test_legal_squares_refuse_what_is_no_board(state: np.ndarray, mover: np.ndarray, match: str) -> None:
     with pytest.raises(ValueError, match=match):
         legal_squares(state, mover)
+
+
+def test_a_kernel_that_was_kept_and_is_damaged_is_compiled_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kept.py").write_text("def doubled(x):\n    return 2 * x\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    doubled = importlib.import_module("kept").doubled
+    assert kernels._compiled()(doubled)(3) == 6
+    for kind in ("nbc", "nbi"):
+        (kept,) = (tmp_path / "__pycache__").glob(f"*.{kind}")
+        whole = kept.read_bytes()
+        kept.write_bytes(whole[: len(whole) // 2])
+        assert kernels._compiled()(doubled)(3) == 6
+        assert kept.stat().st_size == len(whole)
 
 
 def test_where_nothing_can_be_kept_kernels_are_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import os
 import re
 import socket
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 import pytest
@@ -46,6 +47,18 @@ def test_an_ending_that_is_none_of_ours(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"cannot write a.jpg: the name must end in .pdf, .svg or .png"):
         write_image(curves(["a"]), tmp_path / "a.jpg")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_picture_that_is_half_drawn_leaves_the_earlier_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def half(pictures: list[dict[str, Any]]) -> None:
+        pictures[0]["path"].write_bytes(b"half")
+        raise OSError("full")
+
+    monkeypatch.setattr(paper, "_draw", half)
+    (tmp_path / "a.png").write_bytes(b"earlier")
+    with pytest.raises(OSError, match="full"):
+        write_image(curves(["a"]), tmp_path / "a.png")
+    assert (tmp_path / "a.png").read_bytes() == b"earlier"
 
 
 @pytest.mark.slow
