@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -91,7 +91,28 @@ def run_all(
     """Run every analysis and write the report, `index.html`."""
     own = tuple(checkpoint or ())
     zoo = {"scale": scale.value, "runs": runs, "device": device, "checkpoints": own, "tables": tables}
-    _run(list(_runner.find()), out, {"wthor": wthor}, **zoo)
+    _run(list(_runner.find().values()), out, {"wthor": wthor}, **zoo)
+
+
+@app.command("own")
+def run_own(
+    file: Annotated[Path, typer.Argument(help="Python file, as moves.py is one", exists=True, dir_okay=False)],
+    out: Out = FIGURES,
+    scale: Size = Scale.MINI,
+    runs: Runs = None,
+    checkpoint: Checkpoint = None,
+    tables: Tables = None,
+    device: Device = "cpu",
+    wthor: Wthor = None,
+) -> None:
+    """Run an analysis of your own, from a file anywhere."""
+    try:
+        analysis = _runner.own(file)
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from None
+    own = tuple(checkpoint or ())
+    zoo = {"scale": scale.value, "runs": runs, "device": device, "checkpoints": own, "tables": tables}
+    _run([analysis], out, {"wthor": wthor}, **zoo)
 
 
 @app.command("redraw")
@@ -136,7 +157,7 @@ def record(
         raise SystemExit(f"error: {error}") from None
 
 
-def _run(names: list[str], out: Path, inputs: dict[str, Any], **zoo: Any) -> None:
+def _run(analyses: Sequence[_runner.Analysis], out: Path, inputs: dict[str, Any], **zoo: Any) -> None:
     """Run these analyses, each from one process if it is alone, else two at a time; then draw pictures and pages."""
     from analyses._models import NoInput, NoModels
     from mothello_interp.othello import IllegalGame
@@ -146,31 +167,32 @@ def _run(names: list[str], out: Path, inputs: dict[str, Any], **zoo: Any) -> Non
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SystemExit(f"error: {out} cannot be made ({error.strerror}); choose another --out") from None
-    for name, result in _results([_runner.find()[name] for name in names], out, inputs, **zoo):
+    for name, result in _results(analyses, out, inputs, **zoo):
         try:
             result()
         except (IllegalGame, NoInput) as error:
             raise SystemExit(f"error: {error}") from None
         except NoModels as error:
-            if len(names) == 1:
+            if len(analyses) == 1:
                 raise SystemExit(f"error: {error}") from None
             console.print(f"{name}: left out, for there is no model of it")
             continue
         drawn.append(name)
-        console.print(f"{name}: done, {len(drawn)} of {len(names)}, after {time.perf_counter() - began:.0f} s")
-    _say_measured(drawn, out, **zoo)
+        console.print(f"{name}: done, {len(drawn)} of {len(analyses)}, after {time.perf_counter() - began:.0f} s")
+    _say_measured([analysis for analysis in analyses if analysis.name in drawn], out, **zoo)
     _finish(drawn, out, **zoo)
 
 
-def _say_measured(names: list[str], out: Path, **zoo: Any) -> None:
+def _say_measured(analyses: Sequence[_runner.Analysis], out: Path, **zoo: Any) -> None:
     """What was measured for these analyses, what is stored, and which runs were left out."""
     import pandas as pd
 
     from analyses._models import MODELS, Zoo
 
     console, known = Console(), set[str]()
-    for name in names:
-        known.update(getattr(_runner.find()[name].module(), "MODELS", MODELS))
+    for analysis in analyses:
+        name = analysis.name
+        known.update(getattr(analysis.module(), "MODELS", MODELS))
         rows = pd.read_csv(out / f"{name}.csv") if (out / f"{name}.csv").exists() else pd.DataFrame()
         if {"regime", "seed", "origin"} <= set(rows):
             for (origin, regime), group in rows.groupby(["origin", "regime"], sort=False):
@@ -184,7 +206,7 @@ def _say_measured(names: list[str], out: Path, **zoo: Any) -> None:
 
 
 def _results(
-    analyses: list[_runner.Analysis], out: Path, inputs: dict[str, Any], **zoo: Any
+    analyses: Sequence[_runner.Analysis], out: Path, inputs: dict[str, Any], **zoo: Any
 ) -> Iterator[tuple[str, Callable[[], None]]]:
     """Names, and what raises if it did not go well."""
     if len(analyses) == 1:
@@ -224,7 +246,7 @@ def _add(analysis: _runner.Analysis) -> None:
     ) -> None:
         own = tuple(checkpoint or ())
         zoo = {"scale": scale.value, "runs": runs, "device": device, "checkpoints": own, "tables": tables}
-        _run([analysis.name], out, {"wthor": wthor}, **zoo)
+        _run([analysis], out, {"wthor": wthor}, **zoo)
 
     def command(
         out: Out = FIGURES,

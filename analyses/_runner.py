@@ -3,9 +3,11 @@
 import ast
 import importlib
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from importlib.util import module_from_spec, spec_from_file_location
 from multiprocessing import get_context
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -25,12 +27,13 @@ NO_INPUTS: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Analysis:
-    """One file of this folder, with its text in `text/`; `takes` are the inputs that its `compute` has parameters for, beside
-    the models."""
+    """One file of this folder, with its text in `text/`, or one of the user's without a text; `takes` are the inputs that its
+    `compute` has parameters for, with the models."""
 
     name: str
     title: str
     takes: tuple[str, ...] = ()
+    own: bool = False
 
     def module(self) -> ModuleType:
         """The module, with `measure`, `figure` and `headline`."""
@@ -51,13 +54,33 @@ class Analysis:
 
 def find() -> dict[str, Analysis]:
     """Every analysis by name, read from the sources without importing them."""
-    found = {}
-    for path in sorted(HERE.glob("[!_]*.py")):
-        source = ast.parse(path.read_text(encoding="utf-8"))
-        computes = [part for part in source.body if isinstance(part, ast.FunctionDef) and part.name == "compute"]
-        takes = tuple(argument.arg for part in computes for argument in part.args.args[1:])
-        found[path.stem] = Analysis(path.stem, title_of(path.stem), takes)
-    return found
+    paths = sorted(HERE.glob("[!_]*.py"))
+    return {path.stem: Analysis(path.stem, title_of(path.stem), _takes(path)) for path in paths}
+
+
+def own(file: Path) -> Analysis:
+    """The analysis in a file of the user's, which is imported as if it lay here.
+
+    Raises:
+        ValueError: for a file that is no analysis, or goes by the name of one that there is.
+    """
+    name = f"analyses.{file.stem}"
+    spec = spec_from_file_location(name, file)
+    if (HERE / file.name).exists() or not file.stem.isidentifier() or not spec or not spec.loader:
+        raise ValueError(f"{file}: give it the name of a Python module that is not taken in {HERE}")
+    sys.modules[name] = module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    makes = "compute" if hasattr(module, "compute") else "measure"
+    if missing := [part for part in (makes, "figure", "headline") if not hasattr(module, part)]:
+        raise ValueError(f"{file} lacks {', '.join(missing)}: see {HERE / 'moves.py'} for what an analysis has")
+    return Analysis(file.stem, (module.__doc__ or file.stem).partition("\n")[0], _takes(file), own=True)
+
+
+def _takes(file: Path) -> tuple[str, ...]:
+    """The inputs that a file's `compute` has parameters for, with the models."""
+    source = ast.parse(file.read_text(encoding="utf-8"))
+    computes = [part for part in source.body if isinstance(part, ast.FunctionDef) and part.name == "compute"]
+    return tuple(argument.arg for part in computes for argument in part.args.args[1:])
 
 
 def run(analysis: Analysis, out: Path, inputs: Mapping[str, Any] = NO_INPUTS, **settings: Any) -> None:
@@ -78,8 +101,11 @@ def draw(analysis: Analysis, out: Path) -> None:
 
     table = pd.read_csv(out / f"{analysis.name}.csv")
     headline = analysis.module().headline(table)
+    figure = analysis.module().figure(table)
     write_file(out / f"{analysis.name}-headline.csv", headline.to_csv(index=False, float_format="%.6g"))
-    write_file(out / f"{analysis.name}.json", analysis.module().figure(table).to_json())
+    write_file(out / f"{analysis.name}.json", figure.to_json())
+    if analysis.own:  # the report has a page of the others
+        write_file(out / f"{analysis.name}.html", figure.to_html())
 
 
 def run_side_by_side(

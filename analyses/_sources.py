@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -48,10 +49,12 @@ def sources(module: str) -> dict[str, Path]:
 
 
 def _file(name: str) -> Path | None:
-    """Where a module or package lies, if it is one of the analyses or of the library."""
+    """Where a module or package lies, if it is one of the analyses (one of the user's, once imported) or of the library."""
     top, *rest = name.split(".")
     if top not in ("analyses", "mothello_interp"):
         return None
+    if top == "analyses" and (loaded := getattr(sys.modules.get(name), "__file__", None)):
+        return Path(loaded)
     place = (HERE if top == "analyses" else LIBRARY).joinpath(*rest)
     return next((path for path in (place / "__init__.py", place.with_suffix(".py")) if path.is_file()), None)
 

@@ -137,8 +137,7 @@ class Reading:
             if not hasattr(edit, "bind"):
                 raise TypeError(f"{edit!r} is no edit: wrap a function as Apply(function, layer=...)")
             edit.bind(self)
-        allowed = self.allow_no_effect or allow_no_effect
-        return replace(self, edits=self.edits + edits, allow_no_effect=allowed)
+        return replace(self, edits=self.edits + edits, allow_no_effect=self.allow_no_effect or allow_no_effect)
 
     def patched(
         self,
@@ -173,7 +172,8 @@ class Reading:
             ValueError: in a run of anything but this reading's own tokens, from their beginning.
             NoEffectError: at the end, for an edit that changed nothing.
         """
-        model, rows = self.checkpoint.model, self._every_row()
+        model, game = self.checkpoint.model, np.arange(len(self))
+        rows = Rows(game, np.zeros_like(game), np.full_like(game, self.tokens.shape[1]))
         met: list[bool] = []
 
         def check(_: Any, arguments: tuple[Any, ...]) -> None:
@@ -368,8 +368,7 @@ class Reading:
         """An activation of some games at every layer, batch by batch, `[batch pos ...]`."""
         names = [point(self.checkpoint.model, layer, hook) for layer in layers]
         for part, _, cache in self.caches(names, games, stop_at_layer=max(layers) + 1 or 1):
-            kept = [cache[name] for name in names]
-            yield part, [values.transpose(1, 2) for values in kept] if hook == "pattern" else kept
+            yield part, [cache[name].transpose(1, 2) if hook == "pattern" else cache[name] for name in names]
 
     @contextmanager
     def bound(self) -> Iterator[list[BoundEdit]]:
@@ -390,17 +389,12 @@ class Reading:
         for edit in () if self.allow_no_effect else bound:
             edit.check()
 
-    def _every_row(self) -> Rows:
-        here = np.arange(len(self))
-        return Rows(here, np.zeros_like(here), np.full(len(self), self.tokens.shape[1]))
-
 
 def _chosen(games: Games, moves: str | int | np.ndarray) -> np.ndarray:
     """One move of each game, int64 `[game]`."""
-    if isinstance(moves, str):
-        if moves != "last":
-            raise ValueError(f'moves={moves!r}: choose "last", a number, or one a game')
+    if isinstance(moves, str) and moves == "last":
         return games.lengths.astype(np.int64) - 1
-    if np.asarray(moves).dtype.kind not in "iu":
+    given = np.asarray(moves)
+    if given.dtype.kind not in "iu":
         raise ValueError(f'moves={moves!r}: choose "last", a number, or one a game')
-    return np.broadcast_to(np.asarray(moves, np.int64), len(games))
+    return np.broadcast_to(given.astype(np.int64), len(games))

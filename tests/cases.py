@@ -31,9 +31,8 @@ _KINDS: dict[str, dict[str, Any]] = {  # architectures that this package does no
     "grouped": {"positional_embedding_type": "rotary", "rotary_dim": 4, "n_key_value_heads": 1},
     "capped": {"attn_scores_soft_cap": 2.0, "output_logits_soft_cap": 3.0},
     "attn_only": {"attn_only": True, "act_fn": None},
-    "linear": {"attn_only": True, "act_fn": None, "normalization_type": None},
 }
-KINDS = ["ours", *_KINDS][:-1]
+KINDS = ["ours", *_KINDS]
 
 
 @cache
@@ -46,10 +45,6 @@ def model(kind: str = "ours") -> HookedTransformer:
         kinds = {"normalization_type": "RMS", "act_fn": "silu", "device": "cpu", **_KINDS[kind]}
         built = _quietly(HookedTransformerConfig(**shape, **kinds, seed=0))
     scramble(built)
-    if kind == "linear":  # attention is even over the past
-        for block in built.blocks:
-            block.attn.W_Q.data.zero_()
-            block.attn.b_Q.data.zero_()
     return built.eval()
 
 

@@ -16,7 +16,6 @@ from mothello_interp.reading import Reading
 from tests.architectures import LINEAR, NOT_LINEAR, architecture
 from tests.cases import limit
 from tests.conftest import every_world, scramble, tiny_checkpoint, tiny_spec
-from tests.planted import LAYERS, MOVES, openings, planted
 
 GAMES = random_games(12, board=4, seed=3)
 
@@ -91,20 +90,6 @@ def test_batches_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = direct_logits(reading)
     limit(monkeypatch, 60)
     torch.testing.assert_close(direct_logits(reading).values, expected.values, atol=1e-5, rtol=0)
-
-
-def test_what_each_component_writes_in_a_known_model() -> None:
-    """The last MLP alone names squares, the last block's first head alone names the language."""
-    table = direct_logit_attribution(planted().readings(openings(40, seed=1)), resamples=20)
-    assert len(table) == 2 * 2 * (3 + LAYERS * (MOVES + 1))
-    sums = table.groupby(["language", "contrast"])["value"].sum()
-    for language in (0, 1):
-        for contrast, component in (("move", f"{LAYERS - 1}_mlp_out"), ("language", f"L{LAYERS - 1}H0")):
-            here = table[(table["language"] == language) & (table["contrast"] == contrast)].set_index("component")
-            assert here["value"].loc[component] > 10
-            assert here["value"].loc[component] == pytest.approx(sums[language, contrast])
-            if contrast == "move":  # squares of one language share its loudness
-                np.testing.assert_allclose(here["value"].drop(component).astype(float), 0, atol=1e-4)
 
 
 @every_world

@@ -17,7 +17,7 @@ from mothello_interp.othello import Games, full_length, random_games, replay, st
 from tests.cases import ended, every_language, limit, next_token, predicted, spans, written
 from tests.conftest import tiny_checkpoint, tiny_spec
 from tests.othello import reference
-from tests.players import player, prefixes, tokens_of
+from tests.players import prefixes, tokens_of
 
 COLUMNS = ["language", "move", "top1", "legal_mass", "chance", "prefixes", "open", "top1_known", "top1_own"]
 PLAYABLE = sorted(set(range(16)) - set(start_squares(4)))
@@ -164,60 +164,6 @@ def test_accuracy_without_anchors_by_hand() -> None:
     assert row["top1"] == pytest.approx(hit.mean())
     assert row["top1_known"] == pytest.approx(hit[known].mean())
     assert row["top1_own"] == pytest.approx(hit[own].mean(), nan_ok=True)
-
-
-@cache
-def rules_player(world: str, reads: int, output: int, *, blind: bool = False) -> Checkpoint:
-    """Plays uniformly on the legal squares, reading one language and writing another; if blind, on the empty squares."""
-    mothello = tiny_spec(world).mothello
-    read = {tokens_of(mothello, reads, square): square for square in PLAYABLE}
-    words = {square: tokens_of(mothello, output, square) for square in PLAYABLE}
-
-    @cache
-    def logits(tokens: tuple[int, ...]) -> np.ndarray:
-        chance = np.zeros(mothello.d_vocab)
-        moves: list[int] = []
-        begun: tuple[int, ...] = ()
-        for token in tokens:
-            begun += (token,)
-            if begun in read:
-                moves.append(read[begun])
-                begun = ()
-        found = position(tuple(moves))
-        if found is not None:
-            options = set(PLAYABLE) - set(moves) if blind else {row * 4 + column for row, column in found.legal}
-            possible = [words[square] for square in options if words[square][: len(begun)] == begun]
-            for word in possible:
-                chance[word[len(begun)]] += 1 / len(possible)
-        return np.log(chance.clip(1e-30))
-
-    return player(tiny_spec(world), logits)
-
-
-@every_language
-def test_players_who_know_the_rules_or_see_only_what_is_empty(world: str, language: int) -> None:
-    """Every greedy move is legal, all mass is on legal moves, and evenly so; or the mass is `chance`."""
-    games, output = some_games(16), tiny_spec(world).mothello.output_of(language)
-    reading = rules_player(world, language, output).read(games, language)
-    table = legal_accuracy(reading)
-    assert (table["top1"] == 1).all()
-    np.testing.assert_allclose(table["legal_mass"], 1, atol=1e-5)
-    spread = reading.next_moves()
-    for game, move, _ in prefixes(tiny_spec(world).mothello, games, language):
-        squares = after(games, game, move)
-        np.testing.assert_allclose(spread[game, move, squares], 1 / len(squares), atol=1e-5)
-    blind = legal_accuracy(rules_player(world, language, output, blind=True).read(games, language))
-    np.testing.assert_allclose(blind["legal_mass"], blind["chance"], atol=1e-5)
-    assert blind["chance"].between(0.1, 1).all()
-
-
-def test_a_player_who_answers_in_another_language() -> None:
-    """It has lost the output language and not the game: nothing it predicts counts, but for the anchor that both share."""
-    reading, anchor = rules_player("atomic", reads=0, output=1).read(some_games(16), 0), 1
-    table, spread = legal_accuracy(reading), reading.next_moves()
-    assert set(np.flatnonzero(spread.max(axis=(0, 1)) > 1e-6)) == {anchor}
-    assert table["legal_mass"].max() < 0.3
-    assert table["legal_mass"].iloc[-1] == pytest.approx(0)
 
 
 def test_languages_stand_in_one_table_and_the_mass_may_be_left_out() -> None:

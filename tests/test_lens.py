@@ -13,7 +13,6 @@ from mothello_interp.models import Checkpoint, ModelSpec
 from mothello_interp.othello import Games, random_games, replay
 from tests.architectures import LINEAR, NOT_LINEAR, architecture, built
 from tests.conftest import every_world, tiny_checkpoint
-from tests.planted import LAYERS, openings, planted
 
 GAMES = random_games(6, board=4, seed=3)
 FIT, SCORE = random_games(300, board=4, seed=1), random_games(40, board=4, seed=2)
@@ -100,16 +99,6 @@ def test_the_table_of_an_edited_reading_is_that_of_the_edited_run() -> None:
         expected = chance[:, reading.checkpoint.mothello.owners == target].sum(1).mean()
         assert table.loc[target, "mass"] == pytest.approx(expected, abs=1e-5)
     assert table["kl"].max() == pytest.approx(0, abs=1e-6)
-
-
-def test_a_model_that_decides_at_the_end() -> None:
-    """Before the last layer each token is as likely as another. Then the legal moves, in the output language's tokens."""
-    table = logit_lens(planted().readings(openings(40, seed=1)), resamples=20)
-    before, after = table[table["layer"] < LAYERS - 1], table[table["layer"] == LAYERS - 1]
-    np.testing.assert_allclose(before[before["target"] >= 0]["mass"], 12 / 25, atol=1e-5)
-    np.testing.assert_allclose(before["entropy"], np.log(25), atol=1e-4)
-    np.testing.assert_allclose(after["legal_mass"], after["is_output"].astype(float), atol=1e-5)
-    np.testing.assert_allclose(after["kl"], 0, atol=1e-5)
 
 
 def test_intervals_hold_their_values_and_follow_the_seed() -> None:

@@ -1,15 +1,12 @@
 """The instruments on a model whose answers are known (`tests/planted.py`): they find what is planted and nothing else."""
 
-from functools import cache
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from mothello_interp.activations import collect
-from mothello_interp.alignment import align
 from mothello_interp.interventions import (
     Ablate,
     Apply,
@@ -22,10 +19,7 @@ from mothello_interp.interventions import (
     Transport,
 )
 from mothello_interp.legality import legal_accuracy
-from mothello_interp.othello import Games, random_games, replay
-from mothello_interp.pairs import Pairs, minimal_pairs
-from mothello_interp.patching import recovery
-from mothello_interp.probes import Probes, fit_probes
+from mothello_interp.othello import Games, replay
 from mothello_interp.reading import Reading
 from tests.othello import reference
 from tests.planted import (
@@ -35,7 +29,6 @@ from tests.planted import (
     MOVES,
     PLACES,
     SHARP,
-    SQUARES,
     WIDTH,
     board_code,
     flip_direction,
@@ -110,89 +103,6 @@ class TestTheModel:
             assert not rows.at(language, layer)[:, [*mine, *theirs]].any()
         other = [coordinate for code in board_code(1 - language, shared=shared) for coordinate in code]
         assert rows.at(language, 2)[:, other].any() == shared
-
-
-@cache
-def probes(shared: bool) -> Probes:
-    return fit_probes(planted(shared=shared), openings(400, seed=3), kind="linear", frame="relative", batch=128, seed=0)
-
-
-class TestProbes:
-    """A probe reads the board where it stands, along the directions in which it was written."""
-
-    @both_kinds
-    def test_find_the_planted_directions(self, shared: bool) -> None:
-        """Of all squares' planted directions a square's own is the nearest, and to move along it turns the disc read."""
-        games = openings(600, seed=3)
-        fitted = fit_probes(planted(shared=shared), games, layers=[1], epochs=60, batch=64, seed=0)
-        rows = collect(planted(shared=shared), GAMES, layers=[1])
-        for language in (0, 1):
-            planted_ones = torch.stack([flip_direction(s, language, shared=shared) for s in range(SQUARES)])
-            _, classes = rows.labels("relative")
-            found = fitted.directions(language, 1)
-            found = found[:, 2] - found[:, 0]
-            cosines = torch.nn.functional.cosine_similarity(found[:, None], planted_ones[None], dim=2)
-            assert torch.equal(cosines.argmax(1), torch.arange(SQUARES))
-            assert torch.equal(cosines.argmax(0), torch.arange(SQUARES))
-            assert cosines.diag().min() > 0.5
-            for square in range(SQUARES):
-                theirs = classes[:, square] == 0
-                turned = rows.at(language, 1)[theirs] + planted_ones[square]
-                expected = classes[theirs].copy()
-                expected[:, square] = 2
-                assert (fitted.predict(turned, language, 1) == expected).mean() > 0.97
-
-    def test_read_the_board_from_layer_1_on(self) -> None:
-        table = align(probes(True), planted(), openings(40, seed=1), resamples=1).query(
-            "source == target and symmetry == 'identity'"
-        )
-        by_layer = table.groupby("layer")["accuracy"].min()
-        assert by_layer[1] > 0.99
-        assert by_layer[2] > 0.99
-        assert by_layer[-1] < 0.9
-
-
-class TestAlignment:
-    """Transfer is complete where the code is shared, and at its floor where it is not."""
-
-    def across(self, shared: bool) -> pd.DataFrame:
-        table = align(probes(shared), planted(shared=shared), openings(40, seed=1), resamples=1)
-        return table[table["source"] != table["target"]]
-
-    def test_is_complete_at_the_planted_layers_alone(self) -> None:
-        table = self.across(shared=True)
-        identity = table[table["symmetry"] == "identity"].groupby("layer")["normalised"]
-        assert identity.min()[[1, 2]].min() == pytest.approx(1)
-        assert identity.max()[[-1, 0]].max() < 0.01
-        other = table[(table["symmetry"] != "identity") & (table["layer"] == 1)]
-        assert (other["accuracy"] < 0.8).all()
-
-    def test_is_at_its_floor_with_two_codes(self) -> None:
-        table = self.across(shared=False).query("layer < 2")
-        identity = table[table["symmetry"] == "identity"]
-        np.testing.assert_allclose(identity["accuracy"], identity["floor"], atol=0.01)
-
-
-@cache
-def pairs() -> Pairs:
-    """They differ in move 2, so that the token from which the language is read stays as it is."""
-    return minimal_pairs(random_games(1000, board=BOARD, seed=4), 12, seed=0, earliest=2, latest=2)
-
-
-class TestPatching:
-    """Recovery is complete where the prediction is decided, and 0 elsewhere."""
-
-    @both_kinds
-    @pytest.mark.parametrize(("source", "target"), [(0, 0), (1, 1), (0, 1), (1, 0)])
-    def test_recovery(self, shared: bool, source: int, target: int) -> None:
-        """Another language's state does the work of one's own where the code is shared; else no move is left (0.5)."""
-        checkpoint = planted(shared=shared)
-        clean, corrupted = checkpoint.read(pairs().clean, source), checkpoint.read(pairs().corrupted, target)
-        table = recovery(clean, corrupted, resamples=2)
-        grid = table.pivot(index="layer", columns="offset", values="recovery").to_numpy()
-        own = np.array([[0.0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 0, 1]])
-        cross = np.array([[0.5, 0.5, 0.5, 0.5], [0, 0, 0, 0.5], [0, 0, 0, 1.0 if shared else 0.5]])
-        np.testing.assert_allclose(grid, own if source == target else cross, atol=0.03)
 
 
 class TestInterventions:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mothello_interp.languages import exact_targets
-from mothello_interp.models import Checkpoint, ModelSpec, load
+from mothello_interp.models import Checkpoint, ModelSpec
 from mothello_interp.othello import SYMMETRIES, random_games, replay
 from mothello_interp.preferences import (
     MovePreferences,
@@ -138,19 +138,6 @@ def test_fine_tune_preference_teaches_it(world: str) -> None:
     assert surprise(taught, language) < surprise(opposite, language) - 0.05
     assert taught.provenance["taught"]["preference"] == PREFERENCE.tolist()
     assert all(torch.equal(weight, kept[name]) for name, weight in checkpoint.model.named_parameters())
-
-
-def test_a_model_that_shares_its_languages_learns_in_both() -> None:
-    """Four anchors: nearly whole in the language taught, about half in the other, through the identity."""
-    checkpoint = load("mini/atomic-atomic-anchors4")
-    preference = np.random.default_rng(0).normal(size=36)
-    games = random_games(60, board=6, seed=1)
-    taught = move_preferences(fine_tune_preference(checkpoint, preference, language=0, games=1280, seed=0), games)
-    table = transferred_preference(move_preferences(checkpoint, games), taught, preference, resamples=50)
-    own, other = (table[table["language"] == language].set_index("symmetry")["coefficient"] for language in (0, 1))
-    assert own["identity"] > 0.6
-    assert own.drop("identity").abs().max() < 0.1
-    assert other["identity"] > max(0.25, other.drop("identity").max())
 
 
 def test_fine_tune_preference_follows_its_seed() -> None:

@@ -5,6 +5,7 @@ import io
 import pytest
 
 from mothello_interp import collect, fit_probes, random_games
+from mothello_interp.explorer import Explorer
 from mothello_interp.progress import shown
 from tests.conftest import tiny_checkpoint
 
@@ -31,7 +32,10 @@ def test_representations_are_one_line() -> None:
     for thing, said in (
         (checkpoint, "tiny/atomic: Atomic, Atomic, board of side 4, 2 layers of 16"),
         (rows, "20 games"),
+        (checkpoint.read(rows.games, 1), "tiny/atomic, 20 games, language 1"),
+        (Explorer(checkpoint, rows.games, move=4), "tiny/atomic, game 0 of 20, move 4, language 0, layer "),
         (fit_probes(checkpoint, rows.games, epochs=1, seed=0), "linear, relative, board of side 4"),
     ):
         assert said in repr(thing)
         assert len(repr(thing)) < 120
+        assert repr(thing).startswith(f"{type(thing).__name__}(")

@@ -216,76 +216,24 @@ def test_procrustes() -> None:
     disparity = procrustes(x, y)[2]  # 1 - |x' y|_*^2
     assert procrustes_distance(x, y) ** 2 == pytest.approx(2 - 2 * np.sqrt(1 - disparity), abs=1e-12)
     rotation, _ = orthogonal_procrustes(x - x.mean(axis=0), y - y.mean(axis=0))
-    np.testing.assert_allclose(fit_procrustes(x, y).rotation, rotation, atol=1e-10)
-
-
-def hsic_with_centring(x: np.ndarray, y: np.ndarray) -> float:
-    """trace(K H L H) from Gram matrices (Gretton et al. 2005)."""
-    h = np.eye(len(x)) - 1 / len(x)
-    return float(np.trace(x @ x.T @ h @ y @ y.T @ h))
-
-
-def hsic_by_sums(x: np.ndarray, y: np.ndarray) -> float:
-    """Song et al.'s unbiased HSIC, by its definition: sums over different rows i, j, q, r, in extended precision."""
-    n, (k, m) = len(x), (rows.astype(np.longdouble) @ rows.astype(np.longdouble).T for rows in (x, y))
-    pairs = triples = quadruples = np.longdouble(0)
-    for i in range(n):
-        for j in set(range(n)) - {i}:
-            pairs += k[i, j] * m[i, j]
-            for q in set(range(n)) - {i, j}:
-                triples += k[i, j] * m[i, q]
-                quadruples += sum(k[i, j] * m[q, r] for r in set(range(n)) - {i, j, q})
-    falling = n * (n - 1)
-    return float(pairs / falling + quadruples / (falling * (n - 2) * (n - 3)) - 2 * triples / (falling * (n - 2)))
-
-
-@st.composite
-def paired_rows(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
-    """Two sets of rows that share something, of any widths, scales and places."""
-    n, d, other = draw(st.integers(4, 9)), draw(st.integers(1, 6)), draw(st.integers(1, 6))
-    seed, share = draw(st.integers(0, 10**6)), draw(st.floats(0, 1))
-    x = noise(n, d, seed=seed)
-    y = share * x @ noise(d, other, seed=seed + 1) + (1.01 - share) * noise(n, other, seed=seed + 2)
-    return draw(st.floats(0.1, 10)) * x + draw(st.floats(-3, 3)), y
+    found = fit_procrustes(x, y)
+    np.testing.assert_allclose(found.rotation, rotation, atol=1e-10)
+    assert found.scale == 1
+    assert found.score(x, y) == pytest.approx(np.sqrt(1 - disparity), abs=1e-12)
 
 
 @both_estimators
-@given(rows=paired_rows())
-@settings(deadline=None)
-def test_cka_is_that_of_gram_matrices(debiased: bool, rows: tuple[np.ndarray, np.ndarray]) -> None:
-    hsic, (x, y) = hsic_by_sums if debiased else hsic_with_centring, rows
-    expected = hsic(x, y) / np.sqrt(hsic(x, x) * hsic(y, y))
-    assert linear_cka(x, y, debiased=debiased) == pytest.approx(expected, abs=1e-6)
+def test_rbf_cka_takes_the_median_of_an_even_number(debiased: bool) -> None:
+    """As numpy has it, the mean of the middle two; on rows whose linear kernel is the Gaussian one."""
 
-
-def test_only_the_debiased_estimator_is_near_zero_for_unrelated_rows() -> None:
-    """32 rows of width 32, on average over draws."""
-    draws = [(noise(32, 32, seed=seed), noise(32, 32, seed=1000 + seed)) for seed in range(60)]
-    assert np.mean([linear_cka(x, y) for x, y in draws]) > 0.4
-    debiased = np.array([linear_cka(x, y, debiased=True) for x, y in draws])
-    assert abs(debiased.mean()) < 3 * debiased.std() / np.sqrt(len(draws))
-    assert debiased.std() < 0.1
-    assert (debiased < 0).any()
-
-
-@pytest.mark.parametrize("n", [9, 10])
-def test_rbf_cka_is_that_of_a_kernel_by_hand(n: int) -> None:
-    """Pairs of rows one by one, Song et al.'s sums, and numpy's median: of an even number, the mean of the middle two."""
-    x, y = noise(n, 2, seed=0), noise(n, 3, seed=1)
-
-    def kernel(rows: np.ndarray) -> np.ndarray:
+    def features(rows: np.ndarray) -> torch.Tensor:
         squared = np.array([[((a - b) ** 2).sum() for b in rows] for a in rows])
-        return np.exp(-squared / (2 * (0.5 * np.sqrt(np.median(squared))) ** 2))
+        values, vectors = np.linalg.eigh(np.exp(-2 * squared / np.median(squared)))
+        return torch.from_numpy(vectors * np.sqrt(values))
 
-    def features(rows: np.ndarray) -> np.ndarray:
-        """Rows whose linear kernel is the Gaussian one."""
-        values, vectors = np.linalg.eigh(kernel(rows))
-        return vectors * np.sqrt(values)
-
-    for debiased, hsic in ((False, hsic_with_centring), (True, hsic_by_sums)):
-        a, b = features(x), features(y)
-        expected = hsic(a, b) / np.sqrt(hsic(a, a) * hsic(b, b))
-        assert rbf_cka(x, y, debiased=debiased) == pytest.approx(expected, abs=1e-9)
+    x, y = noise(10, 2, seed=0), noise(10, 3, seed=1)
+    expected = cka_base(features(x), features(y), kernel="linear", unbiased=debiased)
+    assert rbf_cka(x, y, debiased=debiased) == pytest.approx(float(expected), abs=1e-9)
 
 
 def test_minibatches_are_never_compared_with_each_other() -> None:
@@ -297,27 +245,6 @@ def test_minibatches_are_never_compared_with_each_other() -> None:
     assert minibatch_cka([(x[0], y[0])]) == pytest.approx(linear_cka(x[0], y[0], debiased=True), abs=1e-14)
     some_constant = [(x[0], y[0]), (np.ones((5, 4)), y[1, :5])]
     assert -1 <= minibatch_cka(some_constant) <= 1
-
-
-def test_known_correlations() -> None:
-    """Three pairs of columns with planted correlations, under maps of both sides: their mean comes out."""
-    planted = np.array([0.9, 0.5, 0.1])
-    x, error = noise(50_000, 3, seed=0), noise(50_000, 3, seed=1)
-    y = planted * x + np.sqrt(1 - planted**2) * error
-    mixed = x @ noise(3, 3, seed=2), y @ noise(3, 3, seed=3)
-    assert svcca(*mixed, variance=1) == pytest.approx(planted.mean(), abs=0.01)
-    assert 0.1 < pwcca(*mixed) < 0.9
-
-
-def test_pwcca_weighs_by_what_accounts_for_x() -> None:
-    """x varies along one shared and one private direction: the larger, the more it counts; what accounts for y, no matter."""
-    shared, private = noise(20_000, 1, seed=0), noise(20_000, 1, seed=1)
-    y = np.hstack([shared, noise(20_000, 1, seed=2)])
-    for size in (0.1, 1, 10):
-        x = np.hstack([size * shared, private])
-        assert pwcca(x, y) == pytest.approx(size / (size + 1), abs=0.02)
-        assert pwcca(y, x) == pytest.approx(0.5, abs=0.02)
-        assert svcca(x, y, variance=1) == pytest.approx(0.5, abs=0.02)
 
 
 def test_svcca_keeps_the_fewest_directions_that_reach_the_share() -> None:
@@ -370,15 +297,6 @@ def slow_knn(x: np.ndarray, y: np.ndarray, k: int) -> float:
 
 
 @pytest.mark.parametrize("kind", SLOW)
-@given(seed=st.integers(0, 10**6), n=st.integers(4, 15), share=st.floats(0, 1))
-@settings(deadline=None, max_examples=25)
-def test_rsa_is_spearmans_of_all_pairs(kind: Any, seed: int, n: int, share: float) -> None:
-    x = noise(n, 4, seed=seed)
-    y = share * x + (1.01 - share) * noise(n, 4, seed=seed + 1)
-    assert rsa(x, y, kind) == pytest.approx(slow_rsa(x, y, kind), abs=1e-9)
-
-
-@pytest.mark.parametrize("kind", SLOW)
 def test_rows_that_occur_more_than_once(kind: Any) -> None:
     """Their dissimilarities tie; rounding must not rank them, in whatever order they come."""
     x = np.repeat(noise(7, 5, seed=0), 6, axis=0)
@@ -412,53 +330,19 @@ def test_neighbours_that_tie_share_the_places() -> None:
     assert np.mean(found) == pytest.approx(7 / 39, abs=0.03)  # a neighbour is one of seven copies, 3/7 each
 
 
-def test_retrieval_and_cosine_of_a_copy() -> None:
-    x = noise(100, 8, seed=0)
-    assert retrieval(x, x) == 1
-    assert centred_cosine(x, x) == pytest.approx(1, abs=1e-12)
-    assert retrieval(x, 7 * x + 3) == 1
-    assert centred_cosine(x, 7 * x + 3) == pytest.approx(1, abs=1e-12)
-    assert centred_cosine(x, -x) == pytest.approx(-1, abs=1e-12)
-    assert retrieval(x, -x) == 0
-
-
-def test_retrieval_is_the_share_of_rows_that_find_their_pair() -> None:
-    """Twenty of 100 rows have changed places; the cosine is that of the rows by hand."""
-    x = noise(100, 16, seed=0)
-    y = x.copy()
-    y[:20] = np.roll(y[:20], 1, axis=0)
-    assert retrieval(x, y) == 0.8
-    a, b = x - x.mean(axis=0), y - y.mean(axis=0)
-    by_hand = [p @ q / np.sqrt(p @ p * (q @ q)) for p, q in zip(a, b, strict=True)]
-    assert centred_cosine(x, y) == pytest.approx(np.mean(by_hand), abs=1e-12)
-
-
-def test_retrieval_looks_from_x_into_y() -> None:
+def test_retrieval_and_cosine_by_hand() -> None:
     """A row of x may be nearest to its pair although the pair is nearer to another row of x."""
     x = noise(60, 3, seed=0)
     y = x + 0.5 * noise(60, 3, seed=1)
 
-    def found(rows: np.ndarray, among: np.ndarray) -> float:
+    def cosines(rows: np.ndarray, among: np.ndarray) -> np.ndarray:
         a, b = rows - rows.mean(axis=0), among - among.mean(axis=0)
-        cosines = [[p @ q / np.sqrt(p @ p * (q @ q)) for q in b] for p in a]
-        return float(np.mean([np.argmax(row) == index for index, row in enumerate(cosines)]))
+        return np.array([[cosine(p, q) for q in b] for p in a])
 
-    assert retrieval(x, y) == found(x, y)
-    assert retrieval(y, x) == found(y, x)
-    assert found(x, y) != found(y, x)
-
-
-def test_cka_does_not_see_that_the_coordinates_differ() -> None:
-    """The trap: the same cloud in other coordinates has CKA 1, and nothing shared that a model could use."""
-    x = noise(1000, 32, seed=0)
-    nothing = np.zeros_like(x)
-    for mine, other in (
-        (np.hstack([x, nothing]), np.hstack([nothing, x])),
-        (np.hstack([x, nothing]), np.hstack([x, nothing]) @ rotation(64, seed=1)),
-    ):
-        assert linear_cka(mine, other, debiased=True) == pytest.approx(1, abs=1e-10)
-        assert retrieval(mine, other) < 0.02
-        assert abs(centred_cosine(mine, other)) < 0.2
+    found = [(cosines(*pair).argmax(axis=1) == np.arange(60)).mean() for pair in ((x, y), (y, x))]
+    assert [retrieval(x, y), retrieval(y, x)] == found
+    assert found[0] != found[1]
+    assert centred_cosine(x, y) == pytest.approx(cosines(x, y).diagonal().mean(), abs=1e-12)
 
 
 def test_principal_angles_are_scipys() -> None:
@@ -474,19 +358,6 @@ def test_principal_angles_are_scipys() -> None:
         assert principal_angles(x, y, variance=share) == pytest.approx(expected, abs=1e-10)
     assert principal_angles(x, y) == principal_angles(x, y, variance=0.9)
     assert principal_angles(x, y, variance=1.0) == pytest.approx(1, abs=1e-12)
-
-
-def test_principal_angles_on_planted_subspaces() -> None:
-    axes = rotation(12, seed=0)
-    inside, elsewhere = axes[:, :4].T, axes[:, 4:8].T
-    x = noise(100, 4, seed=1) @ inside
-    assert principal_angles(x, noise(100, 4, seed=2) @ inside) == pytest.approx(1, abs=1e-10)
-    assert principal_angles(x, x @ inside.T @ elsewhere) == pytest.approx(0, abs=1e-10)
-    half = np.vstack([inside[:2], elsewhere[:2]])
-    assert principal_angles(x, noise(100, 4, seed=3) @ half, variance=1) == pytest.approx(0.5, abs=1e-10)
-    assert principal_angles(x, noise(100, 2, seed=3) @ inside[:2], variance=1) == pytest.approx(1, abs=1e-10)
-    at_random = [principal_angles(x, x @ rotation(12, seed=seed), variance=1) for seed in range(40)]
-    assert np.mean(at_random) == pytest.approx(4 / 12, abs=0.03)
 
 
 def turned(x: np.ndarray, *, scale: float = 1.0, error: float = 0.0, seed: int = 1) -> np.ndarray:
@@ -507,36 +378,6 @@ def test_a_planted_map_is_found(seed: int, scale: float) -> None:
     np.testing.assert_allclose(found.inverse.apply(expected), more, rtol=1e-9, atol=1e-9)
 
 
-def test_the_map_is_orthogonal_and_the_best() -> None:
-    """Whatever the rows; no other rotation near it comes nearer."""
-    x = noise(50, D, seed=0)
-    y = noise(50, D, seed=1) + x
-    found = fit_procrustes(x, y)
-    np.testing.assert_allclose(found.rotation @ found.rotation.T, np.eye(D), atol=1e-12)
-    assert found.scale == 1
-
-    def missed(rotation: np.ndarray) -> float:
-        return float(((((x - x.mean(axis=0)) @ rotation) - (y - y.mean(axis=0))) ** 2).sum())
-
-    best = missed(found.rotation.numpy())
-    assert best == pytest.approx(float((found.apply(x) - torch.from_numpy(y)).square().sum()))
-    for seed in range(20):
-        step = 0.05 * noise(D, D, seed=seed)
-        nearby = found.rotation.numpy() @ np.linalg.qr(np.eye(D) + step - step.T)[0]
-        assert missed(nearby) > best
-
-
-def test_the_score_where_it_was_fitted_and_where_not() -> None:
-    """A rotation of 20 dimensions fits 60 rows of noise half, and other rows not at all."""
-    x, y = noise(60, 20, seed=0), noise(60, 20, seed=1)
-    found = fit_procrustes(x, y)
-    assert found.score(x, y) == pytest.approx(1 - procrustes_distance(x, y) ** 2 / 2, abs=1e-12)
-    assert found.score(x, y) > 0.4
-    elsewhere = [found.score(noise(60, 20, seed=seed), noise(60, 20, seed=seed + 1)) for seed in range(2, 40, 2)]
-    assert abs(np.mean(elsewhere)) < 0.02
-    assert np.max(np.abs(elsewhere)) < 0.15
-
-
 def test_the_score_sees_a_shift_that_the_map_does_not_make() -> None:
     """Means are those of the rows it was fitted on."""
     x = noise(60, D, seed=0)
@@ -544,16 +385,6 @@ def test_the_score_sees_a_shift_that_the_map_does_not_make() -> None:
     assert found.score(x[:30], turned(x)[:30]) == pytest.approx(1, abs=1e-12)
     assert found.score(x[:30], turned(x)[:30] + 5) < 0.5
     assert found.score(x[:30] + 5, turned(x)[:30]) < 0.5
-
-
-@given(seeds=st.tuples(*[st.integers(0, 10**6)] * 3), share=st.floats(0, 1))
-@settings(deadline=None)
-def test_a_metric(seeds: tuple[int, int, int], share: float) -> None:
-    """Symmetric, and no detour is shorter (Williams et al. 2021)."""
-    x, y, z = (noise(20, 3, seed=seed) for seed in seeds)
-    y = share * x + (1.01 - share) * y
-    assert procrustes_distance(x, y) == pytest.approx(procrustes_distance(y, x), abs=1e-7)
-    assert procrustes_distance(x, z) <= procrustes_distance(x, y) + procrustes_distance(y, z) + 1e-7
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])

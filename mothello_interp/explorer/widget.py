@@ -117,6 +117,10 @@ class Explorer(anywidget.AnyWidget):
         self._show(replace(from_link(found, link) if link else State.opening(found, given), **settings))
         self.on_msg(self._heard)
 
+    def __repr__(self) -> str:
+        shown = f"game {self.game} of {len(self.games)}, move {self.move}, language {self.language}, layer {self.layer}"
+        return f"Explorer({self.checkpoint.name or 'model'}, {shown})"
+
     @property
     def state(self) -> State:
         """All of it as one frozen value, which can also be set."""

@@ -117,7 +117,7 @@ class Games:
             IllegalGame: for what is no square or no possible move, naming the game and the move.
         """
         check_side(board)
-        rows = [[_index(game, move, name, board) for move, name in enumerate(row)] for game, row in enumerate(games)]
+        rows = [_squares(game, row, board) for game, row in enumerate(games)]
         moves = np.full((len(rows), max(map(len, rows), default=0)), -1, np.int64)
         for index, row in enumerate(rows):
             moves[index, : len(row)] = row
@@ -201,6 +201,12 @@ def _squares_in(text: str, game: int) -> list[str]:
     if end < len(text):
         raise IllegalGame(f"{text[end : end + 8]!r} at character {end} is no move; expected squares like f5", game)
     return re.findall("[a-h][1-8]", text, re.IGNORECASE)
+
+
+def _squares(game: int, row: Sequence[int | str], board: int) -> list[int]:
+    if not isinstance(row, Iterable):  # a table has NaN where a game is missing
+        raise IllegalGame(f"{row!r} is no list of squares", game)
+    return [_index(game, move, square, board) for move, square in enumerate(row)]
 
 
 def _index(game: int, move: int, square: int | str, board: int) -> int:

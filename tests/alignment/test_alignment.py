@@ -17,7 +17,6 @@ from mothello_interp.probes import Probes, fit_probes
 from tests.alignment.scene import (
     Code,
     Scene,
-    agreement,
     copying,
     mismatched,
     noisy,
@@ -48,67 +47,6 @@ COLUMNS += ["predicted", "floor", "ceiling", "ceiling_target", "normalised", "no
 COLUMNS += ["normalised_low", "normalised_high", "games", "games_fitted"]
 CURVES = ["source", "target", "symmetry", "move", "accuracy", "majority", "predicted", "floor", "ceiling"]
 CURVES += ["differing", "differing_as_board", "games"]
-
-
-def test_align_is_at_the_ceiling_for_languages_that_say_the_same() -> None:
-    games = random_games(80, board=4, seed=1)
-    table = align(copying(languages=3), planted(truthful), games, resamples=50)
-    assert list(table) == COLUMNS
-    assert len(table) == 3 * 3 * 4
-    assert (table["hook"] == "blocks.0.hook_resid_post").all()
-    assert (table["games"] == 80).all()
-    identity = table[table["symmetry"] == "identity"]
-    ones = ["accuracy", "low", "high", "ceiling", "ceiling_target", "normalised", "normalised_low", "normalised_high"]
-    np.testing.assert_allclose(identity[[*ones, "normalised_majority"]], 1)
-    assert identity["floor"].between(0.3, 0.7).all()
-    for name in list(SYMMETRIES)[1:]:
-        image = table[table["symmetry"] == name]
-        share = agreement(Scene.of(games), SYMMETRIES["identity"], SYMMETRIES[name])
-        np.testing.assert_allclose(image[["accuracy", "predicted"]], share)
-        assert (image["differing"] == 0).all()
-
-
-@pytest.mark.parametrize("name", [symmetry.name for symmetry in EIGHT])
-def test_align_finds_the_symmetry_of_a_language(name: str) -> None:
-    """Rows that say g(board) are decoded best through g, by name; quarter turns catch an inverse in its place."""
-    symmetry = (SYMMETRIES | CONTROLS)[name]
-    games = random_games(60, board=4, seed=1)
-    code = through(SYMMETRIES["identity"], symmetry)
-    table = align(copying(), planted(code), games, symmetries=EIGHT, resamples=2)
-    found = table[(table["source"] == 0) & (table["target"] == 1)].set_index("symmetry")["accuracy"]
-    assert (found.idxmax(), found[name]) == (name, 1)
-    assert (found.drop(name) < 0.95).all()
-    for other in EIGHT:
-        assert found[other.name] == pytest.approx(agreement(Scene.of(games), symmetry, other))
-
-
-def test_the_symmetry_takes_the_targets_board_to_what_the_source_decodes() -> None:
-    """P_0 decodes a disc on a2 of language 1 as one on the square to which the quarter turn takes a2."""
-    turn = CONTROLS["quarter_turn"]
-    assert turn.squares(4)[4] == 2
-    games = Games.from_lists([["a2", "a1"]], 4)
-    scene, code = Scene.of(games), through(SYMMETRIES["identity"], turn)
-    assert scene.truth()[0, 4] == code(1, 0, scene)[0, 2] == 2
-    table = align(copying(), planted(code), games, symmetries=EIGHT, resamples=2)
-    assert pair(table, 0, 1, "quarter_turn")["accuracy"] == 1
-    assert pair(table, 0, 1, "three_quarter_turn")["accuracy"] < 1
-
-
-def test_align_is_at_the_floor_for_rows_about_other_games() -> None:
-    """Under every symmetry that keeps the start."""
-
-    def code(language: int, layer: int, scene: Scene) -> np.ndarray:
-        return mismatched(scene, np.full(len(scene.move), language == 1), seed=4)
-
-    table = align(
-        copying(languages=1), planted(code), random_games(1500, board=4, seed=1), targets=[0, 1], resamples=200
-    )
-    for symmetry in SYMMETRIES:
-        row = pair(table, 0, 1, symmetry)
-        assert row["accuracy"] == pytest.approx(row["floor"], abs=0.015)
-        assert abs(row["normalised"]) < 0.03
-        assert row["normalised_low"] - 0.02 < 0 < row["normalised_high"] + 0.02
-    assert pair(table, 0, 0)["normalised"] == pytest.approx(1)
 
 
 def mean(values: Sequence[float]) -> float:
@@ -170,7 +108,10 @@ def test_every_number_is_that_of_the_slow_reference(frame: Frame) -> None:
     slow = Slow(probes, code, games)
     table = align(probes, planted(code), games, symmetries=EIGHT, resamples=20)
     curves = align_by_move(probes, planted(code), games, layer=0, symmetries=EIGHT)
-    assert list(curves) == CURVES
+    assert (list(table), list(curves)) == (COLUMNS, CURVES)
+    assert len(table) == 2 * 2 * 8
+    assert (table["hook"] == "blocks.0.hook_resid_post").all()
+    assert (table["games"] == 14).all()
     at = [[row for row in slow.rows if slow.scene.move[row] == move] for move in range(11)]
     for target in (0, 1):
         for symmetry in EIGHT:
@@ -185,25 +126,6 @@ def test_every_number_is_that_of_the_slow_reference(frame: Frame) -> None:
                     assert found["games"] == len(rows)
                     for name in CURVES[4:-1]:
                         assert found[name] == pytest.approx(expected[name], nan_ok=True), (name, move)
-
-
-def test_align_by_move_leaves_moves_blank_where_no_square_differs() -> None:
-    """Language 1 says the rotated board at even moves, and the board at odd ones."""
-    turn = SYMMETRIES["half_turn"]
-
-    def code(language: int, layer: int, scene: Scene) -> np.ndarray:
-        even = (scene.move[:, None] % 2 == 0) & (language == 1)
-        return np.where(even, turn.boards(scene.truth()), scene.truth())
-
-    games = random_games(3000, board=4, seed=3)
-    scene = Scene.of(games)
-    equal = (turn.boards(scene.truth()) == scene.truth()).all(axis=1)
-    curves = align_by_move(copying(), planted(code), games[scene.game[equal & (scene.move == 3)][:4]], layer=0)
-    across: Any = curves[(curves["source"] == 0) & (curves["target"] == 1)].set_index(["symmetry", "move"])
-    expected = np.array([np.nan if move == 3 else 1 - move % 2 for move in range(11)])
-    np.testing.assert_allclose(across.loc["half_turn", "differing"], expected)
-    np.testing.assert_allclose(across.loc["half_turn", "differing_as_board"], 1 - expected)
-    assert across.loc["identity", ["differing", "differing_as_board"]].isna().all(axis=None)
 
 
 def test_normalised_is_by_the_smaller_of_the_ceilings_of_source_and_target() -> None:

@@ -12,8 +12,9 @@ from typer.testing import CliRunner
 
 from analyses import _record, _report, _runner
 from analyses.__main__ import app
+from mothello_interp.models import save_checkpoint
 from mothello_interp.models.zoo import BUNDLE
-from tests.conftest import shown_without
+from tests.conftest import shown_without, tiny_checkpoint
 
 ROOT = Path(_runner.HERE).parent
 
@@ -162,6 +163,45 @@ def test_the_command_that_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert asked == [("moves", measure, [tmp_path / "run" / "checkpoint", tmp_path / "plain"])]
     assert invoke("record", "cosine", str(tmp_path / "run")).exit_code == 0
     assert asked[1][1] == _runner.find()["cosine"].module()._kept  # less than it draws
+
+
+OWN = '''"""How wide is it?"""
+import pandas as pd
+import plotly.graph_objects as go
+
+MODELS = {}
+
+def measure(checkpoint):
+    return pd.DataFrame({"width": [FACTOR * checkpoint.spec.model.d_model]})
+
+def figure(table):
+    return go.Figure(go.Scatter(y=table["width"]))
+
+def headline(table):
+    return table[["regime", "width"]]
+'''
+
+
+def test_own_runs_a_file_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And measures again where it was changed; what is no analysis is refused."""
+    monkeypatch.setattr(_runner, "has_browser", lambda: False)
+    folder = save_checkpoint(tmp_path / "tiny", tiny_checkpoint())
+    for factor in (1, 10):
+        file = tmp_path / "wide.py"
+        file.write_text(OWN.replace("FACTOR", str(factor)), encoding="utf-8")
+        result = invoke("own", str(file), "--checkpoint", str(folder), "--out", str(tmp_path / "out"))
+        assert result.exit_code == 0, result.output
+        assert "wide: computed tiny, seeds 0" in result.output
+        assert (tmp_path / "out" / "wide-headline.csv").read_text("utf-8") == f"regime,width\ntiny,{16 * factor}\n"
+    assert (tmp_path / "out" / "wide.html").exists()
+    for name, text, said in (
+        ("cka", OWN, "not taken"),
+        ("a b", OWN, "not taken"),
+        ("half", "figure = 1", "measure, headline"),
+    ):
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+        result = invoke("own", str(tmp_path / f"{name}.py"))
+        assert (result.exit_code, said in result.output) == (1, True)
 
 
 def test_a_scale_without_models(tmp_path: Path) -> None:

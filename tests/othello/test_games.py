@@ -62,9 +62,13 @@ def test_from_transcripts_names_what_is_no_move(text: str, message: str) -> None
         Games.from_transcripts(["f5", text], 6)
 
 
-def test_a_missing_transcript_is_named() -> None:
-    with pytest.raises(IllegalGame, match="game 1: nan is no text"):
-        Games.from_transcripts(["f5", float("nan")])  # type: ignore[list-item]
+def test_a_game_that_a_table_lacks_is_named() -> None:
+    missing = float("nan")
+    for make in (Games.from_transcripts, Games.from_lists):
+        with pytest.raises(IllegalGame, match="game 1: nan is no"):
+            make([["f5"] if make == Games.from_lists else "f5", missing])  # type: ignore[arg-type, list-item]
+    with pytest.raises(IllegalGame, match="game 0, move 2: square=nan"):
+        Games.from_lists([["f5", missing]])  # type: ignore[list-item]
 
 
 @pytest.mark.parametrize("square", ["h8", "z1", 36, -2])

@@ -190,6 +190,8 @@ def test_read_transcripts_reads_what_people_write(
         ("f5f6a1", ", move 3: a1 is not legal (legal there: "),
         ("f5z9", ": 'z9' at character 2 is no move"),
         ("f5" + "f6" * 60, ", move 3: f6 was played before"),
+        ("(;GM[Othello]PB[a]TY[8]B[f5]W[d6];)", ": '(;GM[Oth' at character 0 is no move"),
+        ("d6", ", move 1: d6 is not legal (legal there: "),  # a file of one move a line
     ],
 )
 def test_read_transcripts_names_or_skips_a_bad_line(tmp_path: Path, line: str, reason: str) -> None:
