@@ -24,7 +24,7 @@ from mothello_interp.models.checkpoint import PROVENANCE, SPEC, WEIGHTS, Checkpo
 from mothello_interp.models.spec import ModelSpec
 
 BUNDLE = Path(__file__).parent / "bundle"
-MANIFEST = "manifest.json"
+MANIFEST, MEASURED = "manifest.json", "measured.csv"
 FILES = (WEIGHTS, SPEC, PROVENANCE)
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"  # no part starts with a dot, so none leads out of its folder
 _PARTS = rf"{_PART}(?:/{_PART})*"
@@ -47,12 +47,23 @@ def bundled() -> pd.DataFrame:
         - anchors: the moves that languages write alike.
         - opening: the moves that every training game began with; outside of such games the model knows nothing.
         - top1: top-1 legal accuracy on held-out games of the same kind, the mean over languages, 0 to 1.
+        - top1_all: the same on games of every opening.
+        - alignment: normalised alignment (see `align`) of the first input language with the others, the mean, through the
+          identity at `paper_layer`, on games of the same kind.
 
     Examples:
         >>> bundled().set_index("name").anchors["mini/atomic-atomic-anchors4"]
         'c1 f2 a4 d6'
     """
-    return pd.DataFrame([_described(name) for name in bundled_names()])
+    measured = pd.read_csv(BUNDLE / MEASURED).set_index(["name", "weights"])
+    table = pd.DataFrame([_described(name) for name in bundled_names()])
+    here = pd.MultiIndex.from_arrays([table["name"], table["name"].map(weights_of)])
+    return table.assign(**dict(measured.reindex(here).reset_index(drop=True)))
+
+
+def weights_of(name: str) -> str:
+    """The SHA-256 of a bundled checkpoint's weights, by the manifest."""
+    return read_manifest(BUNDLE / MANIFEST).get(f"{name}/{WEIGHTS}", "")
 
 
 def _described(name: str) -> dict[str, Any]:
