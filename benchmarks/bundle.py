@@ -41,7 +41,8 @@ def run() -> None:
     rows = []
     for name, known in zip(bundled_names(), bundled()[["top1_all", "alignment"]].to_dict("records"), strict=True):
         missing = any(map(pd.isna, known.values()))
-        rows.append({"name": name, "weights": weights_of(name), **(measure(load(name)) if missing else known)})
+        numbers: dict[Any, Any] = measure(load(name)) if missing else known
+        rows.append({"name": name, "weights": weights_of(name), **numbers})
         print(f"{name}: {'measured' if missing else 'known'}", flush=True)
     with atomic_write(BUNDLE / MEASURED) as file:
         pd.DataFrame(rows).to_csv(file, index=False, float_format="%.4f")

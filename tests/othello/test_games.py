@@ -66,7 +66,7 @@ def test_a_game_that_a_table_lacks_is_named() -> None:
     missing = float("nan")
     for make in (Games.from_transcripts, Games.from_lists):
         with pytest.raises(IllegalGame, match="game 1: nan is no"):
-            make([["f5"] if make == Games.from_lists else "f5", missing])  # type: ignore[arg-type, list-item]
+            make([["f5"] if make == Games.from_lists else "f5", missing])  # type: ignore[list-item]
     with pytest.raises(IllegalGame, match="game 0, move 2: square=nan"):
         Games.from_lists([["f5", missing]])  # type: ignore[list-item]
 
