@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from filelock import FileLock
 
 from analyses import _models
 from analyses._models import BUNDLE, Checkpoint, Measure
@@ -25,12 +26,12 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path], tables: Pat
     before the first is measured.
 
     Raises:
-        ValueError: for a checkpoint given twice, or with another spec than the model that has its name already, or
-            fine-tuned from other weights than the one whose rows it would replace.
+        ValueError: for a checkpoint without a preset or seed, or given twice, or with another spec than the model that has
+            its name already, or fine-tuned from other weights than the one whose rows it would replace.
     """
     target = (tables or _models.TABLES) / f"{analysis}.csv"
     about = target.with_suffix(".json")
-    known = json.loads(about.read_text(encoding="utf-8"))["models"] if about.exists() else {}
+    known = _known(about)
     new: dict[str, Any] = {}
     checkpoints = [load(folder) for folder in folders]
     for folder, checkpoint in zip(folders, checkpoints, strict=True):
@@ -45,19 +46,30 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path], tables: Pat
         measure(checkpoint).assign(model=checkpoint.provenance["preset"], seed=checkpoint.provenance["seed"])
         for checkpoint in checkpoints
     ]
-    if target.exists():
-        kept = pd.read_csv(target)
-        measured.insert(0, kept[~(kept["model"] + "-seed" + kept["seed"].astype(str)).isin(list(new))])
-    table = pd.concat(measured, ignore_index=True).sort_values(["model", "seed"], kind="stable")
-    facts = {"version": version("mothello-interp"), "models": dict(sorted((known | new).items()))}
-    write_file(target, table.to_csv(index=False, float_format="%.6g"))
-    write_file(about, json.dumps(facts, indent=1) + "\n")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(target.with_name(f".{target.name}.lock")):  # commands that end together write one after the other
+        if target.exists():
+            kept = pd.read_csv(target)
+            measured.insert(0, kept[~(kept["model"] + "-seed" + kept["seed"].astype(str)).isin(list(new))])
+        table = pd.concat(measured, ignore_index=True).sort_values(["model", "seed"], kind="stable")
+        facts = {"version": version("mothello-interp"), "models": dict(sorted((_known(about) | new).items()))}
+        write_file(target, table.to_csv(index=False, float_format="%.6g"))
+        write_file(about, json.dumps(facts, indent=1) + "\n")
     return target
+
+
+def _known(about: Path) -> dict[str, Any]:
+    """The models whose rows are kept, and what made each."""
+    return json.loads(about.read_text(encoding="utf-8"))["models"] if about.exists() else {}
 
 
 def _checked(folder: Path, checkpoint: Checkpoint, known: Mapping[str, Any], new: Mapping[str, Any], file: str) -> str:
     """The name under which rows are kept, once it is sure that they belong there."""
-    model, seed = checkpoint.provenance["preset"], checkpoint.provenance["seed"]
+    model, seed = checkpoint.provenance.get("preset"), checkpoint.provenance.get("seed")
+    if not isinstance(model, str) or type(seed) is not int:
+        raise ValueError(
+            f"{folder}: rows are kept by preset and seed, which its provenance.json lacks: record runs of python -m train"
+        )
     name, spec = f"{model}-seed{seed}", checkpoint.spec.to_toml()
     namesakes = [facts["spec"] for key, facts in {**known, **new}.items() if key.rpartition("-seed")[0] == model]
     if (BUNDLE / model).is_dir():

@@ -9,36 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mothello_interp.languages import read_authors_config
-from mothello_interp.othello import Games, random_games, read_names, read_transcripts, read_wthor, wthor_records
-from tests.othello.wthor import write_names, write_transcripts, write_wthor
+from tests.campaigns.readers import of_games
 
-GAMES = random_games(3, board=8, seed=0)
-CONFIG = (
-    "{'language_types': ['atomic', 'split', 'compositional'], 'overlap_toks': {1: [[0, 1, 2]], 5: [[0, 2]]}, "
-    "'train_seed': 7, 'unified_output': False}"
-)
+READERS = of_games()
 _MOST = 64 * 2**20  # bytes, for files of a few hundred
-
-
-def written(write: Callable[[Path], object], name: str) -> bytes:
-    with TemporaryDirectory() as folder:
-        write(Path(folder) / name)
-        return (Path(folder) / name).read_bytes()
-
-
-WTHOR = written(lambda path: write_wthor(path, GAMES), "a.wtb")
-TEXT = written(lambda path: write_transcripts(path, GAMES), "a.txt")
-READERS: dict[str, tuple[str, bytes, Callable[[Path], object]]] = {
-    "wthor": ("a.wtb", WTHOR, read_wthor),
-    "wthor, skipping": ("a.wtb", WTHOR, lambda path: read_wthor(path, skipped=[])),
-    "records": ("a.wtb", WTHOR, wthor_records),
-    "players": ("a.jou", written(lambda path: write_names(path, ["One", "Two"]), "a.jou"), read_names),
-    "transcripts": ("a.txt", TEXT, read_transcripts),
-    "transcripts, skipping": ("a.txt", TEXT, lambda path: read_transcripts(path, skipped=[])),
-    "games": ("a.npz", written(GAMES.save, "a.npz"), Games.load),
-    "config": ("a.txt", CONFIG.encode(), read_authors_config),
-}
 
 
 @st.composite
@@ -56,9 +30,9 @@ def spoilt(draw: st.DrawFn, sound: bytes) -> bytes:
 @pytest.mark.parametrize("name", READERS)
 def test_the_sound_file_is_read(name: str, tmp_path: Path) -> None:
     """Or spoiling it would show nothing."""
-    file, sound, read = READERS[name]
-    (tmp_path / file).write_bytes(sound)
-    read(tmp_path / file)
+    reader = READERS[name]
+    (tmp_path / reader.file).write_bytes(reader.sound)
+    reader.read(tmp_path / reader.file)
 
 
 def outcome(read: Callable[[Path], object], path: Path) -> tuple[ValueError | None, int]:
@@ -77,10 +51,10 @@ def outcome(read: Callable[[Path], object], path: Path) -> tuple[ValueError | No
 @settings(max_examples=100, deadline=None)
 @given(data=st.data())
 def test_a_spoilt_file_is_a_clear_error(name: str, data: st.DataObject) -> None:
-    file, sound, read = READERS[name]
+    reader = READERS[name]
     with TemporaryDirectory() as folder:
-        path = Path(folder) / file
-        path.write_bytes(data.draw(spoilt(sound)))
-        error, most = outcome(read, path)
-        assert error is None or file in str(error)  # it says which
+        path = Path(folder) / reader.file
+        path.write_bytes(data.draw(spoilt(reader.sound)))
+        error, most = outcome(reader.read, path)
+        assert error is None or reader.file in str(error)  # it says which
         assert most < _MOST

@@ -12,6 +12,7 @@ from mothello_interp.models.spec import ModelSpec, SpecError, Strict, listed_squ
 from train import SEEDS
 
 PRESETS = Path(__file__).parent / "presets"
+_MOST = 2**53  # games: counts are exact as floats up to there
 _Beta = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -43,26 +44,26 @@ class Training(Strict):
         save_every: games between two saves of the training state.
     """
 
-    games: int = Field(gt=0)
-    batch: int = Field(default=256, gt=0)
+    games: int = Field(gt=0, le=_MOST)
+    batch: int = Field(default=256, gt=0, le=2**20)
     objective: Objective = "exact"
     optimizer: Literal["adamw", "muon"] = "adamw"
-    lr: float = Field(default=5e-4, gt=0)
-    matrix_lr: float = Field(default=0.01, gt=0)
+    lr: float = Field(default=5e-4, gt=0, le=100)
+    matrix_lr: float = Field(default=0.01, gt=0, le=100)
     betas: tuple[_Beta, _Beta] = (0.9, 0.95)
-    weight_decay: float = Field(default=0.1, ge=0)
+    weight_decay: float = Field(default=0.1, ge=0, le=1e6)
     decay: Literal["matrices", "all"] = "matrices"
     dropout: float = Field(default=0.0, ge=0, lt=1)
-    warmup: int = Field(default=25_600, ge=0)
+    warmup: int = Field(default=25_600, ge=0, le=_MOST)
     final_lr: float = Field(default=0.1, ge=0, le=1)
-    clip: float = Field(default=1.0, gt=0)
+    clip: float = Field(default=1.0, gt=0, le=1e30)
     opening: Annotated[tuple[str, ...], BeforeValidator(listed_squares)] = ()
     language_weights: tuple[float, ...] = ()
-    corpus_games: int = Field(default=0, ge=0)
+    corpus_games: int = Field(default=0, ge=0, le=_MOST)
     pairing: Pairing = "redrawn"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    evaluate_every: int = Field(default=25_600, gt=0)
-    save_every: int = Field(default=51_200, gt=0)
+    evaluate_every: int = Field(default=25_600, gt=0, le=_MOST)
+    save_every: int = Field(default=51_200, gt=0, le=_MOST)
 
     @property
     def steps(self) -> int:

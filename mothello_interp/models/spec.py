@@ -171,7 +171,7 @@ class Architecture(Strict):
     d_model: int = Field(gt=0, le=2**15)
     n_heads: int = Field(gt=0)
     d_mlp: int = Field(default=0, ge=0, le=2**17)
-    initializer_range: float = Field(default=0.02, gt=0)
+    initializer_range: float = Field(default=0.02, gt=0, le=1000)
 
     @model_validator(mode="after")
     def _divisible(self) -> Self:

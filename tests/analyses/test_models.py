@@ -3,6 +3,8 @@
 import hashlib
 import json
 import shutil
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -274,6 +276,24 @@ def test_fine_tuned_from_another_start(house: House) -> None:
             _record.record("fake", house.measure, [other])
     assert target.read_bytes() == before
     _record.record("fake", house.measure, runs[:1])
+
+
+def test_rows_that_are_kept_at_one_time_are_all_there(house: House) -> None:
+    """And a checkpoint that nobody could name is refused."""
+    runs = [house.save(f"run{seed}", "atomic", seed=seed) for seed in range(1, 5)]
+    meet = threading.Barrier(4)
+
+    def measure(checkpoint: Checkpoint) -> pd.DataFrame:
+        meet.wait()
+        return pd.DataFrame({"value": range(3000)})
+
+    with ThreadPoolExecutor(4) as pool:
+        (target,) = set(pool.map(lambda run: _record.record("fake", measure, [run]), runs))
+    assert pd.read_csv(target)["seed"].value_counts().to_dict() == dict.fromkeys(range(1, 5), 3000)
+    assert len(json.loads(target.with_suffix(".json").read_text(encoding="utf-8"))["models"]) == 4
+    nameless = house.save("run5", "atomic", seed=5, preset=None)
+    with pytest.raises(ValueError, match=r"run5: rows are kept by preset and seed"):
+        _record.record("fake", house.measure, [nameless])
 
 
 def test_a_model_that_is_not_what_it_says(house: House) -> None:

@@ -108,6 +108,8 @@ REFUSED: dict[str, tuple[str, str]] = {
     "a beta that is true": (BASE + "betas = [0.9, true]\n", r"betas\.1: .*number"),
     "betas that are one": (BASE + "betas = 0.9\n", r"betas: .*list \(given: 0\.9\)"),
     "an opening in one word": (BASE + "opening = 'b1a1'\n", r"opening: expected a list .*\(given: 'b1a1'\)"),
+    "a rate that no float32 holds": (BASE + "lr = 1e300\n", r"lr: .*less than or equal to 100 \(given: 1e\+300\)"),
+    "a number of more than 64 bits": (BASE + f"save_every = {2**70}\n", r"save_every: .*less than or equal to"),
     "no batch": (BASE.replace("batch = 8", "batch = 0"), r"batch: .*greater than 0 \(given: 0\)"),
     "mistyped extends": ('extend = "base.toml"\n' + BASE, r"unknown table \[extend\].*'extends'"),
     "no finite rate": (BASE + "lr = inf\n", r"lr: .*finite number \(given: inf\)"),

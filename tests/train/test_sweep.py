@@ -348,6 +348,17 @@ def test_a_scheduler_that_is_not_there(
     assert f"error: --dask {address}: no Dask scheduler there (" in shown.output
 
 
+def test_one_job_needs_no_shared_memory(presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container without /dev/shm no semaphore can be made."""
+
+    def none(*_: Any, **__: Any) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr("multiprocessing.synchronize.SemLock.__init__", none)
+    jobs = plan([presets / "one.toml"], [0], runs)
+    assert [result.status for _, result in sweep(jobs, at_once=None)] == ["trained"]
+
+
 def test_a_locked_folder_is_waited_for(presets: Path, runs: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """And then found as it was left."""
     jobs = plan([presets / "one.toml"], [0], runs)
