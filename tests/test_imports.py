@@ -28,7 +28,7 @@ FLOORS = [
 ]
 FLOOR = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}  # a room of no floor stands above all
 BESIDE: set[tuple[str, str]] = set()  # inside a floor, who may know whom
-WITHOUT_TORCH = {"hints", "arguments", "othello", "languages", "plots", "corpus"}
+WITHOUT_TORCH = {"hints", "parquet", "arguments", "othello", "languages", "plots", "corpus"}
 
 
 def imports(path: Path, root: Path = ROOT) -> set[str]:
