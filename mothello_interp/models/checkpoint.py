@@ -261,7 +261,10 @@ def load_checkpoint(folder: str | Path, *, device: str | torch.device = "cpu", n
                 shapes = f"{tuple(stored[key].shape)}, the spec asks for {tuple(weight.shape)}"
                 raise CheckpointError(f"{folder / WEIGHTS} does not fit {SPEC}: {key} is {shapes}")
             weight.copy_(stored[key])
-    return Checkpoint(model.eval(), spec, provenance, name or folder.name)
+    try:
+        return Checkpoint(model.eval(), spec, provenance, name or folder.name)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder / WEIGHTS}: {error}") from None
 
 
 def _check_sizes(folder: Path, spec: ModelSpec) -> None:

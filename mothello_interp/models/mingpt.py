@@ -55,7 +55,7 @@ def import_authors(weights: str | Path, config: str | Path, *, n_heads: int = 8)
     shape = len(vocabulary), mothello.n_ctx
     architecture, converted = from_mingpt(read_tensors(weights), str(weights), shape, order, n_heads)
     spec = ModelSpec(world=world, model=architecture)
-    model = model_with(spec, converted)
+    model = model_with(spec, converted, str(weights))
     made = {
         "imported_from": "a checkpoint of the authors of arXiv 2404.12444",
         "weights": {"file": Path(weights).name, "sha256": sha256_of(weights)},
@@ -91,7 +91,7 @@ def from_mingpt(
     return architecture, _converted(theirs, order, n_layers, n_heads)
 
 
-def model_with(spec: ModelSpec, weights: Weights) -> "HookedTransformer":
+def model_with(spec: ModelSpec, weights: Weights, source: str) -> "HookedTransformer":
     """The model of a spec with these weights, in evaluation mode.
 
     Raises:
@@ -102,7 +102,9 @@ def model_with(spec: ModelSpec, weights: Weights) -> "HookedTransformer":
     given = {name: tuple(weight.shape) for name, weight in weights.items()}
     if odd := sorted(name for name in expected.keys() | given if expected.get(name) != given.get(name)):
         differ = f"{odd[0]} is {given.get(odd[0], 'missing')}, expected {expected.get(odd[0], 'no such weight')}"
-        raise CheckpointError(f"the weights do not fit {spec.model.n_layers} layers of {spec.model.d_model}: {differ}")
+        raise CheckpointError(
+            f"{source}: the weights do not fit {spec.model.n_layers} layers of {spec.model.d_model}: {differ}"
+        )
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(weights[name])

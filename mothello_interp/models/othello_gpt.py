@@ -56,7 +56,7 @@ def load_othello_gpt(state_dict: Mapping[str, torch.Tensor] | str | Path, *, n_h
     made = {"imported_from": "an Othello-GPT (arXiv 2210.13382)"}
     if not in_memory:
         made["weights_sha256"] = sha256_of(source)
-    return Checkpoint(model_with(spec, weights), spec, made, "othello-gpt" if in_memory else Path(source).stem)
+    return Checkpoint(model_with(spec, weights, source), spec, made, "othello-gpt" if in_memory else Path(source).stem)
 
 
 def _from_transformer_lens(stored: Weights, source: str) -> tuple[Architecture, Weights]:
