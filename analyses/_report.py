@@ -97,7 +97,7 @@ def write_report(out: Path, zoo: Zoo = BUNDLED) -> list[str]:
     others = [item for name, item in items.items() if name not in ARTICLE]
     complete = set(find()) == set(names)
     opening = _text.fill("article", headlines) if complete else None
-    texts += [opening] if opening else []
+    texts += [opening, _text.fill("findings", headlines)] if opening else []
     (out / "plotly.min.js").write_text(get_plotlyjs(), encoding="utf-8")
 
     def write(page: str, template: str, title: str, figures: list[Item], **values: Any) -> None:

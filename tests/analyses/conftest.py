@@ -92,6 +92,15 @@ def module_of(name: str) -> Any:
     return importlib.import_module(f"analyses.{name}")
 
 
+def stored_headline(name: str) -> pd.DataFrame:
+    """An analysis' headline from its stored rows alone."""
+    table = pd.read_csv(_models.TABLES / f"{name}.csv")
+    models = getattr(module_of(name), "MODELS", _models.MODELS)
+    table = table.assign(regime=table["model"].map(models), origin="stored").dropna(subset="regime")
+    headline: pd.DataFrame = module_of(name).headline(table)
+    return headline
+
+
 def labels_of(name: str) -> dict[str, str]:
     """The regimes of an analysis, and how it calls them."""
     if name in ("four_languages", "transfer"):
