@@ -111,7 +111,7 @@ def write_report(out: Path, zoo: Zoo = BUNDLED) -> list[str]:
     others = [item for name, item in items.items() if name not in ARTICLE]
     complete = set(find()) == set(names)
     opening = _text.fill("article", headlines) if complete else None
-    texts += [opening] if opening else []
+    texts += [opening, _text.fill("findings", headlines)] if opening else []
     write_file(out / "plotly.min.js", get_plotlyjs())
 
     def write(page: str, template: str, title: str, figures: list[Item], **values: Any) -> None:

@@ -1,8 +1,9 @@
 """The texts of the report: a Markdown file a figure in `text/`, with numbers from its headline table and claims about them.
 
 In such a file `cells(column, regime="naive")` is a column of the headline's rows with these values, `cell` its value (the mean
-over seeds; nan if there is none), and `claim(value, ">", 0.8)` shows a number of which the sentence says that it is so (`check` only tests
-it). A claim that does not hold is marked in its sentence; `Text.broken` lists these sentences, and those with a nan.
+over seeds; nan if there is none), and `claim(value, ">", 0.8)` shows a number of which the sentence says that it is so, `bound` the
+bound alone ("above 0.8"), `check` nothing. A claim that does not hold is marked in its sentence; `Text.broken` lists these
+sentences, and those with a nan.
 """
 
 import operator
@@ -100,6 +101,9 @@ def fill(name: str, headlines: Mapping[str, "pd.DataFrame"]) -> Text:
     def claim(value: Any, op: str, bound: float, spec: str = ".2f") -> str:
         return f"{value:{spec}}{check(value, op, bound)}"
 
+    def bound(value: Any, op: str, bound: float, spec: str = "") -> str:
+        return f"{_CLAIMS[op][0]} {bound:{spec}}{check(value, op, bound)}"
+
     def check(value: Any, op: str, bound: float) -> str:
         words, holds = _CLAIMS[op]
         return "" if holds(value, bound) else f" [not {words} {bound}]"
@@ -107,9 +111,10 @@ def fill(name: str, headlines: Mapping[str, "pd.DataFrame"]) -> Text:
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, trim_blocks=True, keep_trailing_newline=True)
     template = (TEXTS / f"{name}.md").read_text(encoding="utf-8")
     try:
-        return Text(name, environment.from_string(template).render(cells=cells, cell=cell, claim=claim, check=check))
+        filled = environment.from_string(template).render(cells=cells, cell=cell, claim=claim, bound=bound, check=check)
     except (ValueError, KeyError, TypeError, jinja2.TemplateError) as error:
         raise ValueError(f"{TEXTS / name}.md: {type(error).__name__}: {error}") from error
+    return Text(name, filled)
 
 
 def _title(markdown: str) -> str:

@@ -1,5 +1,5 @@
 """`python -m benchmarks.bundle`, after a bundled checkpoint changed: the manifest, what `bundled()` says was measured (anew for
-other weights alone), and the README's table."""
+other weights alone), and the guide's table."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ from mothello_interp.legality import summary
 from mothello_interp.models import Checkpoint, bundled_names, write_manifest
 from mothello_interp.models.zoo import BUNDLE, MEASURED, weights_of
 
-README = Path(__file__).parent.parent / "README.md"
+GUIDE = Path(__file__).parent.parent / "docs/pages/guide.md"
 _FIT, _SCORE = 1000, 400  # games
 
 
@@ -27,8 +27,8 @@ def measure(checkpoint: Checkpoint) -> dict[str, float]:
     return {"top1_all": float(every["top1"].mean()), "alignment": float(state.loc[others, "normalised"].mean())}
 
 
-def readme_row(row: dict[str, Any]) -> str:
-    """The row of a checkpoint in the README's table."""
+def guide_row(row: dict[str, Any]) -> str:
+    """The row of a checkpoint in the guide's table."""
     unified = "yes" if row["unified_output"] else ""
     facts = [f"`{row['name']}`", row["board"], row["languages"], unified, row["anchors"], row["opening"]]
     facts += [f"{row['top1']:.3f}", f"{row['top1_all']:.3f}", f"{row['alignment']:.2f}"]
@@ -46,9 +46,9 @@ def run() -> None:
         print(f"{name}: {'measured' if missing else 'known'}", flush=True)
     with atomic_write(BUNDLE / MEASURED) as file:
         pd.DataFrame(rows).to_csv(file, index=False, float_format="%.4f")
-    text = README.read_text(encoding="utf-8")
-    table = "".join(map(readme_row, bundled().to_dict("records")))  # type: ignore[arg-type]
-    with atomic_write(README) as file:
+    text = GUIDE.read_text(encoding="utf-8")
+    table = "".join(map(guide_row, bundled().to_dict("records")))  # type: ignore[arg-type]
+    with atomic_write(GUIDE) as file:
         file.write_text(re.sub(r"(?<=\|\n)(\| `m[^\n]*\|\n)+(?=\n)", lambda _: table, text, count=1), encoding="utf-8")
 
 

@@ -23,10 +23,12 @@ def science(figures: Path, copies: Path, *, order: Sequence[str]) -> str:
     """
     copies.mkdir()
     found = find()
-    for name in [f"{name}{end}" for name in found for end in (".png", ".html", ".csv")]:
+    pages = [f"{name}{end}" for name in found for end in (".png", ".html", ".csv")]
+    for name in [*pages, "index.html", "all.html", "explorer.html"]:
         if (figures / name).exists():
             shutil.copy(figures / name, copies)
-    return "\n\n".join(_section(found[name], figures) for name in order) + "\n"
+    article = ["The main figures make [one article](figures/index.html)."] * (figures / "index.html").exists()
+    return "\n\n".join([*article, *(_section(found[name], figures) for name in order)]) + "\n"
 
 
 def _section(analysis: Analysis, figures: Path) -> str:

@@ -15,6 +15,8 @@ from pathlib import Path
 from plotly.offline import get_plotlyjs
 
 import mothello_interp
+from analyses._report import ARTICLE
+from analyses._runner import find
 from docs.notebooks import PLOTLY, notebook_page
 from docs.science import science
 
@@ -35,7 +37,7 @@ def write_pages(folder: Path, *, figures: Path, notebooks: Path) -> None:
     """
     shutil.copytree(PAGES, folder)
     shutil.copy(ROOT / "docs" / "anchors.png", folder)
-    _write(folder / "notebooks" / "index.md", readme_section("Notebooks", Path("notebooks")).removeprefix("#"))
+    _write(folder / "notebooks" / "index.md", _notebooks())
     for path in NOTEBOOKS:
         text = notebook_page(path, notebooks / path.name, [other.stem for other in NOTEBOOKS])
         _write(folder / "notebooks" / f"{path.stem}.md", text)
@@ -61,8 +63,8 @@ def readme() -> str:
 
 
 def analyses_in_order() -> list[str]:
-    """The analyses in the order in which the README tells of them."""
-    return re.findall(r"`python -m analyses (\w+)` \|", readme())
+    """The analyses: those of the article in its order, then the others."""
+    return [*ARTICLE, *(name for name in find() if name not in ARTICLE)]
 
 
 def readme_section(heading: str, where: Path = Path()) -> str:
@@ -77,10 +79,19 @@ def readme_section(heading: str, where: Path = Path()) -> str:
         raise ValueError(f"the README has no section {heading!r}; it has: {', '.join(filter(None, sections))}")
 
     def moved(link: re.Match[str]) -> str:
-        target = link[1].removeprefix("docs/").replace(".ipynb", ".md")
+        target = link[1].removeprefix("docs/").removeprefix("pages/").replace(".ipynb", ".md")
         return f"]({os.path.relpath(target, where)})"
 
     return re.sub(r"\]\((?!https?:|#)([^)]+)\)", moved, sections[heading])
+
+
+def _notebooks() -> str:
+    """The list of notebooks, as the README has it."""
+    listed = re.findall(r"^ *(\d+\. )\[(.+?)\]\(notebooks/(\w+)\.ipynb\)(.*)$", readme(), re.MULTILINE)
+    lines = [f"{number}[{title}]({name}.md){rest}" for number, title, name, rest in listed]
+    return "\n".join(
+        ["# Notebooks\n\nEach asks one question of the bundled checkpoints and is shown as it ran.\n", *lines, ""]
+    )
 
 
 def modules() -> dict[str, str]:

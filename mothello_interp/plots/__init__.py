@@ -15,6 +15,7 @@ from mothello_interp.plots.panels import (
     panel_grid,
 )
 from mothello_interp.plots.paper import for_paper, write_image, write_images
+from mothello_interp.plots.tables import plot_alignment, plot_recovery
 from mothello_interp.plots.theme import COLOURS, LANGUAGES, layer_name, themed
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
     "layer_axis",
     "layer_name",
     "panel_grid",
+    "plot_alignment",
+    "plot_recovery",
     "themed",
     "write_image",
     "write_images",

@@ -94,6 +94,23 @@ def module_of(name: str) -> Any:
     return importlib.import_module(f"analyses.{name}")
 
 
+STORED = ("emergence", "four_languages", "preferences", "realgames", "recipe", "sharing", "similarity", "transfer")
+
+
+def stored_headline(name: str) -> pd.DataFrame:
+    """An analysis' headline from its stored rows alone: of those in STORED all that there is."""
+    module = module_of(name)
+    if name in STORED:
+        table = _runner.find()[name].table(_models.BUNDLED)
+    else:
+        table = pd.read_csv(_models.TABLES / f"{name}.csv")
+        models = getattr(module, "MODELS", _models.MODELS)
+        table = table.assign(regime=table["model"].map(models), origin="stored").dropna(subset="regime")
+    assert (table["origin"] == "stored").all()
+    headline: pd.DataFrame = module.headline(table)
+    return headline
+
+
 def labels_of(name: str) -> dict[str, str]:
     """The regimes of an analysis, and how it calls them."""
     if name in ("four_languages", "transfer"):

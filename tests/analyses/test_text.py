@@ -23,12 +23,12 @@ def filled(text: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> _text.Te
 
 def test_a_claim_that_holds_is_a_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = filled(
-        '# Is it?\n\nNo, {{ claim(cell("alignment", regime="naive"), "<", 0.1) }}'
+        '# Is it?\n\nNo, {{ claim(cell("alignment", regime="naive"), "<", 0.1) }}, {{ bound(1, ">", 0.5, ".0%") }}'
         '{{ check(cells("alignment").min(), ">", 0) }} of `{{ cells("alignment", of="other").mean() }}`.\n\n'
         "A *caption*,\nof two lines.\n\n## Method\n\n- one\n",
         tmp_path, monkeypatch,
     )  # fmt: skip
-    assert (text.title, text.answer) == ("Is it?", "No, 0.05 of <code>0.5</code>.")
+    assert (text.title, text.answer) == ("Is it?", "No, 0.05, above 50% of <code>0.5</code>.")
     assert text.caption == "A <em>caption</em>,\nof two lines."
     assert "<h3>Method</h3>" in text.details
     assert "<li>one</li>" in text.details
@@ -62,7 +62,7 @@ def test_a_text_that_cannot_be_filled_in(asked: str, tmp_path: Path, monkeypatch
 
 
 def test_every_figure_has_a_text_and_every_text_a_figure() -> None:
-    assert [*_runner.find(), "article"] == sorted(NAMES, key=lambda name: (name == "article", name))
+    assert {*_runner.find(), "article", "findings"} == set(NAMES)
     assert set(ARTICLE) < set(NAMES)
 
 
@@ -80,7 +80,7 @@ def test_a_text_is_plain(name: str) -> None:
         "0.02",
         "0.9",
     }  # settings, no results
-    if name != "article":
+    if name not in ("article", "findings"):
         assert "## Method" in text
         assert "## What could have fooled this" in text
 
