@@ -4,6 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from mothello_interp.plots.panels import Line, bounds, facet, layer_axis
+from mothello_interp.plots.theme import LANGUAGES
 
 
 def plot_alignment(table: pd.DataFrame) -> go.Figure:
@@ -16,7 +17,10 @@ def plot_alignment(table: pd.DataFrame) -> go.Figure:
         ValueError: for a table without pairs of two languages.
     """
     pairs = table[(table["source"] != table["target"]) & (table["symmetry"] == "identity")]
-    lines = [*bounds("ceiling", "floor", "majority"), Line("accuracy", "cross-lingual", width=4, band=("low", "high"))]
+    lines = [
+        *bounds("ceiling", "floor", "majority"),
+        Line("accuracy", "cross-lingual", LANGUAGES[0], width=4, band=("low", "high")),
+    ]
     return layer_axis(facet(_by_pair(pairs), {"accuracy": lines}, x="layer", by="pair"), pairs["layer"])
 
 
@@ -30,7 +34,7 @@ def plot_recovery(table: pd.DataFrame) -> go.Figure:
         ValueError: for a table without rows.
     """
     last = table[table["offset"] == table["offset"].max()]
-    lines = [*bounds("floor"), Line("recovery", "recovery", width=4, band=("low", "high"))]
+    lines = [*bounds("floor"), Line("recovery", "recovery", LANGUAGES[0], width=4, band=("low", "high"))]
     return layer_axis(facet(_by_pair(last), {"recovery": lines}, x="layer", by="pair"), last["layer"])
 
 
