@@ -1,4 +1,4 @@
-"""How weight decay decides whether languages align, in the two hardest worlds: four naive ones, and a compositional one."""
+"""How weight decay decides whether languages align, of four naive ones, two atomic ones, and one that is compositional."""
 
 from typing import Any
 
@@ -11,11 +11,17 @@ from analyses._tables import cross, summary, where
 from mothello_interp.othello import random_games
 from mothello_interp.plots import COLOURS, LANGUAGES, Line, add_lines, panel_grid
 
-_WORLDS = {"four-atomic": "4 naive languages", "compositional": "atomic and compositional, 4 anchors"}
+_WORLDS = {
+    "four-atomic": "4 naive languages",
+    "atomic": "2 atomic, 4 anchors",
+    "compositional": "compositional, 4 anchors",
+}
 _RUNS = {
     "mini/four-atomic": ("four-atomic", 3.0),
     "recipe/four-atomic-decay-1": ("four-atomic", 1.0),
     "recipe/four-atomic-decay-6": ("four-atomic", 6.0),
+    "mini/atomic-atomic-anchors4": ("atomic", 0.3),
+    "recipe/atomic-decay-3": ("atomic", 3.0),
     "mini/atomic-compositional-anchors4": ("compositional", 0.3),
     "recipe/compositional-decay-1": ("compositional", 1.0),
     "recipe/compositional-decay-3": ("compositional", 3.0),
@@ -95,6 +101,6 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
             found |= {f"lowest, layer {layer}": here.min(), f"highest, layer {layer}": here.max()}
         return found
 
-    return summary(_placed(table), ["world", "decay", "regime", "seed"], row).sort_values(
-        ["world", "decay"], ascending=[False, True], kind="stable", ignore_index=True
+    return summary(
+        _placed(table).sort_values(["world", "decay"], kind="stable"), ["world", "decay", "regime", "seed"], row
     )
