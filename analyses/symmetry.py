@@ -17,7 +17,7 @@ from mothello_interp.othello.symmetry import ALL
 from mothello_interp.plots import COLOURS, add_categories, add_heatmap, add_label, themed
 
 MODELS = _maps.MODELS | {"mini/atomic-atomic-anchors4": "2, four anchors"}
-_SHOWN = "5 naive languages"  # whose matrices are drawn, of the lowest seed
+_SHOWN = "4 naive languages"  # whose matrices are drawn, of the lowest seed
 _TURNED = "flip or quarter turn"
 _PAPER = ["layer", "source", "target", "symmetry", "accuracy", "low", "high", "majority", "predicted", "floor", "ceiling",
           "normalised", "games"]  # fmt: skip
