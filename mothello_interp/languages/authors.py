@@ -70,12 +70,12 @@ def authors_vocabulary(mothello: Mothello) -> tuple[str, ...]:
     borrowed = {(square, member) for square, group in mothello.groups for member in group[1:]}
     names = ["<pad>"]
     for index, language in enumerate(mothello.languages):
-        words = language.words(_SIDE)
+        tokens = language.move_tokens(_SIDE)
         if isinstance(language, Compositional):
-            pieces = [words[row * _SIDE][0] for row in range(_SIDE)] + [words[column][1] for column in range(_SIDE)]
+            pieces = [tokens[row * _SIDE][0] for row in range(_SIDE)] + [tokens[column][1] for column in range(_SIDE)]
         elif isinstance(language, Atomic | Split):
             own = [square for square in _played() if (square, index) not in borrowed]
-            pieces = [piece for square in own for piece in words[square]]
+            pieces = [piece for square in own for piece in tokens[square]]
         else:
             raise ValueError(f"language {index} is {language!r}: the authors have {', '.join(_TYPES)}")
         names += [f"{index}:{piece}" for piece in pieces]

@@ -1,7 +1,7 @@
 """Language types: which tokens a move is written with.
 
-A language type is a frozen dataclass with a method `words(board)` that gives, for every square, a tuple of token names.
-Equal names are the same token. No tuple may be the beginning of another, so that text can be decoded.
+A language type is a frozen dataclass with a method `move_tokens(board)` that gives, for every square, a tuple of token
+names. Equal names are the same token. No tuple may be the beginning of another, so that text can be decoded.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,14 +13,12 @@ import numpy as np
 from mothello_interp.hints import did_you_mean
 from mothello_interp.othello import Symmetry, square_name
 
-Word = tuple[str, ...]
-
 
 @runtime_checkable
 class Language(Protocol):
     """What every language type provides."""
 
-    def words(self, board: int) -> Sequence[Word]:
+    def move_tokens(self, board: int) -> Sequence[tuple[str, ...]]:
         """The token names of every square, row-major; start squares included, though they are never played."""
         ...
 
@@ -33,11 +31,11 @@ class Atomic:
     """Every move is one token of its own.
 
     Examples:
-        >>> Atomic().words(6)[0]
+        >>> Atomic().move_tokens(6)[0]
         ('a1',)
     """
 
-    def words(self, board: int) -> list[Word]:
+    def move_tokens(self, board: int) -> list[tuple[str, ...]]:
         return [(square_name(square, board),) for square in range(board * board)]
 
 
@@ -48,7 +46,7 @@ class Split:
     `lengths` fixes the number of tokens of every square instead, row-major, for boards of that many squares.
 
     Examples:
-        >>> Split(seed=1).words(4)[:2]
+        >>> Split(seed=1).move_tokens(4)[:2]
         [('a1/1', 'a1/2'), ('b1/1', 'b1/2')]
     """
 
@@ -67,7 +65,7 @@ class Split:
                 expected = f"the number of tokens of every square, row-major, 1 to {_MOST_PIECES}, or None to draw them"
                 raise ValueError(f"lengths={self.lengths}: expected {expected}")
 
-    def words(self, board: int) -> list[Word]:
+    def move_tokens(self, board: int) -> list[tuple[str, ...]]:
         lengths = self.lengths
         if lengths is None:
             lengths = tuple(np.random.default_rng(self.seed).integers(1, self.max_pieces + 1, board**2))
@@ -83,11 +81,11 @@ class Compositional:
     """Every move is two tokens, its row and then its column, which moves of one row or column share.
 
     Examples:
-        >>> Compositional().words(6)[0:2]
+        >>> Compositional().move_tokens(6)[0:2]
         [('1', 'a'), ('1', 'b')]
     """
 
-    def words(self, board: int) -> list[Word]:
+    def move_tokens(self, board: int) -> list[tuple[str, ...]]:
         names = [square_name(square, board) for square in range(board * board)]
         return [(name[1:], name[0]) for name in names]
 
@@ -97,7 +95,7 @@ _Type = TypeVar("_Type", bound=type)
 
 
 def register_language(name: str) -> Callable[[_Type], _Type]:
-    """Class decorator: make a frozen dataclass with `words(board)` known as `name` in specs and checkpoints.
+    """Class decorator: make a frozen dataclass with `move_tokens(board)` known as `name` in specs and checkpoints.
 
     Loading a checkpoint never imports code, so register your own types before you load a model that uses them.
 
@@ -110,9 +108,9 @@ def register_language(name: str) -> Callable[[_Type], _Type]:
         if taken and (taken.__module__, taken.__qualname__) != (cls.__module__, cls.__qualname__):
             raise ValueError(f"language type {name!r} is registered already, for {taken!r}; choose another name")
         settings = vars(cls).get("__dataclass_params__")  # its own: a class may inherit them and be no dataclass
-        if settings is None or not settings.frozen or not hasattr(cls, "words"):
+        if settings is None or not settings.frozen or not hasattr(cls, "move_tokens"):
             mend = f"write @register_language({name!r}) above @dataclass(frozen=True)"
-            raise ValueError(f"{cls!r}: a language is a frozen dataclass with words(board); {mend}")
+            raise ValueError(f"{cls!r}: a language is a frozen dataclass with move_tokens(board); {mend}")
         _TYPES[name] = cls
         return cls
 
@@ -132,7 +130,7 @@ class Relabelled:
         symmetry: the name of a symmetry of the square, or the symmetry.
 
     Examples:
-        >>> Relabelled("atomic", "flip_rows").words(4)[0]
+        >>> Relabelled("atomic", "flip_rows").move_tokens(4)[0]
         ('a4',)
 
     Raises:
@@ -149,9 +147,9 @@ class Relabelled:
             raise ValueError(f"Relabelled {self.language!r}: expected a language, or the description of one")
         object.__setattr__(self, "symmetry", Symmetry.of(self.symmetry).name)
 
-    def words(self, board: int) -> list[Word]:
-        words = self.language.words(board)
-        return [words[square] for square in Symmetry.of(self.symmetry).inverse.squares(board)]
+    def move_tokens(self, board: int) -> list[tuple[str, ...]]:
+        tokens = self.language.move_tokens(board)
+        return [tokens[square] for square in Symmetry.of(self.symmetry).inverse.squares(board)]
 
 
 def language_from(description: str | Mapping[str, Any]) -> Language:

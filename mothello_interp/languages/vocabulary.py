@@ -20,11 +20,11 @@ def build_vocabulary(board: int, languages: Sequence[Language], groups: Groups) 
             gives tokens that begin those of another square.
     """
     owner: dict[tuple[int, int], int] = {(square, member): group[0] for square, group in groups for member in group}
-    own = [language.words(board) for language in languages]
+    own = [language.move_tokens(board) for language in languages]
     said = [f"language {number} ({language!r})" for number, language in enumerate(languages)]
     for name, table in zip(said, own, strict=True):
         if len(table) != board**2 or not all(map(_is_names, table)):
-            raise ValueError(f"{name}: words({board}) must give {board**2} tuples of names, one a square")
+            raise ValueError(f"{name}: move_tokens({board}) must give {board**2} tuples of names, one a square")
     index = {"<pad>": PAD}
     pieces: dict[tuple[int, int], list[int]] = {}
     for language, square in np.ndindex(len(languages), board**2):

@@ -225,8 +225,8 @@ def test_a_vocabulary_that_they_cannot_have() -> None:
         authors_vocabulary(Mothello(6, (Atomic(),)))
 
     class Other:
-        def words(self, board: int) -> list[tuple[str, ...]]:
-            return Atomic().words(board)
+        def move_tokens(self, board: int) -> list[tuple[str, ...]]:
+            return Atomic().move_tokens(board)
 
     with pytest.raises(ValueError, match=r"language 1 is .*: the authors have atomic, split, compositional"):
         authors_vocabulary(Mothello(8, (Atomic(), Other())))

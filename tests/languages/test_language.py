@@ -36,7 +36,7 @@ class Numbered:
 
     base: int = 8
 
-    def words(self, board: int) -> list[tuple[str, ...]]:
+    def move_tokens(self, board: int) -> list[tuple[str, ...]]:
         return [tuple(map(str, divmod(square, self.base))) for square in range(board * board)]
 
 
@@ -49,8 +49,8 @@ class Demanding:
     note: str | None = "plain"
     derived: int = field(init=False, default=0)
 
-    def words(self, board: int) -> list[tuple[str, ...]]:
-        return Numbered(self.base or board).words(board)
+    def move_tokens(self, board: int) -> list[tuple[str, ...]]:
+        return Numbered(self.base or board).move_tokens(board)
 
 
 @pytest.fixture
@@ -63,12 +63,12 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.parametrize("side", SIDES)
 def test_words_of_atomic(side: int) -> None:
-    assert Atomic().words(side) == [(square_name(square, side),) for square in range(side * side)]
+    assert Atomic().move_tokens(side) == [(square_name(square, side),) for square in range(side * side)]
 
 
 @pytest.mark.parametrize("side", SIDES)
 def test_words_of_compositional(side: int) -> None:
-    words = Compositional().words(side)
+    words = Compositional().move_tokens(side)
     assert [column + row for row, column in words] == [square_name(square, side) for square in range(side * side)]
     assert len({piece for word in words for piece in word}) == 2 * side
 
@@ -76,8 +76,8 @@ def test_words_of_compositional(side: int) -> None:
 @given(st.integers(0, 2**32), st.integers(1, 5), st.sampled_from(SIDES))
 @settings(deadline=None)
 def test_words_of_split(seed: int, max_pieces: int, side: int) -> None:
-    words = Split(seed, max_pieces).words(side)
-    assert words == Split(seed, max_pieces).words(side)
+    words = Split(seed, max_pieces).move_tokens(side)
+    assert words == Split(seed, max_pieces).move_tokens(side)
     assert len(words) == side * side
     assert all(1 <= len(word) <= max_pieces for word in words)
     pieces = [piece for word in words for piece in word]
@@ -85,14 +85,14 @@ def test_words_of_split(seed: int, max_pieces: int, side: int) -> None:
 
 
 def test_words_of_split_are_drawn_by_the_seed() -> None:
-    numbers = np.array([[len(word) for word in Split(seed).words(8)] for seed in range(40)])
+    numbers = np.array([[len(word) for word in Split(seed).move_tokens(8)] for seed in range(40)])
     assert len({tuple(row) for row in numbers}) == 40
     share = np.bincount(numbers.ravel(), minlength=4)[1:] / numbers.size
     assert share == pytest.approx([1 / 3] * 3, abs=0.03)
 
 
 def test_split_with_lengths_given() -> None:
-    words = Split(lengths=(1, 2, 3, *[1] * 13)).words(4)
+    words = Split(lengths=(1, 2, 3, *[1] * 13)).move_tokens(4)
     assert words[:3] == [("a1/1",), ("b1/1", "b1/2"), ("c1/1", "c1/2", "c1/3")]
     assert Split(lengths=[1, 2]) == Split(lengths=(1, 2))  # type: ignore[arg-type]
 
@@ -108,7 +108,7 @@ def test_split_refuses_words_without_pieces() -> None:
 
 def test_split_refuses_another_board() -> None:
     with pytest.raises(ValueError, match="Split has lengths for 16 squares: a board of side 6 has 36"):
-        Split(lengths=(1,) * 16).words(6)
+        Split(lengths=(1,) * 16).move_tokens(6)
 
 
 @given(languages)
@@ -179,8 +179,8 @@ def test_what_is_no_language_type() -> None:
 
     @dataclass
     class Changing:
-        def words(self, board: int) -> list[tuple[str, ...]]:
-            return Atomic().words(board)
+        def move_tokens(self, board: int) -> list[tuple[str, ...]]:
+            return Atomic().move_tokens(board)
 
     @dataclass(frozen=True)
     class Silent: ...

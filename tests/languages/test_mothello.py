@@ -34,8 +34,8 @@ class Spelled:
 
     first: tuple[tuple[str, ...], ...]
 
-    def words(self, board: int) -> list[tuple[str, ...]]:
-        return [*self.first, *Atomic().words(board)[len(self.first) :]]
+    def move_tokens(self, board: int) -> list[tuple[str, ...]]:
+        return [*self.first, *Atomic().move_tokens(board)[len(self.first) :]]
 
 
 @cache
@@ -101,7 +101,7 @@ def spell(mothello: Mothello, groups: Groups, language: int, square: int) -> lis
     for group in groups.get(square_name(square, mothello.board), []):
         if language in group:
             owner = min(group)
-    return [f"{owner}:{piece}" for piece in mothello.languages[owner].words(mothello.board)[square]]
+    return [f"{owner}:{piece}" for piece in mothello.languages[owner].move_tokens(mothello.board)[square]]
 
 
 @given(mothellos())
@@ -294,7 +294,7 @@ class Raw:
 
     table: Any
 
-    def words(self, board: int) -> Any:
+    def move_tokens(self, board: int) -> Any:
         return self.table
 
 
@@ -303,7 +303,7 @@ class Raw:
 )
 def test_words_that_are_none(table: Any) -> None:
     """Names not in tuples would be cut into letters, and read as so many pieces."""
-    with pytest.raises(ValueError, match=r"language 1 \(Raw.*\): words\(4\) must give 16 tuples of names"):
+    with pytest.raises(ValueError, match=r"language 1 \(Raw.*\): move_tokens\(4\) must give 16 tuples of names"):
         Mothello(4, (Atomic(), Raw(table)))
 
 

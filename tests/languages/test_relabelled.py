@@ -43,9 +43,9 @@ def test_a_game_and_its_image_are_one_text(language: Language, name: str, side: 
     before, after = (Mothello(side, (Atomic(), spoken)) for spoken in (language, image))
     assert text(after, ALL[name].games(games), 1) == text(before, games, 1)
     assert after.decode(after.encode(ALL[name].games(games), 1).tokens, 1) == ALL[name].games(games)
-    pieces = [list(word) for word in language.words(side)]
+    pieces = [list(word) for word in language.move_tokens(side)]
     p = ALL[name].squares(side)
-    assert [list(image.words(side)[p[square]]) for square in range(side**2)] == pieces
+    assert [list(image.move_tokens(side)[p[square]]) for square in range(side**2)] == pieces
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -55,10 +55,10 @@ def test_images_of_images(first: str, second: str, side: int) -> None:
     """A quarter turn tells the order."""
     g, h = ALL[second], ALL[first]
     language = Split(seed=3)
-    assert Relabelled(Relabelled(language, h.name), g.name).words(side) == Relabelled(language, (g @ h).name).words(
-        side
-    )
-    assert Relabelled(Relabelled(language, g.name), g.inverse.name).words(side) == language.words(side)
+    assert Relabelled(Relabelled(language, h.name), g.name).move_tokens(side) == Relabelled(
+        language, (g @ h).name
+    ).move_tokens(side)
+    assert Relabelled(Relabelled(language, g.name), g.inverse.name).move_tokens(side) == language.move_tokens(side)
 
 
 @pytest.mark.parametrize("symmetry", SYMMETRIES.values(), ids=lambda symmetry: symmetry.name)

@@ -24,7 +24,7 @@ from mothello_interp import register_language
 @register_language("backwards")
 @dataclass(frozen=True)
 class Backwards:
-    def words(self, board):
+    def move_tokens(self, board):
         return [(f"square {board * board - square}",) for square in range(board * board)]
 """
 TRAINING: dict[str, Any] = {"games": 32, "batch": 16, "precision": "float32"}

@@ -1,4 +1,4 @@
-"""Encoding and decoding, and a whole training batch against the training step that eats it."""
+"""Encoding and decoding, and a complete training batch against the training step that uses it."""
 
 from functools import partial
 
