@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from analyses import _runner
-from mothello_interp.hints import check_text
+from mothello_interp.hints import check_text, with_options
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 class Scale(StrEnum):
@@ -26,33 +27,11 @@ class Scale(StrEnum):
     PAPER = "paper"
 
 
-Out = Annotated[Path, typer.Option(help="folder to write to")]
-Size = Annotated[
-    Scale, typer.Option(help="size of the models; of midi one is bundled, of paper give your own with --runs")
-]
-Runs = Annotated[
-    Path | None,
-    typer.Option(
-        help="measure the finished runs in this folder as well, RUNS/PRESET-seedS", exists=True, file_okay=False
-    ),
-]
-Checkpoint = Annotated[
-    list[Path] | None,
-    typer.Option(
-        help="measure this checkpoint as a regime of its own; may be given several times", exists=True, file_okay=False
-    ),
-]
-Tables = Annotated[
-    Path | None, typer.Option(help="take the rows that `record` wrote to this folder too", exists=True, file_okay=False)
-]
-Wthor = Annotated[
-    Path | None,
-    typer.Option(help="folder of real games, the .wtb files of the WTHOR database", exists=True, file_okay=False),
-]
+FIGURES, TABLES = Path("figures"), Path("analyses/tables")
 
 
 def _known(device: str) -> str:
-    """A device that is there; torch is asked about others than the processor alone."""
+    """A device that is there; torch is loaded for others than the processor alone."""
     if device != "cpu":
         from mothello_interp.models.build import device_of
 
@@ -63,63 +42,72 @@ def _known(device: str) -> str:
     return device
 
 
-Device = Annotated[str, typer.Option(help="where models are put, such as cuda", callback=_known)]
-FIGURES, TABLES = Path("figures"), Path("analyses/tables")
+def _folder(text: str) -> Any:
+    """An option whose value is a folder that exists."""
+    return typer.Option(metavar="FOLDER", exists=True, file_okay=False, help=text)
+
+
+Wthor = Annotated[Path | None, _folder("real games: .wtb files of the WTHOR database")]
+
+
+@dataclass(frozen=True)
+class Options:
+    """Which models are measured, and where figures go; an analysis offers those that it can use."""
+
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="where figures go")] = FIGURES
+    scale: Annotated[Scale, typer.Option(metavar="SIZE", help="mini, midi or paper models")] = Scale.MINI
+    runs: Annotated[Path | None, _folder("finished runs to measure as well")] = None
+    checkpoint: Annotated[list[Path] | None, _folder("checkpoint to measure as well; may be repeated")] = None
+    tables: Annotated[Path | None, _folder("tables of `record` to show as well")] = None
+    device: Annotated[str, typer.Option(metavar="NAME", help="where models run, such as cuda", callback=_known)] = "cpu"
+    wthor: Wthor = None
+
+    def run(self, analyses: Sequence[_runner.Analysis]) -> None:
+        """Run these analyses."""
+        zoo: dict[str, Any] = {"scale": self.scale.value, "runs": self.runs, "device": self.device}
+        zoo |= {"checkpoints": tuple(self.checkpoint or ()), "tables": self.tables}
+        _run(analyses, self.out, {"wthor": self.wthor}, **zoo)
 
 
 @app.callback(invoke_without_command=True)
 def _list(context: typer.Context) -> None:
-    """List the analyses; run one by its name, or `all` of them and the report."""
+    """Draw the figures and tables of the report; without a command, list them."""
     if context.invoked_subcommand is None:
         table = Table("analysis", "question", box=None)
         for analysis in _runner.find().values():
             table.add_row(analysis.name, analysis.title)
         Console().print(table)
-        typer.echo("\nRun one with: python -m analyses NAME       all and the report: python -m analyses all")
+        typer.echo("\nOne: python -m analyses NAME    all, with the report: python -m analyses all")
 
 
 @app.command("all")
-def run_all(
-    out: Out = FIGURES,
-    scale: Size = Scale.MINI,
-    runs: Runs = None,
-    checkpoint: Checkpoint = None,
-    tables: Tables = None,
-    device: Device = "cpu",
-    wthor: Wthor = None,
-) -> None:
+@with_options(Options)
+def run_all(*, options: Options) -> None:
     """Run every analysis and write the report, `index.html`."""
-    own = tuple(checkpoint or ())
-    zoo = {"scale": scale.value, "runs": runs, "device": device, "checkpoints": own, "tables": tables}
-    _run(list(_runner.find().values()), out, {"wthor": wthor}, **zoo)
+    options.run(list(_runner.find().values()))
 
 
 @app.command("own")
+@with_options(Options)
 def run_own(
-    file: Annotated[Path, typer.Argument(help="Python file, as moves.py is one", exists=True, dir_okay=False)],
-    out: Out = FIGURES,
-    scale: Size = Scale.MINI,
-    runs: Runs = None,
-    checkpoint: Checkpoint = None,
-    tables: Tables = None,
-    device: Device = "cpu",
-    wthor: Wthor = None,
+    *,
+    file: Annotated[Path, typer.Argument(help="a Python file", exists=True, dir_okay=False)],
+    options: Options,
 ) -> None:
     """Run an analysis of your own, from a file anywhere."""
     try:
         analysis = _runner.own(file)
     except ValueError as error:
         raise SystemExit(f"error: {error}") from None
-    own = tuple(checkpoint or ())
-    zoo = {"scale": scale.value, "runs": runs, "device": device, "checkpoints": own, "tables": tables}
-    _run([analysis], out, {"wthor": wthor}, **zoo)
+    options.run([analysis])
 
 
 @app.command("redraw")
 def redraw(
-    names: Annotated[list[str] | None, typer.Argument(help="some analyses; all by default")] = None, out: Out = FIGURES
+    names: Annotated[list[str] | None, typer.Argument(help="analyses; all by default")] = None,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="where their tables are")] = FIGURES,
 ) -> None:
-    """Draw figures again from their CSV in the folder, and write the report: no model is loaded."""
+    """Draw figures and report again from their tables."""
     chosen = [analysis for analysis in _runner.find().values() if not names or analysis.name in names]
     ready = [analysis for analysis in chosen if (out / f"{analysis.name}.csv").exists()]
     if not ready:
@@ -134,11 +122,11 @@ def redraw(
 @app.command("record")
 def record(
     name: Annotated[str, typer.Argument(help="an analysis")],
-    folders: Annotated[list[Path], typer.Argument(help="checkpoints, or folders of finished runs")],
+    folders: Annotated[list[Path], typer.Argument(help="checkpoints or finished runs")],
     wthor: Wthor = None,
-    tables: Annotated[Path, typer.Option(help="folder to write to; show its rows with NAME --tables FOLDER")] = TABLES,
+    tables: Annotated[Path, typer.Option(metavar="FOLDER", help="where the rows are written")] = TABLES,
 ) -> None:
-    """Keep an analysis' rows for models that are not bundled, with provenance, in a folder of tables."""
+    """Store rows of other models; `NAME --tables` shows them."""
     from analyses import _record
 
     found = _runner.find()
@@ -233,33 +221,13 @@ def _finish(drawn: list[str], out: Path, **zoo: Any) -> None:
 
 
 def _add(analysis: _runner.Analysis) -> None:
-    """Register the command of an analysis, with the option of real games if it takes them."""
+    """Register the command of an analysis: real games and a device are offered where they make a difference."""
+    left_out = ["wthor"] * ("wthor" not in analysis.takes) + ["device"] * analysis.stored
 
-    def with_games(
-        out: Out = FIGURES,
-        scale: Size = Scale.MINI,
-        runs: Runs = None,
-        checkpoint: Checkpoint = None,
-        tables: Tables = None,
-        device: Device = "cpu",
-        wthor: Wthor = None,
-    ) -> None:
-        own = tuple(checkpoint or ())
-        zoo = {"scale": scale.value, "runs": runs, "device": device, "checkpoints": own, "tables": tables}
-        _run([analysis], out, {"wthor": wthor}, **zoo)
-
-    def command(
-        out: Out = FIGURES,
-        scale: Size = Scale.MINI,
-        runs: Runs = None,
-        checkpoint: Checkpoint = None,
-        tables: Tables = None,
-        device: Device = "cpu",
-    ) -> None:
-        with_games(out, scale, runs, checkpoint, tables, device)
-
-    register = app.command(analysis.name, help=analysis.title)
-    register(with_games if "wthor" in analysis.takes else command)
+    @app.command(analysis.name, help=analysis.title, short_help=analysis.title)
+    @with_options(Options, *left_out)
+    def command(*, options: Options) -> None:
+        options.run([analysis])
 
 
 for _analysis in _runner.find().values():

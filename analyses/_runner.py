@@ -27,12 +27,18 @@ NO_INPUTS: Mapping[str, Any] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Analysis:
-    """One file of this folder, with its text in `text/`, or one of the user's without a text; `takes` are the inputs that its
-    `compute` has parameters for, with the models."""
+    """One file of this folder, with its text in `text/`, or one of the user's without a text.
+
+    Attributes:
+        takes: the inputs that its `compute` has parameters for, with the models.
+        stored: whether it draws stored rows of the bundled models.
+        own: whether it is a file of the user's.
+    """
 
     name: str
     title: str
     takes: tuple[str, ...] = ()
+    stored: bool = False
     own: bool = False
 
     def module(self) -> ModuleType:
@@ -48,14 +54,14 @@ class Analysis:
         if hasattr(module, "compute"):
             found: pd.DataFrame = module.compute(zoo, **{name: inputs.get(name) for name in self.takes})
             return found
-        models, stored = getattr(module, "MODELS", MODELS), getattr(module, "STORED", False)
-        return over_models(self.name, module.measure, models, zoo=zoo, stored=stored)
+        models = getattr(module, "MODELS", MODELS)
+        return over_models(self.name, module.measure, models, zoo=zoo, stored=self.stored)
 
 
 def find() -> dict[str, Analysis]:
     """Every analysis by name, read from the sources without importing them."""
     paths = sorted(HERE.glob("[!_]*.py"))
-    return {path.stem: Analysis(path.stem, title_of(path.stem), _takes(path)) for path in paths}
+    return {path.stem: Analysis(path.stem, title_of(path.stem), *_read(path)) for path in paths}
 
 
 def own(file: Path) -> Analysis:
@@ -73,14 +79,15 @@ def own(file: Path) -> Analysis:
     makes = "compute" if hasattr(module, "compute") else "measure"
     if missing := [part for part in (makes, "figure", "headline") if not hasattr(module, part)]:
         raise ValueError(f"{file} lacks {', '.join(missing)}: see {HERE / 'moves.py'} for what an analysis has")
-    return Analysis(file.stem, (module.__doc__ or file.stem).partition("\n")[0], _takes(file), own=True)
+    return Analysis(file.stem, (module.__doc__ or file.stem).partition("\n")[0], *_read(file), own=True)
 
 
-def _takes(file: Path) -> tuple[str, ...]:
-    """The inputs that a file's `compute` has parameters for, with the models."""
-    source = ast.parse(file.read_text(encoding="utf-8"))
-    computes = [part for part in source.body if isinstance(part, ast.FunctionDef) and part.name == "compute"]
-    return tuple(argument.arg for part in computes for argument in part.args.args[1:])
+def _read(file: Path) -> tuple[tuple[str, ...], bool]:
+    """What a file's source says of an Analysis: `takes` and `stored`."""
+    source = ast.parse(file.read_text(encoding="utf-8")).body
+    computes = [part for part in source if isinstance(part, ast.FunctionDef) and part.name == "compute"]
+    takes = tuple(argument.arg for part in computes for argument in part.args.args[1:])
+    return takes, any(ast.unparse(part) == "STORED = True" for part in source)
 
 
 def run(analysis: Analysis, out: Path, inputs: Mapping[str, Any] = NO_INPUTS, **settings: Any) -> None:

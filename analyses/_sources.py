@@ -69,7 +69,7 @@ def _imports(name: str, file: Path, *, typing: bool = False) -> Iterator[tuple[s
 
 
 def _origin(module: str, name: str) -> set[str]:
-    """The modules behind `from module import name`: all of a package, if it does not say where a name comes from."""
+    """The modules that `from module import name` reads: all of a package, if it does not say where a name comes from."""
     file = _file(module)
     if file is None or not name:
         return {module}

@@ -98,7 +98,7 @@ def alignment(checkpoint: Checkpoint, fit: int, score: int) -> dict[str, float]:
 
 
 def _similarity(checkpoint: Checkpoint, games: int, permutations: int) -> dict[str, Any]:
-    """CKA and retrieval between the first two languages, each with the 95% quantile of its null."""
+    """CKA and retrieval between the first two languages, each with the 95% quantile of its floor."""
     from mothello_interp.activations import collect
     from mothello_interp.comparison import compare
 

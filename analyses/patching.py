@@ -75,7 +75,7 @@ def _lines(part: str) -> list[Line]:
     lines = [Line("own", "own state", COLOURS["ceiling"], width=1.5, **look)]
     lines.append(Line("floor", "floor", COLOURS["floor"], dash="dot", width=1.5, **look))
     if part == "transplant":
-        lines.append(Line("rotated", "other language's state, rotated", COLOURS["turned"], rows, dash="dash"))
+        lines.append(Line("rotated", "other language's state, rotated", COLOURS["rotated"], rows, dash="dash"))
         lines.append(Line("source_tokens", "same moves, in the source's tokens", COLOURS["paper"], rows, dash="dot"))
     lines.append(Line("value", "<b>other language's state</b>", "", rows, width=4, band=("low", "high")))
     return lines

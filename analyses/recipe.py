@@ -33,8 +33,8 @@ _SHOWN = 1  # the layer drawn
 
 
 def measure(checkpoint: Checkpoint, *, fit: int = 600, score: int = 300) -> pd.DataFrame:
-    """`align` of all pairs, through the best symmetry where languages have no anchors ("pairs"), and the share of whole moves
-    that are legal ("games")."""
+    """`align` of all pairs, through the best symmetry where languages have no anchors ("pairs"), and the share of complete
+    moves that are legal ("games")."""
     from mothello_interp.alignment import align
     from mothello_interp.legality import legal_accuracy
     from mothello_interp.probes import fit_probes

@@ -37,7 +37,7 @@ def measure(checkpoint: Checkpoint, *, fit: int = 600, score: int = 300, near: f
     """Legal accuracy and alignment at each kept checkpoint of a run whose legal accuracy is near the level or beyond it.
 
     Raises:
-        ValueError: for a checkpoint without a folder `steps` beside it.
+        ValueError: for a checkpoint without a folder `steps` next to it.
     """
 
     def at(step: Checkpoint) -> dict[str, Any]:

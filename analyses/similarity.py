@@ -29,7 +29,7 @@ _TRANSFER = {
 
 def measure(
     checkpoint: Checkpoint, *, games: int = 620, fit: int = 600, score: int = 200, permutations: int = 19,
-    repaired: int = 99,
+    mismatched: int = 99,
 ) -> pd.DataFrame:  # fmt: skip
     """`compare` with every measure, and alignment (whose floor is cheaper), of the first two input languages;
     and of random weights, at the layer three quarters up."""
@@ -38,15 +38,15 @@ def measure(
     sizes, layer = (games, fit, score), paper_layer(checkpoint.spec.model.n_layers)
     tables = []
     for weights, model, layers in (("trained", checkpoint, None), ("random", checkpoint.untrained(), [layer])):
-        found = _compared(model, layers, sizes, permutations, repaired)
+        found = _compared(model, layers, sizes, permutations, mismatched)
         tables += [table.assign(weights=weights) for table in found]
     return pd.concat(tables, ignore_index=True)
 
 
 def _compared(
-    checkpoint: Checkpoint, layers: list[int] | None, sizes: Sequence[int], permutations: int, repaired: int
+    checkpoint: Checkpoint, layers: list[int] | None, sizes: Sequence[int], permutations: int, mismatched: int
 ) -> list[pd.DataFrame]:
-    """All measures, and alignment in both directions on the mean; each beside its null."""
+    """All measures, and alignment in both directions on the mean; each with its floor."""
     from mothello_interp.activations import collect
     from mothello_interp.comparison import compare
     from mothello_interp.probes import fit_probes_on
@@ -58,10 +58,10 @@ def _compared(
     ]
     rows, fit, score = (collect(checkpoint, part, layers=layers, languages=(first, second)) for part in games)
     similar = compare(rows, first, rows, second, measures=tuple(MEASURES), permutations=permutations)
-    return [similar, _aligned(fit_probes_on(fit, seed=0), score, repaired)]
+    return [similar, _aligned(fit_probes_on(fit, seed=0), score, mismatched)]
 
 
-def _aligned(probes: Probes, rows: Activations, repaired: int) -> pd.DataFrame:
+def _aligned(probes: Probes, rows: Activations, mismatched: int) -> pd.DataFrame:
     """Alignment as one of the measures: means of both directions, with those of mismatched boards as the floor."""
     from mothello_interp.alignment import align_on
     from mothello_interp.forward import hook_name
@@ -69,20 +69,20 @@ def _aligned(probes: Probes, rows: Activations, repaired: int) -> pd.DataFrame:
     aligned = where(cross(align_on(probes, rows, resamples=200)), symmetry="identity")
     columns = {"normalised": "value", "normalised_low": "low", "normalised_high": "high"}
     means = aligned.groupby("layer", as_index=False)[list(columns)].mean().rename(columns=columns)
-    null = _repaired(probes, rows, aligned, repaired)
+    null = _floors(probes, rows, aligned, mismatched)
     means = means.assign(
         hook=[hook_name(layer) for layer in means["layer"]], measure="alignment", games=len(rows.games)
     )
     means = means.assign(floor=null.mean(axis=1), floor_high=np.quantile(null, 0.95, axis=1))
     means["above"] = means["value"] - means["floor_high"]
-    means["p"] = (1 + (null >= means["value"].to_numpy()[:, None]).sum(axis=1)) / (1 + repaired)
+    means["p"] = (1 + (null >= means["value"].to_numpy()[:, None]).sum(axis=1)) / (1 + mismatched)
     beside = ["floor", "floor_high", "above", "p"]
     means[beside] = means[beside].mask(means["value"].isna())
     return means
 
 
-def _repaired(probes: Probes, rows: Activations, aligned: pd.DataFrame, times: int) -> np.ndarray:
-    """What alignment is with boards of games re-paired at random, within move number, `[layer permutation]`."""
+def _floors(probes: Probes, rows: Activations, aligned: pd.DataFrame, times: int) -> np.ndarray:
+    """Alignment with the boards of mismatched games, within move number, `[layer permutation]`."""
     kept, truth = rows.labels(probes.frame)
     game, move = rows.game[kept], rows.move[kept]
     place = np.full((len(rows.games), move.max() + 1), -1)
@@ -178,7 +178,7 @@ def _with_transfer(here: pd.DataFrame, name: str) -> dict[str, Any]:
 
 
 def _together(before: pd.Series, change: pd.Series) -> tuple[float, float]:
-    """Rank correlation, and the share of models dealt anew for which it is as far from 0."""
+    """Rank correlation, and the share of permutations of the models for which it is as far from 0."""
     if before.nunique() < 2 or change.nunique() < 2:
         return np.nan, np.nan
     ranks, others = before.rank().to_numpy(), change.rank().to_numpy()

@@ -1,4 +1,4 @@
-"""The page of a notebook: its words and code and, where it was run, what each cell printed and drew."""
+"""The page of a notebook: its text and code and, where it was run, what each cell printed and drew."""
 
 import json
 import re

@@ -18,7 +18,7 @@ def science(figures: Path, copies: Path, *, order: Sequence[str]) -> str:
 
     Args:
         figures: the folder it wrote to; an analysis that left nothing there gets a line that says how to make it.
-        copies: folder beside the page, called figures, for what the page shows and links; plotly.min.js has to join it.
+        copies: folder next to the page, called figures, for what the page shows and links; plotly.min.js has to join it.
         order: names of the analyses.
     """
     copies.mkdir()
@@ -68,7 +68,7 @@ def _numbers(analysis: Analysis, table: Path) -> str:
 
 
 def _short(cell: str) -> str:
-    """A number to three digits behind the point; other text as it is, and "-" for none."""
+    """A number to three decimals; other text as it is, and "-" for none."""
     return f"{float(cell):.3f}" if re.fullmatch(r"-?\d*\.\d+(e[-+]\d+)?", cell) else html.escape(cell) or "-"
 
 

@@ -30,7 +30,7 @@ def write_pages(folder: Path, *, figures: Path, notebooks: Path) -> None:
 
     Args:
         figures: where `make figures` wrote; what is not there is left out, and the page says how to make it.
-        notebooks: where the notebooks lie that were run; of one that does not, the page shows words and code.
+        notebooks: where the notebooks lie that were run; of one that does not, the page shows text and code.
 
     Raises:
         ValueError: if a page names a section that the README does not have.

@@ -60,7 +60,7 @@ class Corpus:
         language_weights: relative frequency of each input language; all equal by default.
         corpus_games: 0 for games that never repeat, else the size of a finite set that is visited again and again, in
             another order each time.
-        pairing: how languages meet games. "redrawn": at random at every visit, as in the paper. "parallel": every game
+        pairing: which language is given which game. "redrawn": at random at every visit, as in the paper. "parallel": every game
             in every language, one after the other (weights do not apply). "disjoint": at random, but the same language
             for a game at every visit.
     """
@@ -149,7 +149,7 @@ class Corpus:
     def held_out(self, n: int) -> Games:
         """Games of the same kind, from a stream that no batch of this corpus is drawn from.
 
-        On 4x4 boards the streams meet: about half of 1,000 such games are, move for move, among the first 20,000 of
+        On 4x4 boards the streams overlap: about half of 1,000 such games are, move for move, among the first 20,000 of
         training (`Games.among` tells which). On 6x6 and 8x8 boards none is.
         """
         return self.games(0, n, held_out=True, threads=None)

@@ -1,7 +1,7 @@
 """What a model goes on with: moves from tokens, where a move is written as one token or several.
 
 A move's probability is the product of the conditionals along its tokens. The runs share their prefixes: a game is run once,
-and the tokens of a move that has begun are run behind its keys and values, unless hooks of the user's own, or a kind of
+and the tokens of a move that has begun are run after its keys and values, unless hooks of the user's own, or a kind of
 position embedding that we do not know, ask for complete sequences.
 """
 
@@ -29,7 +29,7 @@ class Prefixes:
     Attributes:
         reading, bound: whose, and its edits.
         rows, tokens: what was run, tokens int64 `[row pos]`.
-        past: the keys and values of the runs, if tokens may be written behind them.
+        past: the keys and values of the runs, if tokens may be run after them.
         row, move, position: which run, move and position each prefix ends at, int64 `[prefix]`.
         first: probabilities of the next token, float32 `[prefix vocab]`.
     """
@@ -86,13 +86,13 @@ class Prefixes:
         return np.where(matches.any(axis=1), matches.argmax(axis=1), -1)
 
     def _after_each(self, begun: Sequence[tuple[int, ...]]) -> torch.Tensor:
-        """Probabilities of the token behind every prefix and each beginning of a move, `[beginning prefix vocab]`."""
+        """Probabilities of the token after every prefix and each beginning of a move, `[beginning prefix vocab]`."""
         here = np.tile(np.arange(len(self.row)), len(begun))
         written = np.array(begun, np.int64).reshape(len(begun), -1).repeat(len(self.row), axis=0)
         return self._after(here, written).unflatten(0, (len(begun), len(self.row)))
 
     def _after(self, prefix: np.ndarray, written: np.ndarray) -> torch.Tensor:
-        """Probabilities `[n vocab]` behind prefixes `[n]` and what is written `[n piece]` there; 0 where that finds no room."""
+        """Probabilities `[n vocab]` after prefixes `[n]` and what is written `[n piece]` there; 0 where that finds no room."""
         pieces = written.shape[1]
         if pieces == 0:
             return self.first[prefix]
@@ -103,12 +103,12 @@ class Prefixes:
             here = np.flatnonzero(fits & (position == place))
             for part in np.array_split(here, -(-len(here) * (place + 1 + pieces) // TOKENS)):
                 new, row = torch.from_numpy(written[part]).to(self.tokens), self.row[prefix[part]]
-                logits = self._behind(row, new, place) if self.past else self._again(row, new, place)
+                logits = self._onward(row, new, place) if self.past else self._again(row, new, place)
                 found[torch.from_numpy(part)] = logits[:, -1].float().softmax(-1).cpu()
         return found
 
-    def _behind(self, row: np.ndarray, new: torch.Tensor, place: int) -> torch.Tensor:
-        """Logits of new tokens `[n piece]`, run behind the keys and values that runs `[n]` have up to a position."""
+    def _onward(self, row: np.ndarray, new: torch.Tensor, place: int) -> torch.Tensor:
+        """Logits of new tokens `[n piece]`, run after the keys and values that runs `[n]` have up to a position."""
         assert self.past is not None
         past = branch(self.past, row, [place + 1] * len(self.past.entries))
         model: Any = self.reading.checkpoint.model

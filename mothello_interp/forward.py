@@ -137,7 +137,7 @@ def batches(items: np.ndarray, length: int) -> Iterator[np.ndarray]:
 
 
 def keys_suffice(model: Any) -> bool:
-    """Whether tokens can be run behind keys and values alone: no hooks of the user's, known position embeddings."""
+    """Whether tokens can be run after keys and values alone: no hooks of the user's, known position embeddings."""
     config = model.cfg
     plain = config.attention_dir == "causal" and config.positional_embedding_type in ("standard", "rotary")
     return plain and not any(place.fwd_hooks for place in model.hook_dict.values())

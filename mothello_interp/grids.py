@@ -73,7 +73,7 @@ def activation_gradients(
 ) -> tuple[torch.Tensor, list[torch.Tensor]]:
     """A metric of a run, and its gradient with respect to the activations at hook points, `[batch pos ...]` each.
 
-    Of a metric per example the gradient is that of their sum, which is each example's own. Nothing is left behind in the
+    Of a metric per example the gradient is that of their sum, which is each example's own. Nothing is left in the
     model.
     """
     seen: dict[str, torch.Tensor] = {}

@@ -1,12 +1,16 @@
-"""What several rooms need of names and files: the nearest known name, a file written atomically, a file's hash."""
+"""What several modules need of names, files and command lines: the nearest known name, a file written atomically, a hash."""
 
 import ctypes
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from difflib import get_close_matches
+from functools import wraps
+from inspect import Parameter, signature
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 
@@ -27,6 +31,31 @@ def check_text(arguments: Iterable[str]) -> None:
             given.encode()
         except UnicodeEncodeError:
             raise SystemExit(f"error: {given!r} is not UTF-8: rename the file or folder, or give another one") from None
+
+
+def with_options(kind: type, *left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Decorator: the command with the fields of a dataclass as options of its command line, given to it as `options`.
+
+    Args:
+        kind: the dataclass; its fields are annotated as typer reads them.
+        left_out: fields that are no option of this command and keep their default.
+    """
+
+    def extend(command: Callable[..., None]) -> Callable[..., None]:
+        shared = [field for field in fields(kind) if field.name not in left_out]
+
+        @wraps(command)
+        def extended(**given: Any) -> None:
+            chosen = {field.name: given.pop(field.name) for field in shared}
+            command(**given, options=kind(**chosen))
+
+        own = [value for name, value in signature(command).parameters.items() if name != "options"]
+        more = [Parameter(f.name, Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type) for f in shared]
+        extended.__signature__ = signature(command).replace(parameters=[*own, *more])  # type: ignore[attr-defined]
+        extended.__annotations__ = {value.name: value.annotation for value in (*own, *more)}
+        return extended
+
+    return extend
 
 
 @contextmanager

@@ -205,7 +205,7 @@ def _by_layer(reading: Reading, lens: LogitLens | TunedLens | None, boot: Bootst
 
 
 def _finish(model: Any, residual: torch.Tensor) -> torch.Tensor:
-    """The model from behind its last block on: logits `[batch pos vocab]` of a residual stream `[batch pos d_model]`."""
+    """The model after its last block: logits `[batch pos vocab]` of a residual stream `[batch pos d_model]`."""
     return model(residual, start_at_layer=model.cfg.n_layers)
 
 

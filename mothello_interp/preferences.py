@@ -88,9 +88,9 @@ class MovePreferences:
     Attributes:
         games: the games; every proper prefix is a position.
         logs: float64 `[game move square]` by language: logarithms of the next moves' probabilities.
-        legal_mass: by language the probability of the legal moves, in words of the language to answer in, 0 to 1; the mean
+        legal_mass: by language the probability of the legal moves, in tokens of the output language, 0 to 1; the mean
             over positions.
-        shared: by language the squares whose words it shares with another (anchors).
+        shared: by language the squares whose tokens it shares with another (anchors).
     """
 
     games: Games
@@ -135,9 +135,9 @@ def transferred_preference(
 
     In each position the logarithms of the legal moves' probabilities, after teaching less before, are regressed on the
     preferences of the squares' four images at once (both less their mean over these moves, for only what is preferred to
-    what counts). A coefficient of 1 is the whole preference, 0 none of it: through the identity in the taught language,
+    what counts). A coefficient of 1 is the complete preference, 0 none of it: through the identity in the taught language,
     and in another through the symmetry by which the two share the board. Moves that a language shares with another are left
-    out: what is learned about their words is known in both, code or no code.
+    out: what is learned about their tokens is known in both, with or without a shared representation.
 
     Args:
         before: `move_preferences` of the model.

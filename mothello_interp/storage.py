@@ -69,7 +69,7 @@ def write_activations(
 def read_activations(path: str | Path, language: int, layer: int) -> Iterator[dict[str, np.ndarray]]:
     """The rows of one language and layer of a file that `write_activations` wrote, part by part, as `Activations.numpy`.
 
-    Each part holds some hundred games, in their order; `game` counts through the whole file.
+    Each part holds some hundred games, in their order; `game` counts through the file.
 
     Raises:
         ValueError: for another file, or what was not written, naming what was.

@@ -422,7 +422,7 @@ class TestNoEffect:
 
     def test_of_moves_that_were_not_run(self, checkpoint: Checkpoint) -> None:
         reading = checkpoint.read(some_games(), 0).edited(Apply(plus_one, layer=0, moves=7))
-        with pytest.raises(NoEffectError, match="met no token: the moves"), reading.hooks() as model:
+        with pytest.raises(NoEffectError, match="never ran: the moves"), reading.hooks() as model:
             model(reading.tokens[:, :6])
 
     def test_of_layers_that_were_not_run(self, checkpoint: Checkpoint) -> None:

@@ -2,88 +2,66 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, fields
-from functools import wraps
-from inspect import Parameter, signature
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from mothello_interp.hints import check_text
+from mothello_interp.hints import check_text, with_options
 from train import SEEDS
 from train.options import RunOptions, TrainingStopped, folder_name, import_languages, run_lock
 
 _PRESET = Path(__file__).parent / "presets" / "mini" / "atomic-atomic-anchors4.toml"
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.callback()
 def _commands() -> None:
-    """Train models of Multilingual Othello and turn runs into checkpoints.
+    """Train models of Multilingual Othello.
 
-    Presets: train/presets/mini (6x6, minutes on one core), midi (8x8, an hour), paper (8x8, for a GPU), sharing, recipe.
+    An interrupted run, even a killed one, resumes with the same command, to the same weights on the same processor and
+    number of threads.
 
-    Recipes of finetune: train/presets/finetune. Every key: train/settings.py, mothello_interp/models/spec.py.
-
-    Interrupted, even killed? The same command goes on, to the same weights on the same processor and threads.
-
-    Metrics: the run's metrics.csv, of 8 languages at most; --log tensorboard, --log wandb (WANDB_MODE=offline).
-
-    Checkpoints on the way: --keep 12. On a GPU: --device cuda --compile.
-
-    A language type of your own: --import my_language.py, a file that calls register_language.
-
-    One model, several processes: accelerate launch -m train pretrain ..., torchrun --nproc_per_node 2 -m train ...
-
-    Many models: sweep, with --jobs on this machine, with --dask tcp://HOST:PORT on a cluster.
-
-    Where finetune starts (--from): a bundled name, a folder on disk, or org/name@revision on the Hugging Face Hub.
+    \b
+    presets     train/presets/mini (6x6, minutes on one core), midi (8x8, an
+                hour), paper (8x8, for a GPU), sharing, recipe; of finetune:
+                train/presets/finetune; every key: train/settings.py,
+                mothello_interp/models/spec.py
+    metrics     metrics.csv of the run; --log tensorboard, --log wandb
+    steps       --keep 12: checkpoints during training
+    GPU         --device cuda --compile
+    processes   accelerate launch -m train pretrain ...,
+                torchrun --nproc_per_node 2 -m train pretrain ...
+    languages   --import my_language.py, which calls register_language
+    many runs   sweep --jobs 4, on a cluster sweep --dask tcp://HOST:PORT
+    finetune    --from a bundled name, a folder, or org/name@revision on the
+                Hugging Face Hub
     """
 
 
-Seed = Annotated[int, typer.Option(min=0, max=SEEDS - 1, help="of the weights and the stream of games")]
+Seed = Annotated[int, typer.Option(metavar="N", min=0, max=SEEDS - 1, help="of weights and games")]
 Import = Annotated[
-    Path | None, typer.Option("--import", help="a Python file of yours, run first: it calls register_language")
+    Path | None, typer.Option("--import", metavar="FILE", help="your Python file that calls register_language")
 ]
 
 
-def _with_run_options(*left_out: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """The command with the fields of RunOptions as options of the command line, handed to it as `options`."""
-
-    def extend(command: Callable[..., None]) -> Callable[..., None]:
-        shared = [field for field in fields(RunOptions) if field.name not in left_out]
-
-        @wraps(command)
-        def extended(**given: Any) -> None:
-            chosen = {field.name: given.pop(field.name) for field in shared}
-            command(**given, options=RunOptions(**chosen))
-
-        own = [value for name, value in signature(command).parameters.items() if name != "options"]
-        more = [Parameter(f.name, Parameter.KEYWORD_ONLY, default=f.default, annotation=f.type) for f in shared]
-        extended.__signature__ = signature(command).replace(parameters=[*own, *more])  # type: ignore[attr-defined]
-        extended.__annotations__ = {value.name: value.annotation for value in (*own, *more)}
-        return extended
-
-    return extend
-
-
 @app.command()
-@_with_run_options()
+@with_options(RunOptions)
 def pretrain(
     *,
-    preset: Annotated[
-        Path, typer.Argument(help="a TOML preset, such as train/presets/mini/atomic-atomic-anchors4.toml")
-    ],
-    out: Annotated[Path | None, typer.Option(help="folder of the run", show_default="runs/NAME-seedSEED")] = None,
+    preset: Annotated[Path, typer.Argument(help="a TOML file, such as one of train/presets/mini")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="the run's", show_default="runs/NAME-seedSEED")
+    ] = None,
     seed: Seed = 0,
     imported: Import = None,
     options: RunOptions,
 ) -> None:
-    """Train a model on fresh random games. The same command goes on where an interrupted run stopped."""
+    """Train a model on fresh random games."""
     with _one_line_errors():
         import_languages(imported)
         from train.pretrain import pretrain as train
@@ -98,22 +76,27 @@ def pretrain(
 
 
 @app.command()
-@_with_run_options()
+@with_options(RunOptions)
 def finetune(
     *,
-    recipe: Annotated[Path, typer.Argument(help="a TOML recipe, such as train/presets/finetune/mini.toml")],
-    checkpoint: Annotated[str, typer.Option("--from", help="a bundled name, a checkpoint, or a finished run")],
-    language: Annotated[int, typer.Option(help="the language to go on in")],
+    recipe: Annotated[Path, typer.Argument(help="a TOML file of train/presets/finetune")],
+    checkpoint: Annotated[str, typer.Option("--from", metavar="NAME", help="bundled, checkpoint, run or Hub name")],
+    language: Annotated[int, typer.Option(metavar="N", help="language to train in")],
     out: Annotated[
-        Path | None, typer.Option(help="folder of the run", show_default="runs/NAME-RECIPE-languageL-seedSEED")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="the run's", show_default="runs/NAME-RECIPE-languageL-seedSEED"),
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, max=SEEDS - 1, help="of the games", show_default="the checkpoint's")
+        int | None,
+        typer.Option(metavar="N", min=0, max=SEEDS - 1, help="of the games", show_default="the checkpoint's"),
     ] = None,
     imported: Import = None,
     options: RunOptions,
 ) -> None:
-    """Train a checkpoint on in one language; transfer.csv records what becomes of all of them."""
+    """Train a checkpoint further, in one language.
+
+    transfer.csv of the run records legality and alignment of every language.
+    """
     with _one_line_errors():
         import_languages(imported)
         from mothello_interp.models import load
@@ -147,7 +130,7 @@ def _one_line_errors() -> Iterator[None]:
 
 
 def _is_first() -> bool:
-    """Of several processes that train one model the first one holds the folder and speaks."""
+    """Whether this is the process that holds the folder and prints, of several that train one model."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
@@ -181,22 +164,21 @@ def _report(folder: Path) -> None:
 
 
 @app.command()
-@_with_run_options("quiet")
+@with_options(RunOptions, "quiet")
 def sweep(
     *,
-    presets: Annotated[list[Path], typer.Argument(help="TOML presets, or folders of them (names with a _ are bases)")],
-    seeds: Annotated[str, typer.Option(help="one run each, such as 0,1,2")] = "0",
-    out: Annotated[
-        Path, typer.Option(help="folder of the runs, OUT/NAME-seedSEED, and of sweep.csv: all of them")
-    ] = Path("runs"),
+    presets: Annotated[list[Path], typer.Argument(help="TOML files, or folders of them")],
+    seeds: Annotated[str, typer.Option(metavar="LIST", help="one run for each, such as 0,1,2")] = "0",
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="of all runs, and of sweep.csv")] = Path("runs"),
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="runs at once", show_default="1, on a cluster one a worker")
+        int | None,
+        typer.Option(metavar="N", min=1, help="runs at a time", show_default="1, or one a worker"),
     ] = None,
-    dask: Annotated[str | None, typer.Option(help="train on the cluster of this scheduler, tcp://HOST:PORT")] = None,
+    dask: Annotated[str | None, typer.Option(metavar="ADDRESS", help="scheduler of a cluster, tcp://HOST:PORT")] = None,
     imported: Import = None,
     options: RunOptions,
 ) -> None:
-    """Train many presets and seeds, several at once. The same command skips what is done and goes on with the rest."""
+    """Train many presets and seeds; what is done is skipped."""
     with _one_line_errors():
         import_languages(imported)
         import rich
@@ -222,12 +204,12 @@ def sweep(
 
 @app.command()
 def export(
-    run: Annotated[Path, typer.Argument(help="folder of a finished run, or a checkpoint")],
-    out: Annotated[Path, typer.Argument(help="folder to write the checkpoint to")],
-    dtype: Annotated[str, typer.Option(help="float32 or bfloat16")] = "bfloat16",
+    run: Annotated[Path, typer.Argument(help="finished run, or checkpoint")],
+    out: Annotated[Path, typer.Argument(help="folder to write to")],
+    dtype: Annotated[str, typer.Option(metavar="NAME", help="float32 or bfloat16")] = "bfloat16",
     imported: Import = None,
 ) -> None:
-    """Write a run's checkpoint elsewhere, by default in half the size."""
+    """Copy the checkpoint of a run, by default in bfloat16."""
     if dtype not in ("float32", "bfloat16"):
         raise SystemExit(f"error: --dtype {dtype}: choose float32 or bfloat16")
     with _one_line_errors():
@@ -242,16 +224,16 @@ def export(
 
 @app.command()
 def corpus(
-    games: Annotated[int, typer.Option(min=1, help="how many games")],
-    out: Annotated[Path, typer.Option(help="Parquet file to write")],
-    preset: Annotated[Path, typer.Argument(help="a TOML preset: the board, the languages and the opening")] = _PRESET,
-    seed: Annotated[int, typer.Option(min=0, max=SEEDS - 1, help="of the stream of games, as in pretrain")] = 0,
+    games: Annotated[int, typer.Option(metavar="N", min=1, help="number of games")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Parquet file to write")],
+    preset: Annotated[Path, typer.Argument(help="a TOML file", show_default="mini/atomic-atomic-anchors4")] = _PRESET,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, max=SEEDS - 1, help="of the games, as in pretrain")] = 0,
     held_out: Annotated[bool, typer.Option("--held-out", help="games that training never draws")] = False,
-    threads: Annotated[int, typer.Option(min=1, help="processor cores to use")] = 1,
+    threads: Annotated[int, typer.Option(metavar="N", min=1, help="processor cores")] = 1,
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress bar")] = False,
     imported: Import = None,
 ) -> None:
-    """Write the games that a preset is trained on, in every language, to a Parquet file for other tools."""
+    """Write a preset's games, in every language, to Parquet."""
     with _one_line_errors():
         import_languages(imported)
         from train.corpus import write_corpus
@@ -263,12 +245,15 @@ def corpus(
 
 @app.command()
 def import_authors(
-    checkpoint: Annotated[Path, typer.Argument(help="a state dict that the paper's authors' code saved (.ckpt)")],
-    config: Annotated[Path, typer.Argument(help="the file of their exp_configs that it was trained on")],
-    out: Annotated[Path, typer.Argument(help="folder to write the checkpoint to")],
-    heads: Annotated[int, typer.Option(min=1, help="attention heads of a layer, which their file does not tell")] = 8,
+    checkpoint: Annotated[Path, typer.Argument(help="state dict of the authors' code (.ckpt)")],
+    config: Annotated[Path, typer.Argument(help="its file in their exp_configs")],
+    out: Annotated[Path, typer.Argument(help="folder to write to")],
+    heads: Annotated[int, typer.Option(metavar="N", min=1, help="attention heads, which the file does not name")] = 8,
 ) -> None:
-    """Turn a model of the paper's authors into a checkpoint with the same logits. Nothing in their files is executed."""
+    """Convert a model of the paper's authors.
+
+    The checkpoint has the same logits. Nothing in their files is executed.
+    """
     with _one_line_errors():
         from mothello_interp.models import import_authors as convert
         from mothello_interp.models import save_checkpoint

@@ -27,16 +27,12 @@ class TrainingStopped(RuntimeError):
 class RunOptions:
     """How a run is carried out; nothing of it changes what is learned. Each is an option of the command line."""
 
-    threads: Annotated[int, typer.Option(min=1, help="processor cores of one run")] = 1
-    device: Annotated[str, typer.Option(help="cpu, or cuda (one of several: cuda:1)")] = "cpu"
+    threads: Annotated[int, typer.Option(metavar="N", min=1, help="processor cores of one run")] = 1
+    device: Annotated[str, typer.Option(metavar="NAME", help="cpu, cuda, cuda:1")] = "cpu"
     quiet: Annotated[bool, typer.Option("--quiet", help="no progress bar")] = False
-    keep: Annotated[
-        int, typer.Option(min=0, help="checkpoints to keep on the way, at log-spaced steps, in the run's steps/")
-    ] = 0
-    log: Annotated[str | None, typer.Option(help="where metrics go besides metrics.csv: tensorboard, or wandb")] = None
-    compile: Annotated[bool, typer.Option("--compile", help="torch.compile the step: a minute, worth it on a GPU")] = (
-        False
-    )
+    keep: Annotated[int, typer.Option(metavar="N", min=0, help="log-spaced checkpoints to keep in steps/")] = 0
+    log: Annotated[str | None, typer.Option(metavar="NAME", help="metrics to tensorboard or wandb too")] = None
+    compile: Annotated[bool, typer.Option("--compile", help="compile the step, for a GPU")] = False
 
     def check(self, *, here: bool = True) -> None:
         """Raise TrainingStopped, before there is a folder, for what cannot be; `here` is False for another machine's device."""

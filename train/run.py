@@ -95,7 +95,7 @@ def run_job(job: Job, folder: Path, options: RunOptions) -> Checkpoint:
     processes.wait()  # so that none takes for an earlier run's what another has just written
     if done is not None:
         if processes.first:
-            _say_what_is_behind(job, folder, options.keep, job.training.steps)
+            _say_what_is_missing(job, folder, options.keep, job.training.steps)
         return done
     torch.set_num_threads(options.threads)
     with threadpool_limits(options.threads):
@@ -105,7 +105,7 @@ def run_job(job: Job, folder: Path, options: RunOptions) -> Checkpoint:
         run = Run.begin(job, folder, model, processes, options)
         try:
             if processes.first:
-                _say_what_is_behind(job, folder, options.keep, run.step)
+                _say_what_is_missing(job, folder, options.keep, run.step)
             where = options.log if processes.first else None
             with log_metrics(where, folder, job.name, job.identity, games=run.games) as log:
                 run.train(log)
@@ -126,20 +126,20 @@ def _finished(job: Job, folder: Path, device: torch.device) -> Checkpoint | None
     return done
 
 
-def _say_what_is_behind(job: Job, folder: Path, keep: int, step: int) -> None:
+def _say_what_is_missing(job: Job, folder: Path, keep: int, step: int) -> None:
     """A run that goes on, or is done, cannot give the checkpoints of steps that it has taken."""
     wanted = log_spaced(keep, job.training.steps)
     behind = [at for at in wanted if at <= step and not (folder / STEPS / str(at * job.training.batch)).exists()]
     if behind:
         print(
-            f"{folder}: {len(behind)} of the {len(wanted)} steps to keep are behind, without a checkpoint; "
+            f"{folder}: {len(behind)} of the {len(wanted)} steps to keep are past, without a checkpoint; "
             f"delete the run to have them",
             file=sys.stderr,
         )
 
 
 def _clear(folder: Path) -> None:
-    """Delete what a killed run was writing: folders with names of `tempfile` beside those of checkpoints."""
+    """Delete what a killed run was writing: folders with names of `tempfile` next to those of checkpoints."""
     for left in (*folder.glob(f".{CHECKPOINT}.*"), *(folder / STEPS).glob(".*")):
         shutil.rmtree(left, ignore_errors=True)
 

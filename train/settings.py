@@ -37,7 +37,7 @@ class Training(Strict):
         opening: moves that every game begins with.
         language_weights: relative frequency of the input languages, equal if empty.
         corpus_games: 0 for games that never repeat, else the size of a finite set.
-        pairing: how languages meet games, see `Corpus`.
+        pairing: which language is given which game, see `Corpus`.
         precision: "bfloat16" or "float32" products (weights stay float32); "auto" is bfloat16 where it is fast,
             and a run goes on in the one that it began with.
         evaluate_every: games between two lines of metrics, which show eight languages at most.
@@ -116,7 +116,7 @@ class Preset(Strict):
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
-        """Read a preset; `extends = "_base.toml"` takes over what that file, beside this one, sets.
+        """Read a preset; `extends = "_base.toml"` takes over what that file, next to this one, sets.
 
         Raises:
             SpecError: naming the file and the key.
@@ -167,7 +167,7 @@ def _with_bases(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
     if base is None:
         return tables
     if not isinstance(base, str):
-        raise SpecError(f"{path}: extends = {base!r}: expected the name of a file beside this one")
+        raise SpecError(f"{path}: extends = {base!r}: expected the name of a file next to this one")
     return _merge(_with_bases(path.parent / base, (*seen, path)), tables)
 
 

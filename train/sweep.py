@@ -139,12 +139,14 @@ def _others(path: Path, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame) -> Table:
-    """The table of `tabulate` for a terminal."""
-    drawn = Table(*(Column(name, overflow="fold") for name in table.columns))
+    """The table of `tabulate` for a terminal of 80 columns, without steps, mean and folder."""
+    columns = ["preset", "seed", "status", "minutes", "top1_min"]
+    drawn = Table(
+        *(Column(name, overflow="fold", no_wrap=name != "status") for name in columns), box=None, pad_edge=False
+    )
     for row in table.to_dict("records"):
-        shown = {name: f"{row[name]:.4f}" for name in ("top1_min", "top1_mean")}
-        cells = ("" if pd.isna(row[name]) else shown.get(name, str(row[name])) for name in table.columns)
-        drawn.add_row(*map(Text, cells))
+        shown = row | {"top1_min": f"{row['top1_min']:.4f}"}
+        drawn.add_row(*(Text("" if pd.isna(row[name]) else str(shown[name])) for name in columns))
     return drawn
 
 

@@ -104,7 +104,7 @@ def _unpack_and_train(file: Path | None, packed: bytes, options: RunOptions) -> 
 
 
 def _die_with_the_parent() -> None:
-    """A sweep that is killed leaves no run behind that goes on training unseen."""
+    """A sweep that is killed leaves no run that continues unseen."""
     parent = parent_process()
     if parent is not None:
         parent.join()

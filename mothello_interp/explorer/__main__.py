@@ -8,22 +8,25 @@ import typer
 
 from mothello_interp.hints import check_text
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 @app.callback()
 def _main() -> None:
-    """The board explorer, outside Jupyter."""
+    """The board explorer without Jupyter."""
 
 
 @app.command()
 def export(
-    name: Annotated[
-        str, typer.Argument(help="a bundled name, a checkpoint folder, or org/name on the Hugging Face Hub")
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="HTML file to write")] = Path("explorer.html"),
+    name: Annotated[str, typer.Argument(help="bundled name, folder or Hub name (org/name)")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="file to write")] = Path(
+        "explorer.html"
+    ),
 ) -> None:
-    """Write the explorer of one checkpoint to an HTML file that needs neither Python nor a network."""
+    """Write the explorer of a checkpoint as one HTML file.
+
+    The file needs neither Python nor a network.
+    """
     from mothello_interp.explorer import Reader, write_page
     from mothello_interp.models import load
 
@@ -40,4 +43,4 @@ def export(
 
 if __name__ == "__main__":
     check_text(sys.argv)
-    app()
+    app(prog_name="python -m mothello_interp.explorer")

@@ -89,7 +89,7 @@ class State:
 
     @property
     def moves(self) -> tuple[int, ...]:
-        """All moves of the game shown, as squares, also those behind the position."""
+        """All moves of the game shown, as squares, also those after the position."""
         moves = self.games.moves[self.game]
         return tuple(moves[moves >= 0].tolist())
 
@@ -123,7 +123,7 @@ class State:
         return self._joined(games, min(OPENED_AT, int(games.lengths[0])))
 
     def reading(self, language: int) -> "State":
-        """Read in a language; if it stands beside already, the two change places."""
+        """Read in a language; if it is the one compared with, the two are exchanged."""
         return replace(self, language=language, second=self.language if language == self.second else self.second)
 
     def toggled(self, edit: Edit) -> "State":

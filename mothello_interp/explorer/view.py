@@ -80,7 +80,7 @@ def _position(state: State) -> View:
     """The true board.
 
     Keys: `discs` (-1 white, 0 empty, 1 black), `legal`, `mover` (0: over), `last` (the square played, or None);
-    `flipped` (by edits that act), and `legal_edited`: what is legal with these discs turned, None without any.
+    `flipped` (by edits that act), and `legal_edited`: what is legal with these discs flipped, None without any.
     """
     boards = replay(state.shown)
     discs = np.zeros(state.board**2, np.int8)

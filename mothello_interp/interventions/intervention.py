@@ -196,7 +196,7 @@ class Bound:
         if layer not in self.ran:
             return "never ran: no run passed this layer"
         if not self.met[layer]:
-            return "met no token: the moves it names lie behind the tokens that were run"
+            return "never ran: the moves it names come after the tokens that were run"
         over = (
             "" if self.somebody_moves else ", all after the end of a game, where nobody is to move: name earlier moves"
         )

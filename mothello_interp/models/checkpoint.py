@@ -117,7 +117,7 @@ class Checkpoint:
         return [self.read(games, language) for language in chosen]
 
     def untrained(self, seed: int = 0) -> "Checkpoint":
-        """The same architecture with random weights: the control that stands beside every measure.
+        """The same architecture with random weights: the control of every measure.
 
         The weights are drawn at the conventional scale 0.02, not at the spec's `initializer_range`: with tiny
         weights a random model would carry hardly any signal but the token embeddings.

@@ -254,7 +254,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
 
 
 def _nearest_file(path: Path) -> str:
-    """A hint at what lies beside the first part of a path that is not there."""
+    """A hint at what lies next to the first part of a path that is not there."""
     while not path.parent.is_dir():
         path = path.parent
     return did_you_mean(path.name, [other.name for other in path.parent.iterdir() if other.suffix == path.suffix], 0.75)

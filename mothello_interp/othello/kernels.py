@@ -103,7 +103,7 @@ def _line_flips(move, own, through, shift):
 
 @njit(inline="always")
 def flips(move, own, opp):
-    """The discs of `opp` turned over when the player who owns `own` plays the single bit `move`."""
+    """The discs of `opp` flipped when the player who owns `own` plays the single bit `move`."""
     inner = opp & _INNER_COLUMNS
     turned = _line_flips(move, own, inner, np.uint64(1))
     turned |= _line_flips(move, own, inner, np.uint64(7))

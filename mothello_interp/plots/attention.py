@@ -1,4 +1,4 @@
-"""Attention patterns: heads beside each other, languages below each other."""
+"""Attention patterns: heads next to each other, languages below each other."""
 
 from collections.abc import Mapping
 

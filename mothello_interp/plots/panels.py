@@ -177,7 +177,7 @@ def _broken(title: str, letters: int) -> str:
 
 
 def layer_axis(figure: go.Figure, layers: Iterable[int], **place: int) -> go.Figure:
-    """Name the layers on the x axes (of one panel: `row`, `col`), with some room beside the first and the last."""
+    """Name the layers on the x axes (of one panel: `row`, `col`), with some room before the first and after the last."""
     known = sorted(set(layers))
     ticks = [layer_name(layer) for layer in known]
     return figure.update_xaxes(tickvals=known, ticktext=ticks, range=[known[0] - 0.3, known[-1] + 0.3], **place)

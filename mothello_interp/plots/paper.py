@@ -22,7 +22,7 @@ _PATIENCE, _EACH, _PARTING = 180, 5, 15  # seconds: for the browser to start, fo
 
 
 def for_paper(figure: go.Figure) -> go.Figure:
-    """A copy with its legend below the panels, which have the whole width; a horizontal legend stays where it is."""
+    """A copy with its legend below the panels, which have the full width; a horizontal legend stays where it is."""
     copy = go.Figure(figure)
     names = [trace.name for trace in copy.data if trace.name and trace.showlegend is not False]
     if len(names) < 2 or copy.layout.legend.orientation == "h":

@@ -13,7 +13,7 @@ COLOURS = {
     "diagonal": "#E69F00",
     "antidiagonal": "#CC79A7",
     "half_turn": "#56B4E9",
-    "turned": "#009E73",
+    "rotated": "#009E73",
     "none": "#DDDDDD",
     "cka": "#0072B2",
     "retrieval": "#D55E00",

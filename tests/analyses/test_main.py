@@ -105,6 +105,7 @@ def test_commands_run_analyses_and_write_the_report(
     run.clear()
     assert invoke("realgames", "--out", mine, "--wthor", mine).exit_code == 0
     assert invoke("cka", "--out", mine, "--wthor", mine).exit_code == 2
+    assert invoke("transfer", "--out", mine, "--device", "cpu").exit_code == 2  # its rows are stored
     assert invoke("all", "--out", mine, "--wthor", mine).exit_code == 0
     plain = ("mini", None, "cpu", (), None)
     assert run == [(name, tmp_path, *plain, tmp_path) for name in ("realgames", *_runner.find())]

@@ -68,17 +68,17 @@ def test_similarity_draws_its_table() -> None:
     assert row["naive (no anchors), random weights"] == pytest.approx(random["value"].mean())
 
 
-def test_alignment_of_games_paired_at_random() -> None:
+def test_the_floor_of_alignment_is_that_of_mismatched_games() -> None:
     """About 0 for boards of other games; of games paired with themselves, what `align_on` finds."""
     similarity, checkpoint = module_of("similarity"), load(REGIMES["anchors"])
     rows = collect(checkpoint, random_games(60, board=6, seed=5), layers=[0, 1])
     probes = fit_probes_on(collect(checkpoint, random_games(60, board=6, seed=6), layers=[0, 1]), seed=0)
     aligned = align_on(probes, rows, resamples=2)
     aligned = aligned[(aligned["source"] != aligned["target"]) & (aligned["symmetry"] == "identity")]
-    null = similarity._repaired(probes, rows, aligned, 99)
-    assert null.shape == (2, 99)
-    assert null.std() > 0
-    assert abs(null.mean()) < 0.05 < aligned["normalised"].min()
+    floors = similarity._floors(probes, rows, aligned, 99)
+    assert floors.shape == (2, 99)
+    assert floors.std() > 0
+    assert abs(floors.mean()) < 0.05 < aligned["normalised"].min()
 
     class Itself:
         def permutation(self, n: int) -> np.ndarray:
@@ -86,7 +86,7 @@ def test_alignment_of_games_paired_at_random() -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(np.random, "default_rng", lambda seed: Itself())
-        found = similarity._repaired(probes, rows, aligned, 99)
+        found = similarity._floors(probes, rows, aligned, 99)
     equal(found[:, 0], aligned.groupby("layer")["normalised"].mean())
 
 

@@ -89,7 +89,7 @@ def test_what_is_behind_cannot_be_kept(tmp_path: Path, capsys: pytest.CaptureFix
 
 def said(folder: Path, missing: int, of: int) -> str:
     return (
-        f"{folder}: {missing} of the {of} steps to keep are behind, without a checkpoint; delete the run to have them\n"
+        f"{folder}: {missing} of the {of} steps to keep are past, without a checkpoint; delete the run to have them\n"
     )
 
 

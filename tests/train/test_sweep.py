@@ -7,12 +7,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from mothello_interp.models import load_checkpoint
@@ -24,7 +26,7 @@ from train.__main__ import app, pretrain
 from train.options import LOG, RunOptions, run_lock
 from train.settings import PRESETS, Preset
 from train.state import CHECKPOINT
-from train.sweep import PlannedRun, Result, plan, tabulate, write_table
+from train.sweep import PlannedRun, Result, draw, plan, tabulate, write_table
 from train.workers import sweep
 
 ROOT = Path(__file__).parent.parent.parent
@@ -216,6 +218,11 @@ def test_jobs_without_a_model_have_no_numbers(presets: Path, runs: Path) -> None
     assert numbers[0].tolist() == [5, 1.5, 0.5, 0.75]
     assert np.isnan(numbers[1]).all()
     assert table.loc[1, "status"] == "failed: [why]"
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(draw(table.assign(preset="mini/transfer-compositional-anchors8", seed=1000)))
+    trained, failed = console.export_text().splitlines()[1:]
+    assert trained.split() == ["mini/transfer-compositional-anchors8", "1000", "trained", "1.5", "0.5000"]
+    assert failed.split()[2:] == ["failed:", "[why]"]
 
 
 def test_what_is_done_is_skipped(presets: Path, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
