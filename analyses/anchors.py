@@ -12,45 +12,24 @@ from mothello_interp.othello import SYMMETRIES, random_games
 from mothello_interp.plots import COLOURS, Line, add_label, add_lines, bounds, layer_axis, layer_name, panel_grid
 
 
-def _regime(kind: str, anchors: int | None) -> str:
-    """How a table lists the pair of an atomic language and one of a kind; None is unified output."""
-    among = {("atomic", 0): "naive", ("atomic", 4): "anchors", ("atomic", None): "unified"}
-    words = "unified output" if anchors is None else f"{anchors} anchor{'s' * (anchors != 1)}"
-    return among.get((kind, anchors), f"{kind}, {words}")
-
-
-KINDS, ANCHORS = ("atomic", "split", "compositional"), (0, 1, 2, 4, None)
-CELLS: dict[str, tuple[str, int | None]] = {_regime(kind, n): (kind, n) for kind in KINDS for n in ANCHORS}
-MODELS = {
-    f"mini/atomic-{kind}-{'unified' if n is None else f'anchors{n}'}": regime for regime, (kind, n) in CELLS.items()
-}
-
-
 def measure(checkpoint: Checkpoint, *, fit: int = 1000, score: int = 500) -> pd.DataFrame:
     """Alignment of every pair of languages, for trained and random weights: see `mothello_interp.alignment.align`."""
-    from mothello_interp.activations import paper_layer
     from mothello_interp.alignment import align
-    from mothello_interp.probes import fit_probes
 
-    fitted, scored = (random_games(n, board=checkpoint.spec.board, seed=seed) for n, seed in ((fit, 12), (score, 13)))
-    layer, random = paper_layer(checkpoint.spec.model.n_layers), checkpoint.untrained()
-    mlp = fit_probes(checkpoint, fitted, kind="mlp", frame="absolute", layers=[layer], seed=0)
-    asked = [("trained", checkpoint, board_probes(checkpoint, games=fit)), ("trained", checkpoint, mlp)]
-    asked.append(("random", random, board_probes(random, games=fit)))
+    scored = random_games(score, board=checkpoint.spec.board, seed=13)
+    models = {"trained": checkpoint, "random": checkpoint.untrained()}
     tables = [
-        align(probes, model, scored).assign(kind=probes.kind, frame=probes.frame, weights=weights)
-        for weights, model, probes in asked
+        align(board_probes(model, games=fit), model, scored).assign(weights=weights)
+        for weights, model in models.items()
     ]
     return pd.concat(tables, ignore_index=True)
 
 
 def _by_layer(table: pd.DataFrame) -> pd.DataFrame:
-    """Mean over both directions by regime, seed, weights, symmetry and layer: of the three regimes, and of the user's."""
+    """Mean over both directions by regime, seed, weights, symmetry and layer."""
     columns = ["accuracy", "low", "high", "floor", "ceiling", "majority", "normalised"]
-    main = table["regime"].isin(list(LABELS)) | ~table["regime"].isin(list(CELLS))
-    rows = cross(where(table[main], kind="linear"))
     by = ["regime", "seed", "weights", "symmetry", "layer"]
-    return rows.groupby(by, as_index=False, sort=False)[columns].mean()
+    return cross(table).groupby(by, as_index=False, sort=False)[columns].mean()
 
 
 def figure(table: pd.DataFrame) -> go.Figure:

@@ -15,8 +15,8 @@ _STYLES = {"languages": ("solid", 3.5), "random weights": ("dash", 1.5), "anothe
 
 
 def measure(checkpoint: Checkpoint, *, games: int = 700, permutations: int = 20) -> pd.DataFrame:
-    """`compare` of the first two input languages, layer by layer; of random weights; and of another seed's
-    first language."""
+    """`compare` of the first two input languages; of random weights; of another seed's first language; and CKA of the
+    first two in different layers."""
     from mothello_interp.activations import collect
     from mothello_interp.comparison import compare
     from mothello_interp.models import load
@@ -27,13 +27,16 @@ def measure(checkpoint: Checkpoint, *, games: int = 700, permutations: int = 20)
     rows = collect(checkpoint, played, languages=(first, second))
     untrained = collect(checkpoint.untrained(seed), played, languages=(first, second))
     found = {
-        "languages": compare(rows, first, rows, second, permutations=permutations, layer_by_layer=True),
+        "languages": compare(rows, first, rows, second, permutations=permutations),
         "random weights": compare(untrained, first, untrained, second, permutations=permutations),
     }
     if seed != 0:
         bundled = collect(load(checkpoint.provenance["preset"]), played, languages=(first,))
         found["another seed"] = compare(rows, first, bundled, first, permutations=permutations)
-    return pd.concat([table.assign(comparison=name) for name, table in found.items()], ignore_index=True)
+    tables = [table.assign(comparison=name) for name, table in found.items()]
+    pairs = compare(rows, first, rows, second, measures=["cka"], layer_by_layer=True, permutations=0)
+    tables.append(pairs[pairs["layer"] != pairs["target_layer"]].assign(comparison="languages"))
+    return pd.concat(tables, ignore_index=True)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:

@@ -5,14 +5,21 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses import anchors
-from analyses._models import BUNDLED, Zoo, over_models
-from analyses._tables import cross, where
-from analyses.anchors import CELLS, KINDS, MODELS, measure
+from analyses._models import Checkpoint
+from analyses._tables import cross
+from mothello_interp.othello import random_games
 from mothello_interp.plots import COLOURS, Line, add_label, add_lines, bounds, panel_grid
 
-__all__ = ["MODELS", "compute", "figure", "headline", "measure"]
 
+def _regime(kind: str, anchors: int) -> str:
+    """How a table lists the pair of an atomic language and one of a kind."""
+    among = {("atomic", 0): "naive", ("atomic", 4): "anchors"}
+    return among.get((kind, anchors), f"{kind}, {anchors} anchor{'s' * (anchors != 1)}")
+
+
+KINDS, ANCHORS = ("atomic", "split", "compositional"), (0, 1, 2, 4)
+CELLS: dict[str, tuple[str, int | None]] = {_regime(kind, n): (kind, n) for kind in KINDS for n in ANCHORS}
+MODELS = {f"mini/atomic-{kind}-anchors{n}": regime for regime, (kind, n) in CELLS.items()}
 _PAPER = {
     "atomic": {0: 0.53, 1: 0.82, 2: 0.97, 4: 0.97},
     "split": {0: 0.47, 1: 0.47, 2: 0.73, 4: 0.97},
@@ -20,14 +27,21 @@ _PAPER = {
 }
 
 
-def compute(zoo: Zoo = BUNDLED) -> pd.DataFrame:
-    """The rows of `anchors` that the paper's table is about."""
-    return where(over_models("anchors", anchors.measure, MODELS, zoo=zoo), kind="mlp", symmetry="identity")
+def measure(checkpoint: Checkpoint, *, fit: int = 1000, score: int = 500) -> pd.DataFrame:
+    """Alignment of every pair of languages as in the paper: see `mothello_interp.alignment.align`."""
+    from mothello_interp.activations import paper_layer
+    from mothello_interp.alignment import align
+    from mothello_interp.probes import fit_probes
+
+    fitted, scored = (random_games(n, board=checkpoint.spec.board, seed=seed) for n, seed in ((fit, 12), (score, 13)))
+    layer = paper_layer(checkpoint.spec.model.n_layers)
+    probes = fit_probes(checkpoint, fitted, kind="mlp", frame="absolute", layers=[layer], seed=0)
+    return align(probes, checkpoint, scored, symmetries=["identity"])
 
 
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
-    """Both directions of every seed, with columns type and anchors; without unified output."""
-    rows = cross(where(table, kind="mlp", symmetry="identity"))
+    """Both directions of every seed, with columns type and anchors; without the user's own models."""
+    rows = cross(table)
     rows = rows.assign(
         type=rows["regime"].map(lambda name: CELLS.get(name, ("", None))[0]),
         anchors=rows["regime"].map(lambda name: CELLS.get(name, ("", None))[1]),
@@ -44,7 +58,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
     )
     names, look = ["floor", "majority", "ceiling"], dict[str, Any](shown=False)
     for column, kind in enumerate(kinds, 1):
-        here = where(cells, type=kind)
+        here = cells[cells["type"] == kind]
         means = here.groupby("anchors", as_index=False)[["accuracy", *names]].mean()
         paper = pd.DataFrame({"anchors": list(_PAPER[kind]), "accuracy": list(_PAPER[kind].values())})
         add_lines(drawing, means, bounds(*names, **look), x="anchors", column=column)

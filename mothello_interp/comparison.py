@@ -45,21 +45,22 @@ def compare(
         layer_by_layer: compare every layer of the source with every layer of the target, not with the same one alone.
         pooled: compare the rows of all moves at once; what depends on the move number alone then counts, as in the floor.
             Measures whose memory grows with the square of the rows take the first games that make 2,000 rows.
-        permutations: random mismatches of complete games, the floor. The floor of "principal_angles", which do not depend on
-            the pairing, is the target's coordinates rotated at random.
+        permutations: random mismatches of complete games, the floor; 0 for values alone. The floor of "principal_angles",
+            which do not depend on the pairing, is the target's coordinates rotated at random.
         seed: of the mismatches.
 
     Returns:
         One row per layer, target_layer and measure: layer, hook (the source's), target_layer, measure, value; low, high (95%
         over games, from a jackknife over tenths of the games, for "retrieval" and "cosine" over single games); floor,
         floor_high (mean and 95% quantile over mismatches); above (value - floor_high); p (`stats.permutation_p`); games, moves.
+        For no permutations without the columns from low to p.
 
     Raises:
-        ValueError: if the games differ, are fewer than 4 * d_model (of the wider), or show too few different boards; for no
-            permutations, unknown measures, two of one name, or none that these widths allow; as the measures.
+        ValueError: if the games differ, are fewer than 4 * d_model (of the wider), or show too few different boards; for
+            fewer than 0 permutations, unknown measures, two of one name, or none that these widths allow; as the measures.
     """
-    if permutations < 1:
-        raise ValueError(f"permutations={permutations}: expected 1 or more, since they are the floor")
+    if permutations < 0:
+        raise ValueError(f"permutations={permutations}: expected 1 or more, the floor, or 0 for values alone")
     if source.games != target.games:
         raise ValueError("source and target rows come from different games: collect both on the same ones")
     chosen = _chosen(measures, source.values.shape[-1], target.values.shape[-1])
@@ -72,7 +73,6 @@ def compare(
         for name, measure in chosen.items():
             games = min(POOLED_ROWS // len(moves), len(kept)) if pooled and measure.quadratic else len(kept)
             value, error, floor = _finding(measure, x[:, :games], y[:, :games], permutations, seed, pooled=pooled)
-            high = float(np.quantile(floor, 0.95))
             row = {
                 "layer": layer,
                 "hook": hook_name(layer),
@@ -80,16 +80,22 @@ def compare(
                 "measure": name,
                 "value": value,
             }
-            row |= {"low": value - 1.96 * error, "high": value + 1.96 * error}
-            row |= {"floor": floor.mean(), "floor_high": high, "above": value - high, "p": permutation_p(value, floor)}
+            row |= _around(value, error, floor) if permutations else {}
             rows.append({**row, "games": games, "moves": len(moves)})
     return pd.DataFrame(rows)
+
+
+def _around(value: float, error: float, floor: np.ndarray) -> dict[str, float]:
+    """The columns from low to p."""
+    high = float(np.quantile(floor, 0.95))
+    row = {"low": value - 1.96 * error, "high": value + 1.96 * error}
+    return row | {"floor": floor.mean(), "floor_high": high, "above": value - high, "p": permutation_p(value, floor)}
 
 
 def _finding(
     measure: Measure, x: torch.Tensor, y: torch.Tensor, permutations: int, seed: int, *, pooled: bool
 ) -> tuple[float, float, np.ndarray]:
-    """Value, standard error over games and floor `[permutation]` of rows `[move game d]`."""
+    """Value, standard error over games (none without a floor) and floor `[permutation]` of rows `[move game d]`."""
     moves, games, width = x.shape
     generator, game = torch.Generator().manual_seed(seed), torch.arange(games)
     if measure.mismatch is rotated:
@@ -107,11 +113,13 @@ def _finding(
         paired(*group)
         sides = [measure.prepare(rows)._replace(game=game) for rows in group]
         scores.append(measure.scores(sides[0], sides[1], orders))
-        if measure.finish is not row_mean:
+        if permutations and measure.finish is not row_mean:
             folds.append(_without(measure, group, sides))
     parts = torch.stack(scores).mean(dim=0)
     values = measure.finish(parts).numpy()
-    if measure.finish is row_mean:
+    if not permutations:
+        error = torch.tensor(torch.nan)
+    elif measure.finish is row_mean:
         error = parts[0].reshape(games, -1).mean(dim=1).std() / games**0.5
     else:
         error = measure.finish(torch.stack(folds).mean(dim=0)).std(unbiased=False) * (FOLDS - 1) ** 0.5

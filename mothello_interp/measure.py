@@ -68,7 +68,7 @@ class Measure:
 
     def scores(self, x: Side, y: Side, mismatches: Sequence[torch.Tensor]) -> torch.Tensor:
         """Parts of the pairing, then of y mismatched in each way, `[1 + mismatch part]`."""
-        if self.many:
+        if self.many and mismatches:
             return self.many(x, y, mismatches)
         a, b = (side._replace(values=side.values.float()) if self.single else side for side in (x, y))
         floor = [self.score(a, b._replace(values=self.mismatch(b.values, order))) for order in mismatches]

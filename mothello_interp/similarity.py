@@ -85,18 +85,20 @@ def _linear(debiased: bool) -> Measure:
 
     def without(x: Side, y: Side, kept: Sequence[torch.Tensor]) -> torch.Tensor:
         """The products of the rows that are left out are taken from those of all rows."""
+        keep = torch.stack(list(kept))
+        n, folds = keep.sum(dim=1), [(~fold).nonzero().flatten() for fold in keep]
 
         def each(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-            products, squares, found = a.T @ b, (_lengths(a), _lengths(b)), []
-            for keep in kept:
-                n, left_out = int(keep.sum()), (~keep).nonzero().flatten()
-                parts = a[left_out], b[left_out]
-                means = [-part.sum(dim=0) / n for part in parts]  # of the kept rows: those of all sum to 0
-                cross = products - parts[0].T @ parts[1] - n * torch.outer(*means)
-                pairs = zip((a, b), squares, means, strict=True)
-                lengths = [(square - 2 * rows @ mean + mean @ mean)[keep] for rows, square, mean in pairs]
-                found.append(_hsic(cross, lengths[0], lengths[1], debiased))
-            return torch.stack(found)
+            means = [
+                -(~keep).to(rows) @ rows / n[:, None] for rows in (a, b)
+            ]  # of the kept rows: those of all sum to 0
+            left_out = torch.stack([a[fold].T @ b[fold] for fold in folds])
+            cross = a.T @ b - left_out - n[:, None, None] * means[0][:, :, None] * means[1][:, None]
+            lengths = [
+                (_lengths(rows) - 2 * mean @ rows.T + _lengths(mean)[:, None]) * keep
+                for rows, mean in zip((a, b), means, strict=True)
+            ]
+            return _hsic(cross, lengths[0], lengths[1], debiased, n)
 
         return torch.stack([each(x.values, y.values), each(x.values, x.values), each(y.values, y.values)], dim=1)
 
@@ -114,9 +116,11 @@ def _linear(debiased: bool) -> Measure:
     return _cka(centred, hsic, lambda rows: _lengths(rows).mean() ** 2, many=many, without=without)
 
 
-def _hsic(cross: torch.Tensor, a: torch.Tensor, b: torch.Tensor, debiased: bool) -> torch.Tensor:
-    """HSIC `[...]` from products `[... d d']` of n centred rows and their squared lengths `[... n]`: no Gram matrices."""
-    n, squares = a.shape[-1], cross.square().sum(dim=(-2, -1)).double()
+def _hsic(
+    cross: torch.Tensor, a: torch.Tensor, b: torch.Tensor, debiased: bool, n: torch.Tensor | int = 0
+) -> torch.Tensor:
+    """HSIC `[...]` from products `[... d d']` of n centred rows and their squared lengths `[... row]` (0 for others' rows)."""
+    n, squares = n if isinstance(n, torch.Tensor) else a.shape[-1], cross.square().sum(dim=(-2, -1)).double()
     if not debiased:
         return squares / n**2
     together, apart = (a * b).sum(dim=-1), a.sum(dim=-1) * b.sum(dim=-1)

@@ -93,6 +93,9 @@ def test_layer_by_layer() -> None:
             assert (cells[layer].drop(went_to) < cells[layer, went_to] - 0.05).all()
     own = table[table["layer"] == table["target_layer"]].reset_index(drop=True)
     pd.testing.assert_frame_equal(own, compare(acts, 0, acts, 1, permutations=2))
+    alone = compare(acts, 0, acts, 1, permutations=0, layer_by_layer=True)
+    places = ["layer", "hook", "target_layer", "measure", "value", "games", "moves"]
+    pd.testing.assert_frame_equal(alone, table[places])
 
 
 def test_the_interval_covers_planted_truth() -> None:
@@ -344,7 +347,7 @@ def test_what_cannot_be_compared_is_an_error() -> None:
     narrow, wide = (parallel(games, board_rows(games, seed=1, d=d)) for d in (5, 21))
     same = parallel(Games(np.repeat(games.moves[:1], 80, axis=0), SIDE), x)
     for source, target, settings, message in (
-        (acts, acts, {"permutations": 0}, "permutations=0"),
+        (acts, acts, {"permutations": -1}, "permutations=-1"),
         (acts, parallel(full_games(80, seed=1), x), {}, "different games"),
         (acts, acts, {"measures": ["cca"]}, "no measure 'cca'"),
         (acts, acts, {"measures": []}, "name one"),
