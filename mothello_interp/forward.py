@@ -80,6 +80,32 @@ def gradients() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def finite_runs(model: Any, who: object) -> Iterator[None]:
+    """Every run `model(...)` gives finite numbers, or raises ValueError: what is measured in others means nothing.
+
+    Args:
+        who: what the error is to name.
+    """
+
+    def check(_: Any, __: Any, given: Any) -> None:
+        if not isinstance(given, torch.Tensor) or torch.isfinite(given).all():
+            return
+        broken = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
+        why = (
+            f"{len(broken)} of its weights hold such values, first {broken[0]}: load the checkpoint again"
+            if broken
+            else f"its weights are finite, so an edit, a hook or {given.dtype} makes them too large"
+        )
+        raise ValueError(f"{who}: the model gives values that are not finite; {why}")
+
+    handle = model.register_forward_hook(check)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 def hook_name(layer: int, hook: str = "resid_post") -> str:
     """The hook point of a place, as TransformerLens spells it.
 

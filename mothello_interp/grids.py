@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from mothello_interp.forward import HOOKS, TOKENS, Hook, Trunk, check_hook, gradients, point
+from mothello_interp.forward import HOOKS, TOKENS, Hook, Trunk, check_hook, finite_runs, gradients, point
 
 Metric = Callable[[torch.Tensor], torch.Tensor | float]
 
@@ -26,7 +26,8 @@ def patch_grid(
         hook: "resid_pre", "resid_mid", "resid_post", "attn_out" or "mlp_out".
 
     Raises:
-        ValueError: for tokens that are not int `[batch pos]` or of different shapes, or a hook that the model lacks.
+        ValueError: for tokens that are not int `[batch pos]` or of different shapes, or a hook that the model lacks;
+            for a model that gives values that are not finite.
         TypeError: for a checkpoint, or what else is no model.
 
     Examples:
@@ -40,7 +41,7 @@ def patch_grid(
     names = _points(model, clean_tokens, corrupted_tokens, hook)
     (batch, length), grid = clean_tokens.shape, []
     size = max(1, TOKENS // clean_tokens.numel())
-    with torch.inference_mode():
+    with torch.inference_mode(), finite_runs(model, "patch_grid"):
         trunk, sequences = Trunk(model, corrupted_tokens, range(model.cfg.n_layers)), torch.arange(batch)
         for layer, (name, clean) in enumerate(zip(names, _cached(model, clean_tokens, names), strict=True)):
             for position in torch.arange(length).split(size):
@@ -84,9 +85,9 @@ def activation_gradients(
         seen[hook.name] = activation
         return activation
 
-    with gradients():
-        logits = model.run_with_hooks(tokens.clone(), fwd_hooks=[(name, keep) for name in names])
-        value = torch.as_tensor(metric(logits))
+    kept = model.hooks(fwd_hooks=[(name, keep) for name in names])
+    with gradients(), finite_runs(model, "attribution_grid"), kept:
+        value = torch.as_tensor(metric(model(tokens.clone())))
         slopes = torch.autograd.grad(value.sum(), [seen[name] for name in names])
     return value.detach(), list(slopes)
 

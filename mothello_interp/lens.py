@@ -13,7 +13,7 @@ import torch
 
 from mothello_interp.activations import Activations, all_layers
 from mothello_interp.arguments import checked
-from mothello_interp.forward import gradients, hook_name
+from mothello_interp.forward import finite_runs, gradients, hook_name
 from mothello_interp.progress import shown
 from mothello_interp.reading import Reading
 from mothello_interp.stats import Bootstrap, per_game
@@ -115,7 +115,7 @@ def fit_tuned_lens(
         raise ValueError(f"{len(last)} rows: fewer than one batch of {batch}; pass more games")
     device, width = model.W_E.device, states.shape[-1]
     unit = _BIAS_UNIT * states.square().mean((1, 2), keepdim=True).sqrt().to(device)
-    with torch.no_grad():
+    with torch.no_grad(), finite_runs(model, "fit_tuned_lens"):
         wanted = _finish(model, last[None].to(device))[0].log_softmax(-1)
     weight = states.new_zeros(len(states), width, width, device=device, requires_grad=kind == "affine")
     bias = states.new_zeros(len(states), 1, width, device=device, requires_grad=True)
@@ -182,7 +182,7 @@ def _by_layer(reading: Reading, lens: LogitLens | TunedLens | None, boot: Bootst
     states = torch.cat([torch.stack([part[layer] for layer in layers]) for _, part in reading.stream(layers)], dim=1)[
         :, kept
     ]
-    final = _log_probabilities(LogitLens(checkpoint.model), states[-1], layers[-1])
+    final = _log_probabilities(LogitLens(checkpoint.model), states[-1], layers[-1], reading)
     sizes, found = np.bincount(game, minlength=len(reading)), []
 
     def mean(name: str, values: np.ndarray) -> dict[str, float]:
@@ -191,7 +191,7 @@ def _by_layer(reading: Reading, lens: LogitLens | TunedLens | None, boot: Bootst
         return {name: float(sums.sum() / sizes.sum()), f"{prefix}low": float(low), f"{prefix}high": float(high)}
 
     for layer, rows in zip(layers, states, strict=True):
-        said = _log_probabilities(lens, rows, layer)
+        said = _log_probabilities(lens, rows, layer, reading)
         chance, kl = said.exp().numpy(), (final.exp() * (final - said)).sum(1).numpy()
         common = {"entropy": float(-(said.exp() * said).sum(1).mean()), **mean("kl", kl)}
         for target, tokens in owned.items():
@@ -209,8 +209,8 @@ def _finish(model: Any, residual: torch.Tensor) -> torch.Tensor:
     return model(residual, start_at_layer=model.cfg.n_layers)
 
 
-def _log_probabilities(lens: LogitLens | TunedLens, rows: torch.Tensor, layer: int) -> torch.Tensor:
-    with torch.inference_mode():
+def _log_probabilities(lens: LogitLens | TunedLens, rows: torch.Tensor, layer: int, reading: Reading) -> torch.Tensor:
+    with torch.inference_mode(), finite_runs(lens.model, reading):
         return lens.logits(rows.to(lens.model.W_E.device), layer).float().log_softmax(-1).cpu()
 
 

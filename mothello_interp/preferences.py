@@ -73,7 +73,8 @@ def fine_tune_preference(
         loss = -(wanted * model(tokens).log_softmax(-1)).sum() / wanted.sum()
         loss.backward()
         if not torch.isfinite(loss):
-            raise ValueError(f"the loss is {loss.item()} after {start} games: try a smaller lr than {lr:g}")
+            blamed = f"try a smaller lr than {lr:g}" if start else "load the checkpoint again, its weights are spoilt"
+            raise ValueError(f"the loss is {loss.item()} after {start} games: {blamed}")
         optimizer.step()
         optimizer.zero_grad()
     taught = {"language": language, "games": games, "batch": batch, "lr": lr, "seed": seed}

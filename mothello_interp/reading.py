@@ -2,7 +2,7 @@
 
 `checkpoint.read(games, language)` says games and language once. A `Reading` is lazy: it runs the model when something is
 asked for, batch by batch, and keeps only that. An edit (see `interventions`) is a value that implements `Edit`; an edited
-reading changes its own games in its own language alone.
+reading changes its own games in its own language alone. A run that gives values that are not finite is a ValueError.
 
 Glossary: `layer` -1 is the embeddings, k is block k; `hook` names the place there (`HOOKS`). A move's activation is that of
 its last token. The last move of a full game has no row: models never read it.
@@ -20,7 +20,7 @@ import torch
 
 from mothello_interp.arguments import several
 from mothello_interp.decoding import Prefixes, prefixes
-from mothello_interp.forward import BoundEdit, FwdHooks, Rows, StatePatch, batches, fwd_hooks, point
+from mothello_interp.forward import BoundEdit, FwdHooks, Rows, StatePatch, batches, finite_runs, fwd_hooks, point
 from mothello_interp.languages import PAD
 from mothello_interp.othello import Boards, Games, full_length, replay
 
@@ -372,20 +372,21 @@ class Reading:
 
     @contextmanager
     def bound(self) -> Iterator[list[BoundEdit]]:
-        """The edits, bound to this reading for one measurement; at its end each must have changed something.
+        """The edits, bound to this reading for one measurement: runs must give finite numbers, each edit change something.
 
         A hook that somebody has left on the model is warned of; one in a `with model.hooks(...)` is meant.
         """
-        points = getattr(self.checkpoint.model, "hook_dict", {})
+        points = self.checkpoint.model.hook_dict
         left = [name for name, point in points.items() if any(one.context_level is None for one in point.fwd_hooks)]
         if left:
+            names = ", ".join(left)
+            mend = "model.reset_hooks(including_permanent=True) removes them"
             warnings.warn(
-                f"hooks were left on the model, at {', '.join(left)}, and change what is measured: "
-                f"model.reset_hooks(including_permanent=True) removes them",
-                stacklevel=2,
+                f"hooks were left on the model, at {names}, and change what is measured: {mend}", stacklevel=2
             )
         bound = [edit.bind(self) for edit in self.edits]
-        yield bound
+        with finite_runs(self.checkpoint.model, self):
+            yield bound
         for edit in () if self.allow_no_effect else bound:
             edit.check()
 

@@ -513,6 +513,7 @@ def test_edited_refuses_scopes_that_are_not_there(scope: dict[str, Any], match: 
         (lambda rows, context: None, r"Apply\(.*gave NoneType: expected rows \(6, 16\); return them"),
         (lambda rows, context: rows[:, :3], r"Apply\(.*rows \(6, 16\) became \(6, 3\)"),
         (lambda rows, context: rows / 0, r"Apply\(.*values that are not finite"),
+        (lambda rows, context: 0 * rows + 3e38, r"Apply\(.*its weights are finite, so an edit"),
     ],
 )
 def test_edits_refuse_what_a_function_may_not_give(function: Any, match: str, checkpoint: Checkpoint) -> None:

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from mothello_interp.explorer import Explorer, Flip, Patch, Reader, view
 from mothello_interp.explorer.reader import FIT
@@ -238,6 +240,18 @@ def test_a_users_own_edit_that_breaks_leaves_the_page_whole(explorer: Explorer, 
     say("set", "move", 6)
     assert explorer.problem == "too long a game for me"
     assert explorer.view is shown
+
+
+def test_spoilt_weights_are_named_where_they_are_met(explorer: Explorer, say: Say) -> None:
+    """On the page, which goes on showing what it has, and in Python."""
+    shown, own = explorer.view, deepcopy(explorer.checkpoint)
+    explorer.checkpoint = own
+    own.model.W_E.data.fill_(torch.nan)
+    say("step", 1)
+    assert "not finite" in explorer.problem
+    assert explorer.view["columns"] == shown["columns"]
+    with pytest.raises(ValueError, match="load the checkpoint again"):
+        Explorer(own, explorer.games, move=4)
 
 
 def test_the_page_asks_for_what_there_is() -> None:
