@@ -35,12 +35,12 @@ def figure(table: pd.DataFrame) -> go.Figure:
     worlds = [(plain, 0, "A:"), (plain, 1, "B:"), (anchored, 1, "B:"), (plain, 2, "S:"), (plain, 3, "C:")]
     for row, (world, language, prefix) in enumerate(worlds):
         _write(drawing, world, game, language, prefix, row)
-    drawing.update_xaxes(visible=False, range=[0, 16.2], row=1, col=2)
-    drawing.update_yaxes(visible=False, range=[len(worlds) - 0.4, -0.9], row=1, col=2)
-    drawing.update_xaxes(domain=[0, 0.3], row=1, col=1).update_xaxes(domain=[0.36, 1], row=1, col=2)
-    for note, x in zip(drawing.layout.annotations, (0.15, 0.68), strict=False):
+    bare: dict[str, Any] = {"tickvals": [], "showgrid": False, "zeroline": False, "showline": False, "row": 1, "col": 2}
+    drawing.update_xaxes(range=[0, 8.2], **bare).update_yaxes(range=[len(worlds) - 0.2, -0.4], **bare)
+    drawing.update_xaxes(domain=[0, 0.36], row=1, col=1).update_xaxes(domain=[0.46, 1], row=1, col=2)
+    for note, x in zip(drawing.layout.annotations, (0.18, 0.73), strict=False):
         note.x = x
-    return drawing.update_layout(height=400, meta={"min_width": 760})
+    return drawing.update_layout(height=430)
 
 
 def _names(game: Any) -> list[str]:
@@ -50,12 +50,13 @@ def _names(game: Any) -> list[str]:
 
 
 def _write(drawing: go.Figure, world: Mothello, game: Any, language: int, prefix: str, row: int) -> None:
-    """One line of tokens."""
+    """A line of tokens, under the name of the language."""
     encoded = world.encode(game, language)
     ends = [int(end) + 1 for end in encoded.last[0, :_MOVES]]
-    place: dict[str, Any] = {"showarrow": False, "row": 1, "col": 2, "y": row}
-    name = {"text": f"<b>{_LANGUAGES[row]}</b>", "xanchor": "left", "font": {"size": 14, "color": COLOURS["ceiling"]}}
-    drawing.add_annotation(x=0, **name, **place)
+    place: dict[str, Any] = {"showarrow": False, "row": 1, "col": 2, "xanchor": "left"}
+    name = {"text": f"<b>{_LANGUAGES[row]}</b>", "font": {"size": 14, "color": COLOURS["ceiling"]}}
+    drawing.add_annotation(x=0, y=row, **name, **place)
+    step = min(8 / ends[-1], 4 / 3)
     for move, (start, end) in enumerate(zip([0, *ends], ends, strict=False)):
         for position in range(start, end):
             owner, _, text = world.vocabulary[int(encoded.tokens[0, position])].partition(":")
@@ -64,6 +65,6 @@ def _write(drawing: go.Figure, world: Mothello, game: Any, language: int, prefix
             box = {
                 "bgcolor": LANGUAGES[move],
                 "font": {"color": "#FEFEFE", "size": 12, "family": "monospace"},
-                "borderpad": 3,
+                "borderpad": 2,
             }
-            drawing.add_annotation(x=5.2 + 1.42 * position, text=shown, **box, **place)
+            drawing.add_annotation(x=0.1 + step * position, y=row + 0.42, text=shown, **box, **place)
