@@ -4,20 +4,18 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-_GAP, _MARGIN = 100, 60  # pixels between two panels, for ticks and title; and above or below all in this theme
+_GAP, _MARGIN = 120, 60  # pixels between two panels, for ticks and title; and above or below all in this theme
 _LEGEND, _SMALL = 22, 13  # pixels of a line of the legend, and of names of axes
-_TICKS, _UPRIGHT = 6, 110  # more named ticks than these stand upright; pixels that they then need
+_TICKS, _UPRIGHT = 6, 150  # more named ticks than these stand upright; pixels that they then need
 
 
 def for_phone(figure: go.Figure) -> go.Figure:
-    """A copy with one panel a row, in reading order, each under the title of its column; with one panel, or as wide as
-    `layout.meta["min_width"]` says, it stays as it is."""
+    """A copy with one panel a row, in reading order, each under the title of its column; with one panel it stays as it is."""
     copy = go.Figure(figure)
-    width = (copy.layout.meta or {}).get("min_width")
     panels = [(x, y) for x in copy.select_xaxes() for y in copy.select_yaxes() if _number(x) == _number(y)]
     shown = [panel for panel in panels if panel[0].visible is not False]
-    if width or len(shown) < 2:
-        return copy.update_layout(width=width, margin={"r": 10})
+    if len(shown) < 2:
+        return copy.update_layout(margin={"r": 10})
     shown.sort(key=_place)
     titles = [_title(copy, x, y, shown) for x, y in shown]
     labels = [_row_label(y, shown) for _, y in shown]

@@ -40,13 +40,9 @@ def test_labels_stay_with_their_points() -> None:
     assert (label.x, label.y, label.xref, label.yref) == (1, 0.2, "x2", "y2")
 
 
-def test_what_stays_as_it_is() -> None:
-    """One panel, and a figure that says how wide it must be."""
+def test_one_panel_stays_as_it_is() -> None:
     one = panel_grid([["only"]], x="x", y="y")
     assert for_phone(one).layout.height == one.layout.height
-    fixed = drawn().update_layout(meta={"min_width": 760})
-    assert for_phone(fixed).layout.width == 760
-    assert [axis.domain for axis in for_phone(fixed).select_xaxes()] == [axis.domain for axis in fixed.select_xaxes()]
 
 
 def test_many_named_ticks_stand_upright() -> None:
