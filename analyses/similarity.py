@@ -125,7 +125,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
     (layer,) = where(table, weights="random")["layer"].unique()
     here, order = where(table, seed=table["seed"].min(), layer=layer), _order(table)
     here = here.assign(place=here["measure"].map(order.index))
-    drawing = panel_grid([[""]], x=f"similarity of the two languages, layer {layer_name(layer)}", y="")
+    drawing = panel_grid([[""]], x=f"similarity, layer {layer_name(layer)}", y="")
     regimes = [regime for regime in LABELS if regime in set(here["regime"])] or list(dict.fromkeys(here["regime"]))[:3]
     look: dict[str, Any] = {"width": 0, "hover": ("floor_high", "p")}
     for regime in regimes[:1]:
@@ -144,9 +144,9 @@ def figure(table: pd.DataFrame) -> go.Figure:
     drawing.update_traces(marker_size=14)
     names = [_NAMES.get(name, name.replace("_", " ")) for name in order]
     drawing.add_hline(y=len(_FIRST) - 0.5, line={"color": COLOURS["floor"], "dash": "dot", "width": 1})
-    right: dict[str, Any] = {"anchor": "right"}
-    add_label(drawing, "<b>needs the same coordinates</b>", 0.8, len(_FIRST) - 0.5, COLOURS["ceiling"], **right)
-    add_label(drawing, "<b>ignores a rotation</b>", 0.8, len(_FIRST) - 0.5, COLOURS["ceiling"], above=False, **right)
+    edge = len(_FIRST) - 0.5
+    add_label(drawing, "<b>same coordinates</b>", 0.92, edge, COLOURS["ceiling"], anchor="right")
+    add_label(drawing, "<b>up to rotation</b>", 0.0, edge, COLOURS["ceiling"], anchor="left", above=False)
     drawing.update_yaxes(tickvals=list(range(len(order))), ticktext=names, range=[len(order) - 0.5, -0.5])
     return drawing.update_xaxes(range=[-0.06, 1.04]).update_layout(
         height=130 + 30 * len(order), margin={"l": 150, "t": 20}

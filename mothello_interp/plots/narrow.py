@@ -10,12 +10,12 @@ _TICKS, _UPRIGHT = 6, 150  # more named ticks than these stand upright; pixels t
 
 
 def for_phone(figure: go.Figure) -> go.Figure:
-    """A copy with one panel a row, in reading order, each under the title of its column; with one panel it stays as it is."""
+    """A copy with one panel a row, in reading order, each under the title of its column, and names below."""
     copy = go.Figure(figure)
     panels = [(x, y) for x in copy.select_xaxes() for y in copy.select_yaxes() if _number(x) == _number(y)]
     shown = [panel for panel in panels if panel[0].visible is not False]
     if len(shown) < 2:
-        return copy.update_layout(margin={"r": 10})
+        return _legend_below(copy, (copy.layout.height or 450) - 2 * _MARGIN, left=copy.layout.margin.l)
     shown.sort(key=_place)
     titles = [_title(copy, x, y, shown) for x, y in shown]
     labels = [_row_label(y, shown) for _, y in shown]
@@ -32,12 +32,16 @@ def for_phone(figure: go.Figure) -> go.Figure:
             text=title, x=0.5, y=top, xref="paper", yref="paper", yanchor="bottom", showarrow=False, font_size=15
         )
         top = bottom - _GAP / total
-    names = {trace.name for trace in copy.data if trace.showlegend is not False and trace.name}
-    rows = len(names) if len(names) > 1 else 0
-    below_last = 66 + _UPRIGHT * (shown[-1][0].tickangle == -90)
-    legend = {"orientation": "v", "x": 0, "xanchor": "left", "y": -below_last / total, "yanchor": "top"}
-    margin = {"l": 62, "r": 10, "t": _MARGIN, "b": below_last + 14 + rows * _LEGEND}
-    return copy.update_layout(height=total + _MARGIN + margin["b"], margin=margin, legend=legend)
+    return _legend_below(copy, total, upright=shown[-1][0].tickangle == -90)
+
+
+def _legend_below(figure: go.Figure, inside: float, *, left: float | None = 62, upright: bool = False) -> go.Figure:
+    """Names one below the other, under panels that are so high together."""
+    names = {trace.name for trace in figure.data if trace.showlegend is not False and trace.name}
+    rows, below = len(names) if len(names) > 1 else 0, 66 + _UPRIGHT * upright
+    legend = {"orientation": "v", "x": 0, "xanchor": "left", "y": -below / inside, "yanchor": "top"}
+    margin = {"l": left, "r": 10, "t": _MARGIN, "b": below + 14 + rows * _LEGEND}
+    return figure.update_layout(height=inside + _MARGIN + margin["b"], margin=margin, legend=legend)
 
 
 def _number(axis: Any) -> str:

@@ -40,9 +40,15 @@ def test_labels_stay_with_their_points() -> None:
     assert (label.x, label.y, label.xref, label.yref) == (1, 0.2, "x2", "y2")
 
 
-def test_one_panel_stays_as_it_is() -> None:
+def test_one_panel_keeps_its_height_and_has_names_below() -> None:
     one = panel_grid([["only"]], x="x", y="y")
-    assert for_phone(one).layout.height == one.layout.height
+    one.add_scatter(x=[0], y=[0], name="a").add_scatter(x=[0], y=[1], name="b")
+    narrow = for_phone(one)
+    margin = narrow.layout.margin
+    assert (
+        narrow.layout.height - margin.t - margin.b == one.layout.height - 120
+    )  # of which a figure of one panel has its margins
+    assert narrow.layout.legend.y < 0
 
 
 def test_many_named_ticks_stand_upright() -> None:
