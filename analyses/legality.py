@@ -36,7 +36,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
         )
         for place in range(illegal["place"].max() + 1)
     ]
-    lines += bounds("chance", names=["guess among the empty squares"], dash="dot", width=2.5, rows={"place": 0})
+    lines += bounds("chance", names=["random empty square"], dash="dot", width=2.5, rows={"place": 0})
     drawing = facet(illegal, {"illegal share": lines}, x="move", label="predicted move (from 0)", titles=LABELS)
     drawing.update_yaxes(type="log", range=[-4, 0], tickvals=[1e-4, 1e-3, 1e-2, 0.1, 1],
                          ticktext=["≤ 0.01%", "0.1%", "1%", "10%", "100%"])  # fmt: skip

@@ -88,7 +88,7 @@ class Corpus:
 
     @checked
     def batch(self, start: int, n: int, *, threads: int | None = 1) -> Batch:
-        """Places `start` to `start + n - 1` of the stream, cut to the positions a model reads: all but the last."""
+        """Places `start` to `start + n - 1` of the stream, truncated to the positions that a model is given: all but the last."""
         mothello, exact = self.mothello, self.objective == "exact"
         games = self._at(self.game_index(start, n), _TRAINING, threads)
         language = self.languages(start, n)

@@ -1,4 +1,4 @@
-"""What a model goes on with: moves from tokens, where a move is written as one token or several.
+"""What a model predicts: moves from tokens, where a move is written as one token or several.
 
 A move's probability is the product of the conditionals along its tokens. The runs share their prefixes: a game is run once,
 and the tokens of a move that has begun are run after its keys and values, unless hooks of the user's own, or a kind of
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Prefixes:
-    """Places in a batch of runs from which the model goes on.
+    """Places in a batch of runs after which the model predicts.
 
     Attributes:
         reading, bound: whose, and its edits.
@@ -122,7 +122,7 @@ class Prefixes:
 
 
 def prefixes(reading: "Reading", *, final: bool, cells: int = 1, pieces: int = 1) -> Iterator[Prefixes]:
-    """The places from which a reading goes on, batch by batch.
+    """The places after which a reading predicts, batch by batch.
 
     Args:
         final: after each game's last move, else after every move that another one follows.

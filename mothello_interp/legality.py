@@ -25,7 +25,7 @@ def legal_accuracy(readings: Reading | Sequence[Reading], *, mass: bool = True) 
     Returns:
         One row per language and move number: language, move (0: the prediction of the second move), top1 and
         legal_mass (0 to 1; mass is NaN if not asked for), chance (the share of squares that are legal: what a random choice
-        among the empty squares scores), prefixes (how many games go on there), open (share of prefixes
+        among the empty squares scores), prefixes (how many games continue there), open (share of prefixes
         written in anchors alone, which other languages write the same). Accuracy is also reported without anchors:
         top1_known, over the prefixes whose language is settled, and top1_own, over the predictions that are no anchors
         (NaN where there are none).

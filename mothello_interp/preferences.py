@@ -37,7 +37,7 @@ def fine_tune_preference(
 ) -> Checkpoint:
     """A copy of the model that was trained on, in one language, to prefer some legal moves to others.
 
-    It reads random games and learns to go on with each legal move with a probability proportional to the exponential of
+    It is trained on random games to predict each legal move with a probability proportional to the exponential of
     its square's preference, where the model as it was is near the uniform distribution. AdamW without weight decay.
 
     Args:

@@ -1,6 +1,6 @@
-"""Board probes: what can be read from the residual stream, at every layer and in every language at once.
+"""Board probes: what can be decoded from the residual stream, at every layer and in every language at once.
 
-A probe reads, for each square, one of three classes: white, empty, black (frame "absolute", as in Hua et al. 2024) or
+A probe decodes each square as one of three classes: white, empty, black (frame "absolute", as in Hua et al. 2024) or
 theirs, empty, mine (frame "relative", Nanda et al. 2023). Kinds: "linear", a multinomial logistic regression a square;
 "ridge", least squares of the classes in closed form, a second linear probe to hold the first against; and "mlp", two layers
 with 512 hidden units, as in Li et al. 2023 and Hua et al. 2024.
@@ -98,7 +98,7 @@ class Probes:
         """The boards that are read in a language's rows, as discs whatever the frame.
 
         Args:
-            source: the language whose probe reads, `language` itself by default.
+            source: the language whose probe decodes, `language` itself by default.
 
         Returns:
             (discs, certainty): int8 `[row square]`, -1 white, 0 empty, 1 black, and the probability of each, float32

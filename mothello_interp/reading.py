@@ -82,7 +82,7 @@ class Reading:
 
     @cached_property
     def tokens(self) -> torch.Tensor:
-        """The games as the model reads them, int64 `[game pos]`; 0 after the end."""
+        """The games as the model is given them, int64 `[game pos]`; 0 after the end."""
         with torch.inference_mode(False):  # ordinary tensors, whoever asks first
             return self.checkpoint.tokens(self.games, self.language)
 
@@ -104,7 +104,7 @@ class Reading:
 
     @cached_property
     def rows(self) -> tuple[np.ndarray, np.ndarray]:
-        """(game, move) of every row: each move that the model reads, int64 `[row]` both."""
+        """(game, move) of every row: each move that the model is given, int64 `[row]` both."""
         game, move = np.nonzero(self.games.moves[:, : full_length(self.games.board) - 1] >= 0)
         return game, move
 

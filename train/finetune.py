@@ -1,4 +1,4 @@
-"""Fine-tuning: a trained model goes on in one language, and what that does to the others is recorded on the way."""
+"""Fine-tuning: a trained model is trained further in one language, and all languages are recorded."""
 
 from copy import deepcopy
 from dataclasses import replace

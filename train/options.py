@@ -20,7 +20,7 @@ LOG = "run.log"
 
 
 class TrainingStopped(RuntimeError):
-    """Training cannot go on; the last good state is on disk."""
+    """Training cannot continue; the last good state is on disk."""
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ _AT_ONCE = 32  # games, for memory
 
 
 def pretrain(preset: Preset, folder: Path, *, seed: int, **options: Any) -> Checkpoint:
-    """The checkpoint that a preset trained in `folder` ends with; goes on from the state found there.
+    """The checkpoint that a preset trained in `folder` ends with; resumes from the state found there.
 
     Args:
         preset: the model, and how to train it.

@@ -1,4 +1,4 @@
-"""A run: a job in training, in a folder of its own, that goes on exactly where it was interrupted."""
+"""A run: a job in training, in a folder of its own, that resumes exactly where it was interrupted."""
 
 import math
 import os
@@ -76,7 +76,7 @@ class Job:
 
 @gradients()
 def run_job(job: Job, folder: Path, options: RunOptions) -> Checkpoint:
-    """The checkpoint that training in `folder` ends with, also written there; goes on from what is found there.
+    """The checkpoint that training in `folder` ends with, also written there; resumes from what is found there.
 
     Under `accelerate launch` or `torchrun` every process calls this, and the first one writes. All see one folder.
 
@@ -127,7 +127,7 @@ def _finished(job: Job, folder: Path, device: torch.device) -> Checkpoint | None
 
 
 def _say_what_is_missing(job: Job, folder: Path, keep: int, step: int) -> None:
-    """A run that goes on, or is done, cannot give the checkpoints of steps that it has taken."""
+    """A run that resumes, or is done, cannot give the checkpoints of steps that it has taken."""
     wanted = log_spaced(keep, job.training.steps)
     behind = [at for at in wanted if at <= step and not (folder / STEPS / str(at * job.training.batch)).exists()]
     if behind:
@@ -244,13 +244,13 @@ class Run:
         if before and before[-1] != now and self.processes.first:
             print(
                 f"{self.folder} was trained on {before[-1]} threads, now on {now}: its weights will not be those of an "
-                f"uninterrupted run; --threads {before[-1]} goes on exactly",
+                f"uninterrupted run; --threads {before[-1]} resumes exactly",
                 file=sys.stderr,
             )
         self.threads = (*before, *([] if list(before[-1:]) == [now] else [now]))
 
     def save(self) -> None:
-        """Write the state from which the run goes on exactly."""
+        """Write the state from which the run resumes exactly."""
         if self.processes.first:
             self._check_place()
             state = {

@@ -39,7 +39,7 @@ class Training(Strict):
         corpus_games: 0 for games that never repeat, else the size of a finite set.
         pairing: which language is given which game, see `Corpus`.
         precision: "bfloat16" or "float32" products (weights stay float32); "auto" is bfloat16 where it is fast,
-            and a run goes on in the one that it began with.
+            and a run resumes in the one that it began with.
         evaluate_every: games between two lines of metrics, which show eight languages at most.
         save_every: games between two saves of the training state.
     """

@@ -1,4 +1,4 @@
-"""The state of a run on disk: one file, replaced whole, so that a run killed at any moment goes on exactly."""
+"""The state of a run on disk: one file, replaced atomically, so that a run killed at any moment resumes exactly."""
 
 import os
 import tomllib
@@ -41,7 +41,7 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
 
 # as `Run.save` writes them, and which way of adding up a batch their weights come from
 _PARTS = {"identity", "precision", "model", "optimizer", "step", "seconds", "sums", "tables", "parts"}
-ANEW = "go on with the version that wrote it, or delete the folder to start anew"
+ANEW = "continue with the version that wrote it, or delete the folder to start anew"
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:

@@ -20,7 +20,7 @@ _EXPECTED = (TrainingStopped, CheckpointError, OSError)  # their messages say al
 
 
 class SweepError(TrainingStopped):
-    """A sweep that cannot be started or go on; the message says what is wrong."""
+    """A sweep that cannot be started or continued; the message says what is wrong."""
 
 
 @dataclass(frozen=True)

@@ -45,11 +45,11 @@ def sweep(
     Runs start in their order, at most `at_once` at a time (by default one here, one a worker on a cluster), each carried
     out as `options` says but without a progress bar. Here one at a time is trained in this very process, and several each
     in a process of its own. The workers of the Dask scheduler at the address `dask` must see the same folders. Where a
-    process is killed, its run is tried again and goes on from its saved state.
+    process is killed, its run is tried again and resumes from its saved state.
 
     Raises:
         TrainingStopped: if `options` cannot be, or the cluster cannot be used. An error within a run is its result, and
-            the others go on.
+            the others continue.
     """
     options = replace(options or RunOptions(), quiet=True)
     options.check(here=dask is None)
@@ -75,13 +75,13 @@ def train_planned(run: PlannedRun, options: RunOptions) -> Result:
     """How a run ended, wherever it is trained; an error within it is its result.
 
     The lock makes it safe to train a run twice: a cluster that has lost sight of a worker gives its run to another one,
-    which waits until the first has ended or died, and then finds a checkpoint or goes on from the saved state.
+    which waits until the first has ended or died, and then finds a checkpoint or resumes from the saved state.
     """
     try:
         with _ONE_AT_A_TIME, run_lock(run.folder) as note:
             there = (run.folder / CHECKPOINT).exists()
             if not there:
-                note("goes on" if (run.folder / STATE).exists() else "begins")
+                note("resumes" if (run.folder / STATE).exists() else "begins")
             try:
                 trained = pretrain(run.preset, run.folder, seed=run.seed, **asdict(options))
             except Exception:
@@ -125,7 +125,7 @@ def _result(future: Future[Result], dask: str | None) -> Result:
     try:
         return future.result()
     except CancelledError:
-        raise SweepError(f"--dask {dask}: the scheduler was lost; the same command goes on with the rest") from None
+        raise SweepError(f"--dask {dask}: the scheduler was lost; the same command continues with the rest") from None
     except Exception as error:  # its process was killed again and again
         return Result.failure(error)
 

@@ -17,15 +17,15 @@ OPENED_AT = 8  # how many moves of a new game are on the board: before the first
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """One position of a game, as a model reads it in a language.
+    """One position of a game, given to a model in a language.
 
     Attributes:
         checkpoint: the model.
         games: the games at hand.
         game: which of them is shown.
         move: how many of its moves are on the board.
-        language: in which the model reads it.
-        layer: at which the board is read from the residual stream.
+        language: in which the model is given it.
+        layer: at which the board is decoded from the residual stream.
         second: another language to show with it, unedited, or None.
         probe: the language whose probe decodes every language shown, or None: each language's own.
         symmetry: of the board, the name of one of `SYMMETRIES`: boards decoded by another language's probe are shown

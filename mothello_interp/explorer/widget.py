@@ -168,7 +168,7 @@ class Explorer(anywidget.AnyWidget):
         return to_link(self.state)
 
     def play(self, square: str) -> None:
-        """Play a legal square, in a new game if the one shown goes on otherwise."""
+        """Play a legal square, in a new game if the one shown continues otherwise."""
         self._show(self.state.play(square))
 
     def flip(self, square: str, *, onward: bool = True) -> None:

@@ -1,9 +1,9 @@
-"""Edits of the board that a model carries, through its probes.
+"""Edits of the board that a model represents, through its probes.
 
 Linear probes: the row moves along the probe's directions until the wanted class of each edited square beats the true
 one by `scale` times what divided them before (scale 1 mirrors the row at the boundary, as Nanda et al. 2023 do), by the
-shortest step that does so for all edited squares at once. MLP probes: gradient steps on the row, so that the probe reads
-the edited board (Li et al. 2023).
+shortest step that does so for all edited squares at once. MLP probes: gradient steps on the row, so that the probe
+decodes the edited board (Li et al. 2023).
 """
 
 from abc import abstractmethod
@@ -47,7 +47,7 @@ class BoardEdit(Intervention):
         super().__post_init__()
         if self.hook != "resid_post" or self.tokens != "last":
             raise ValueError(
-                f'{self}: probes read the residual stream at the last token of a move: keep hook="resid_post"'
+                f'{self}: probes decode the residual stream at the last token of a move: keep hook="resid_post"'
             )
         if not self.scale > 0 or self.steps < 1 or not self.rate > 0:
             raise ValueError(f"scale={self.scale}, steps={self.steps}, rate={self.rate}: expected numbers above 0")
@@ -59,16 +59,16 @@ class BoardEdit(Intervention):
 
     @abstractmethod
     def wanted(self, truth: np.ndarray, context: Context) -> np.ndarray:
-        """The classes that the probe should read, int8 `[row square]`, given the true ones."""
+        """The classes that the probe should decode, int8 `[row square]`, given the true ones."""
 
     def apply(self, rows: torch.Tensor, context: Context) -> torch.Tensor:
         return rows + self.step(rows, context).to(rows)
 
-    def step(self, rows: torch.Tensor, context: Context, *, whole: bool = False) -> torch.Tensor:
+    def step(self, rows: torch.Tensor, context: Context, *, always: bool = False) -> torch.Tensor:
         """What the edit adds to the rows, `[row d_model]`.
 
         Args:
-            whole: take a step also where the (linear) probe reads the wanted class already; its length means nothing.
+            always: take a step also where the (linear) probe decodes the wanted class already; its length means nothing.
         """
         truth = self._truth(context)
         wanted = self.wanted(truth, context)
@@ -76,7 +76,7 @@ class BoardEdit(Intervention):
         rows = rows.detach().cpu().float()
         if self.probes.kind == "mlp":
             return self._gradient_steps(rows, truth, wanted, source, context.layer)
-        return self._linear_step(rows, truth, wanted, source, context.layer, whole)
+        return self._linear_step(rows, truth, wanted, source, context.layer, always)
 
     def _truth(self, context: Context) -> np.ndarray:
         if self.probes.board != context.reading.games.board:
@@ -88,7 +88,7 @@ class BoardEdit(Intervention):
         return context.state * context.mover[:, None] + np.int8(1)
 
     def _linear_step(
-        self, rows: torch.Tensor, truth: np.ndarray, wanted: np.ndarray, source: int, layer: int, whole: bool
+        self, rows: torch.Tensor, truth: np.ndarray, wanted: np.ndarray, source: int, layer: int, always: bool
     ) -> torch.Tensor:
         edited = wanted != truth
         squares = np.argsort(~edited, axis=1, kind="stable")[
@@ -101,7 +101,7 @@ class BoardEdit(Intervention):
         normals = (directions[squares, after] - directions[squares, before]).double() * on[..., None]
         logits = self.probes.logits(rows, source, layer)[here, squares].double()
         ahead = (_pick(logits, after) - _pick(logits, before)) * on
-        needed = on.double() if whole else (self.scale * ahead.abs() - ahead).clamp(min=0)
+        needed = on.double() if always else (self.scale * ahead.abs() - ahead).clamp(min=0)
         gram = normals @ normals.transpose(1, 2)
         return (needed[:, None] @ torch.linalg.pinv(gram, hermitian=True) @ normals)[:, 0].float()
 
@@ -193,7 +193,7 @@ def along(edit: BoardEdit, like: BoardEdit) -> Apply:
     """
 
     def function(rows: torch.Tensor, context: Context) -> torch.Tensor:
-        return rows + _as_long_as(edit.step(rows, context, whole=True), like.step(rows, context)).to(rows)
+        return rows + _as_long_as(edit.step(rows, context, always=True), like.step(rows, context)).to(rows)
 
     function.__name__ = f"along {type(edit).__name__}"
     return _scoped(function, like)

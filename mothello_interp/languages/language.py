@@ -122,8 +122,8 @@ def register_language(name: str) -> Callable[[_Type], _Type]:
 class Relabelled:
     """A language seen through a symmetry of the board: the image of a square has the tokens of the square.
 
-    A game in the language and the image of the game in its `Relabelled` are the same text. So a model cannot tell the
-    two languages apart under one of the `SYMMETRIES`, except by anchors, which belong to a Mothello and are not moved.
+    A game in the language and the image of the game in its `Relabelled` are the same text. So a model cannot distinguish
+    the two languages under one of the `SYMMETRIES`, except by anchors, which belong to a Mothello and are not moved.
 
     Attributes:
         language: the language, or its description as `language_from` takes it.

@@ -95,7 +95,7 @@ class Checkpoint:
         return self.spec.mothello
 
     def tokens(self, games: Games, language: int) -> torch.Tensor:
-        """Games written in a language, as the model reads them: int64 `[game pos]`, at most n_ctx positions.
+        """Games written in a language, as the model is given them: int64 `[game pos]`, at most n_ctx positions.
 
         Raises:
             ValueError: as `Mothello.encode`.
@@ -104,7 +104,7 @@ class Checkpoint:
         return torch.from_numpy(tokens).to(self.model.W_E.device).long()
 
     def read(self, games: Games, language: int) -> Reading:
-        """The games as this model reads them in one input language: what every measure starts from.
+        """The games as this model is given them in one input language: what every measure starts from.
 
         Raises:
             ValueError: for a language that is no input language, or games on another board.

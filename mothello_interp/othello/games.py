@@ -222,6 +222,6 @@ def _impossible(moves: list[int], board: int) -> str:
     if not -1 <= square < board**2:
         return f"{square} is no square of a board of side {board}: expected 0 to {board**2 - 1}, or -1 after the end"
     if -1 in before:
-        return "the game goes on after a -1, which may only follow the last move (passes are not written)"
+        return "the game continues after a -1, which may only follow the last move (passes are not written)"
     played = "was played before" if square in before else "is a start square, which is never played"
     return f"{square_name(square, board)} {played}"

@@ -150,7 +150,7 @@ def _count_bits(word):
 
 @njit(inline="always")
 def _nth_bit(word, rank):
-    """The set bit of `word` that has `rank` set bits below it, alone; 0 for an empty word."""
+    """The set bit of `word` that has `rank` set bits below it, alone; 0 if there is none."""
     position = _ZERO
     for width in (32, 16, 8, 4, 2, 1):
         step = np.uint64(width)

@@ -47,7 +47,7 @@ def random_games(
 
     Args:
         n: how many games.
-        seed: names the stream; an integer or a sequence of integers, all 0 or more. Numbers are read as 32-bit words,
+        seed: names the stream; an integer or a sequence of integers, all 0 or more. Numbers are read 32 bits at a time,
             and zeros at the end have no effect: 1 is [1, 0], and 2**32 is [0, 1]. So let a sequence end in a number
             above 0, and keep each below 2**32.
         opening: squares or names that every game begins with; games start there, none is rejected.

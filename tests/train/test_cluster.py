@@ -65,7 +65,7 @@ def until(condition: Callable[[], Any], running: subprocess.Popen[str] | None = 
 
 
 def trainers(folder: Path) -> list[tuple[int, str]]:
-    """Who trained a run: (process, "begins", "goes on" or "ends")."""
+    """Who trained a run: (process, "begins", "resumes" or "ends")."""
     lines = (folder / LOG).read_text(encoding="utf-8").splitlines() if (folder / LOG).exists() else []
     return [(int(line.split()[2]), line.split(" ", 3)[3]) for line in lines]
 
@@ -114,7 +114,7 @@ def assert_trained_once(folders: list[Path], killed: Path, process: int) -> None
         assert history[-1][0] == history[-2][0]
         assert pd.read_csv(folder / "metrics.csv")["games"].tolist() == [1_600 * line for line in range(1, LINES + 1)]
     assert trainers(killed)[0] == (process, "begins")
-    assert [what for _, what in trainers(killed)] == ["begins", "goes on", "ends"]
+    assert [what for _, what in trainers(killed)] == ["begins", "resumes", "ends"]
     assert trainers(killed)[-1][0] != process
 
 
@@ -136,7 +136,7 @@ def test_a_killed_worker_of_a_cluster(preset: Path, tmp_path: Path) -> None:
     assert running.returncode == 0, output + errors
     assert_trained_once(folders, killed, process)
     for folder in folders:
-        assert [what for _, what in trainers(folder)] == ["begins", *["goes on"] * (folder == killed), "ends"]
+        assert [what for _, what in trainers(folder)] == ["begins", *["resumes"] * (folder == killed), "ends"]
     table = pd.read_csv(tmp_path / "runs" / "sweep.csv")
     assert set(table["status"]) <= {"trained", "already there"}  # a result lost with its worker is asked for again
     assert table["seed"].tolist() == SEEDS
@@ -238,7 +238,7 @@ def test_a_scheduler_that_is_lost(preset: Path, tmp_path: Path) -> None:
         until(lambda: any(saved(folder) for folder in folders), running)
     output, errors = running.communicate()
     assert running.returncode == 1
-    assert "the scheduler was lost; the same command goes on with the rest" in errors, output + errors
+    assert "the scheduler was lost; the same command continues with the rest" in errors, output + errors
     again = start(preset, tmp_path / "runs")
     output, errors = again.communicate()
     assert again.returncode == 0, output + errors

@@ -246,13 +246,13 @@ def test_a_state_that_this_program_did_not_write_is_refused(tmp_path: Path, dama
         path.write_bytes(data[:9000] + bytes([data[9000] ^ 1]) + data[9001:])
     elif damage == "not ours":
         torch.save(state, path)
-        said = "does not begin as a state of this version does: go on with"
+        said = "does not begin as a state of this version does: continue with"
     elif damage == "an older one":
         save_state(tmp_path, {key: part for key, part in state.items() if key != "parts"})
-        said = "lacks parts, as one of another version would: go on with"
+        said = "lacks parts, as one of another version would: continue with"
     else:
         save_state(tmp_path, state | {"parts": 4096})
-        said = r"holds a run of another version \(batches in parts of 4096 positions, now 2048\): go on with"
+        said = r"holds a run of another version \(batches in parts of 4096 positions, now 2048\): continue with"
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(TrainingStopped, match=said):
         train(tiny_preset(), tmp_path)

@@ -98,7 +98,7 @@ def test_settings_of_another_version_are_refused(tmp_path: Path) -> None:
     save_state(tmp_path, state)
     refused(
         tmp_path,
-        r"holds a run of another version \(training: unknown key 'ema'.*\): go on with the version that wrote it, or",
+        r"holds a run of another version \(training: unknown key 'ema'.*\): continue with the version that wrote it, or",
     )
 
 

@@ -252,7 +252,7 @@ def test_what_is_half_done_goes_on(
     assert shown.exit_code == 0, shown.output
     assert_same(weights(load_checkpoint(folder / CHECKPOINT)), expected)
     pd.testing.assert_frame_equal(measured(folder), measured(tmp_path / "straight"))
-    assert notes(folder) == ["goes on", "ends"]
+    assert notes(folder) == ["resumes", "ends"]
 
 
 def test_a_job_fails_alone(presets: Path, runs: Path) -> None:
