@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import LABELS, Activations, Checkpoint
+from analyses._models import LABELS, Activations, Checkpoint, Probes
 from analyses._tables import cross, lowest_seed, summary, where
 from mothello_interp.othello import random_games
 from mothello_interp.plots import COLOURS, Line, facet, layer_axis
@@ -26,15 +26,22 @@ def measure(checkpoint: Checkpoint, *, fit: int = 600, score: int = 200) -> pd.D
     """The language probe ("identity") and alignment ("alignment") of the first two input languages, by layer and change."""
     from mothello_interp.identity import language_identity
     from mothello_interp.maps import fit_maps
+    from mothello_interp.probes import fit_probes_on
 
-    fitted, scored = _rows(checkpoint, fit, score)
-    tables = [language_identity(fitted, scored).assign(part="identity", change="as it is")]
-    tables.append(_aligned(fitted, scored, "as it is"))
-    changes: dict[str, Any] = {"less the means": fit_maps(fitted, kind="mean_shift")}
-    changes["without the language subspace"] = fit_maps(fitted, kind="projection")
-    tables += [_aligned(change(fitted), change(scored), name) for name, change in changes.items()]
-    tables += [_rotated(fitted, scored, "rotated"), _rotated(fitted, scored, "rotated, mismatched", mismatched=True)]
-    tables.append(_rotated(*_rows(checkpoint.untrained(), fit, score), "rotated, random weights"))
+    fitted, scored = rows = _rows(checkpoint, fit, score)
+    random = _rows(checkpoint.untrained(), fit, score)
+    probes, removed = fit_probes_on(fitted, seed=0), fit_maps(fitted, kind="projection")
+    tables = [
+        language_identity(fitted, scored).assign(part="identity", change="as it is"),
+        _aligned(probes, scored).assign(change="as it is"),
+        _mapped(probes, *rows, kind="mean_shift").assign(change="less the means"),
+        _aligned(fit_probes_on(removed(fitted), seed=0), removed(scored)).assign(
+            change="without the language subspace"
+        ),
+        _mapped(probes, *rows).assign(change="rotated"),
+        _mapped(probes, *rows, mismatched=True).assign(change="rotated, mismatched"),
+        _mapped(fit_probes_on(random[0], seed=0), *random).assign(change="rotated, random weights"),
+    ]
     return pd.concat(tables, ignore_index=True)
 
 
@@ -47,24 +54,23 @@ def _rows(checkpoint: Checkpoint, fit: int, score: int) -> tuple[Activations, Ac
     return collect(checkpoint, fitted, languages=languages), collect(checkpoint, scored, languages=languages)
 
 
-def _rotated(fit: Activations, score: Activations, name: str, *, mismatched: bool = False) -> pd.DataFrame:
-    """Each language rotated into the other, and decoded by the other's probe."""
+def _mapped(probes: Probes, fit: Activations, score: Activations, **kind: Any) -> pd.DataFrame:
+    """Each language mapped into the other and decoded by the other's probe; ceilings are of the states as they are."""
     from mothello_interp.maps import fit_maps
 
     tables = []
     for reference in fit.languages:
-        change = fit_maps(fit, reference, mismatched=mismatched)
-        tables.append(where(_aligned(change(fit), change(score), name), source=reference))
+        table = _aligned(probes, fit_maps(fit, reference, **kind)(score), own=score)
+        tables.append(where(table, source=reference))
     return pd.concat(tables, ignore_index=True)
 
 
-def _aligned(fit: Activations, score: Activations, name: str) -> pd.DataFrame:
+def _aligned(probes: Probes, score: Activations, **options: Any) -> pd.DataFrame:
     """Alignment of the two through the identity, by layer."""
     from mothello_interp.alignment import align_on
-    from mothello_interp.probes import fit_probes_on
 
-    table = where(cross(align_on(fit_probes_on(fit, seed=0), score, resamples=200)), symmetry="identity")
-    return table[_COLUMNS].assign(part="alignment", change=name)
+    table = align_on(probes, score, symmetries=["identity"], resamples=200, **options)
+    return cross(table)[_COLUMNS].assign(part="alignment")
 
 
 def figure(table: pd.DataFrame) -> go.Figure:

@@ -26,7 +26,7 @@ from mothello_interp.forward import hook_name
 from mothello_interp.models import Checkpoint
 from mothello_interp.othello import SYMMETRIES, Games, Symmetry
 from mothello_interp.probes import Probes
-from mothello_interp.stats import Bootstrap, normalised, per_game
+from mothello_interp.stats import Bootstrap, class_counts, normalised, per_game
 
 ALL_FOUR = tuple(SYMMETRIES.values())
 
@@ -232,8 +232,7 @@ class BoardLabels:
         self.differing = (self.images != self._board).mean(axis=2)
         known = probes.majority[np.minimum(self.move, len(probes.majority) - 1)]
         self.majority = (known == self.images).mean(axis=2)
-        self._classes = np.zeros((self.move.max() + 1, self._board.shape[1], 3), np.int32)  # at each move and square
-        np.add.at(self._classes, self.move, self._board[..., None] == np.arange(3))
+        self._classes = class_counts(self._board, self.move)
 
     def predict(self, probes: Probes, activations: Activations, layer: int, source: int, target: int) -> np.ndarray:
         """What P_src decodes in the target's rows, int8 `[row square]`."""

@@ -78,3 +78,8 @@ def _check(name: str, value: object, annotation: Any) -> None:
         expected = " or ".join(kind.__name__ for kind in classes if kind is not NoneType)
         hint = f", as {_MADE_BY[expected]} gives it" if expected in _MADE_BY else ""
         raise TypeError(f"{name}: {type(value).__name__}; expected {expected}{hint}")
+
+
+def all_finite(values: Any) -> bool:
+    """Whether a tensor holds neither infinity nor NaN: its sum would then be none, which is known sooner."""
+    return bool(values.sum().isfinite()) or bool(values.isfinite().all())

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from mothello_interp.arguments import all_finite
+
 Rows = np.ndarray | torch.Tensor
 MIN_ROWS = 4
 _LEAST = 1e-120  # variance whose square float64 still holds
@@ -111,7 +113,7 @@ def finite_pairs(x: Rows, y: Rows) -> tuple[torch.Tensor, torch.Tensor]:
         raise ValueError(f"{len(x)} rows: at least {MIN_ROWS} are needed")
     x, y = (rows.detach().cpu().double() for rows in (x, y))
     for name, rows in (("x", x), ("y", y)):
-        if not torch.isfinite(rows).all():
+        if not all_finite(rows):
             raise ValueError(f"{name} holds values that are not finite")
     return x, y
 

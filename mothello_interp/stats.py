@@ -50,6 +50,17 @@ def per_game(values: np.ndarray, game: np.ndarray, games: int) -> np.ndarray:
     return np.bincount(game, weights=values, minlength=games)
 
 
+def class_counts(classes: np.ndarray, move: np.ndarray) -> np.ndarray:
+    """How often each class 0 to 2 stands on each square at each move number, int64 `[move square class]`.
+
+    Args:
+        classes, move: int8 `[row square]` and int64 `[row]`.
+    """
+    at = np.eye(move.max() + 1, dtype=np.float32)[move]
+    cells = (classes[..., None] == np.arange(3)).reshape(len(move), -1)
+    return (at.T @ cells.astype(np.float32)).astype(np.int64).reshape(-1, classes.shape[1], 3)
+
+
 def mismatched(lengths: np.ndarray, seed: int) -> np.ndarray:
     """For each game another one, drawn at random among those at least as long if there are any, int64 `[game]`.
 
