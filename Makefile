@@ -36,10 +36,12 @@ test: $(READY)  ## the quick tests
 test-slow: $(READY)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-check: $(READY)  ## lint, format and types
+check: $(READY)  ## lint, format and types; JavaScript where node is installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	@if command -v npx >/dev/null; then cd mothello_interp/explorer/page && npm run --silent lint && npm test --silent; \
+	else echo "node is not installed: the explorer's page is not checked"; fi
 
 bench: $(READY)  ## speeds, as ratios measured side by side
 	$(BIN)/python -m benchmarks

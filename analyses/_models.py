@@ -1,9 +1,9 @@
 """Which models the analyses measure: the bundled ones, those of finished runs, and the stored rows of others."""
 
-import json
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -109,10 +109,11 @@ class NoInput(ValueError):
 def _check_same(folder: Path, preset: str, other: Path) -> None:
     """NoInput for a run whose model or training is not that of another one of its preset."""
     from mothello_interp.models import ModelSpec
+    from mothello_interp.models.checkpoint import read_provenance
 
     specs = [ModelSpec.load(place / "spec.toml").to_toml() for place in (folder, other)]
-    made, usual = (json.loads((place / "provenance.json").read_text("utf-8")) for place in (folder, other))
-    mine, theirs = made.get("training") or {}, usual.get("training") or {}
+    trained = (read_provenance(place).get("training") for place in (folder, other))
+    mine, theirs = (training if isinstance(training, dict) else {} for training in trained)
     odd = ["model"] * (specs[0] != specs[1]) + [key for key in mine if key in theirs and mine[key] != theirs[key]]
     if odd:
         raise NoInput(
@@ -179,11 +180,37 @@ def over_models(
     return table[front + [column for column in table if column not in (*front, "model")]]
 
 
+def read_rows(file: Path, *columns: str) -> pd.DataFrame:
+    """A table of results.
+
+    Raises:
+        NoInput: for a file that is no table, or one without these columns.
+    """
+    try:
+        rows = pd.read_csv(file)
+    except ValueError as error:
+        raise NoInput(f"{file} is no table: {error}") from None
+    if missing := [column for column in columns if column not in rows]:
+        raise NoInput(f"{file} is no table of results: it has no column {', '.join(missing)}")
+    return rows
+
+
+def cached_rows(file: Path) -> pd.DataFrame | None:
+    """A cached table; None where there is none, or, with a word to stderr, a damaged one."""
+    if not file.exists():
+        return None
+    with suppress(ValueError):
+        if (text := unsealed(file.read_bytes())) is not None:
+            return pd.read_csv(BytesIO(text))
+    print(f"{file} is damaged; it is measured anew", file=sys.stderr)
+    return None
+
+
 def _kept(file: Path, presets: Sequence[str], computed: Sequence[pd.DataFrame]) -> list[pd.DataFrame]:
     """The stored rows of each of these models, but those of seeds that there are already."""
     if not file.exists():
         return []
-    rows = pd.read_csv(file)
+    rows = read_rows(file, "model", "seed")
     known = {pair for table in computed for pair in zip(table["model"], table["seed"], strict=True)}
     rows = rows[[pair not in known for pair in zip(rows["model"], rows["seed"], strict=True)]].assign(origin="stored")
     found = [rows[rows["model"] == preset] for preset in presets]
@@ -199,14 +226,9 @@ def _computed(
     cached = CACHE / f"{analysis}-{Path(preset).name}-{key(analysis, folder, inputs)}.csv"
     cached.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{cached}.lock"):  # two figures may need it at a time
-        text = unsealed(cached.read_bytes()) if cached.exists() else None
-        if text is None:
-            if cached.exists():
-                print(f"{cached} is damaged; it is measured anew", file=sys.stderr)
+        table = cached_rows(cached)
+        if table is None:
             checkpoint = load(preset if folder == BUNDLE / preset else folder, device=device)
             table = measure(checkpoint).assign(model=preset, seed=checkpoint.provenance.get("seed", 0))
-            text = table.to_csv(index=False).encode()
-            write_file(cached, sealed(text))
-        else:
-            table = pd.read_csv(BytesIO(text))
+            write_file(cached, sealed(table.to_csv(index=False).encode()))
     return table.assign(origin="computed")

@@ -11,7 +11,7 @@ import pandas as pd
 from filelock import FileLock
 
 from analyses import _models
-from analyses._models import BUNDLE, Checkpoint, Measure
+from analyses._models import BUNDLE, Checkpoint, Measure, NoInput, read_rows
 from mothello_interp.hints import write_file
 from mothello_interp.models import bundled_names, load
 from mothello_interp.models.checkpoint import WEIGHTS, fingerprint
@@ -49,8 +49,8 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path], tables: Pat
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(target.with_name(f".{target.name}.lock")):  # commands that end together write one after the other
         if target.exists():
-            kept = pd.read_csv(target)
-            measured.insert(0, kept[~(kept["model"] + "-seed" + kept["seed"].astype(str)).isin(list(new))])
+            kept = read_rows(target, "model", "seed")
+            measured.insert(0, kept[~(kept["model"].astype(str) + "-seed" + kept["seed"].astype(str)).isin(list(new))])
         table = pd.concat(measured, ignore_index=True).sort_values(["model", "seed"], kind="stable")
         facts = {"version": version("mothello-interp"), "models": dict(sorted((_known(about) | new).items()))}
         write_file(target, table.to_csv(index=False, float_format="%.6g"))
@@ -59,8 +59,14 @@ def record(analysis: str, measure: Measure, folders: Sequence[Path], tables: Pat
 
 
 def _known(about: Path) -> dict[str, Any]:
-    """The models whose rows are kept, and what made each."""
-    return json.loads(about.read_text(encoding="utf-8"))["models"] if about.exists() else {}
+    """The models whose rows are kept, and what made each; NoInput for a file that is another."""
+    try:
+        known: dict[str, Any] = json.loads(about.read_text(encoding="utf-8"))["models"] if about.exists() else {}
+        for facts in known.values():
+            facts["spec"], dict(facts["made_by"]), dict(facts["made_by"].get("start", {}))
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+        raise NoInput(f"{about} does not say what made the rows next to it: {error!r}") from None
+    return known
 
 
 def _checked(folder: Path, checkpoint: Checkpoint, known: Mapping[str, Any], new: Mapping[str, Any], file: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import LABELS, Checkpoint
+from analyses._models import LABELS, Checkpoint, read_rows
 from analyses._tables import leading, summary, where
 from mothello_interp.plots import COLOURS, Line, add_lines, panel_grid
 
@@ -56,7 +56,7 @@ def measure(checkpoint: Checkpoint) -> pd.DataFrame:
     file = Path(checkpoint.name).parent / "transfer.csv"
     if not file.is_file() or "recipe" not in checkpoint.provenance:
         raise ValueError(f"{checkpoint.name}: no {file}; give the folder of a run of `python -m train finetune`")
-    table = pd.read_csv(file).assign(schedule=checkpoint.provenance["recipe"])
+    table = read_rows(file, "language").assign(schedule=checkpoint.provenance["recipe"])
     source = checkpoint.provenance["language"]
     tables = []
     for target in checkpoint.mothello.inputs:

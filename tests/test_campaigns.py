@@ -12,7 +12,7 @@ from tests.campaigns.fuzz import fuzz
 def test_no_reader_is_broken_by_a_spoilt_file() -> None:
     counts, found = fuzz(20, seed=0)
     assert not found
-    assert counts["files in all"] > 200
+    assert counts["inputs in all"] > 200
 
 
 @pytest.mark.slow

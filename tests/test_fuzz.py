@@ -1,60 +1,44 @@
-"""Whatever bytes a file holds, a reader gives a value or an error of ours: no crash, no hang, no memory out of proportion."""
+"""Whatever a file or text holds, a reader gives a value or an error of ours: no crash, no hang, no memory out of proportion."""
 
+import random
 import tracemalloc
-from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from tests.campaigns.readers import of_games
+from mothello_interp.othello import square_index
+from tests.campaigns.fuzz import REFUSED, outcome, place, spoilt
+from tests.campaigns.readers import Reader, of_games, of_results
 
-READERS = of_games()
+READERS = of_games() | of_results()
 _MOST = 64 * 2**20  # bytes, for files of a few hundred
 
 
-@st.composite
-def spoilt(draw: st.DrawFn, sound: bytes) -> bytes:
-    """Any bytes; or a sound file with some of its bytes replaced, removed or put in."""
-    if draw(st.booleans()):
-        return draw(st.binary(max_size=400))
-    data = bytearray(sound)
-    for _ in range(draw(st.integers(1, 4))):
-        first = draw(st.integers(0, len(data)))
-        data[first : first + draw(st.integers(0, 8))] = draw(st.binary(max_size=8))
-    return bytes(data)
-
-
 @pytest.mark.parametrize("name", READERS)
-def test_the_sound_file_is_read(name: str, tmp_path: Path) -> None:
-    """Or spoiling it would show nothing."""
-    reader = READERS[name]
-    (tmp_path / reader.file).write_bytes(reader.sound)
-    reader.read(tmp_path / reader.file)
-
-
-def outcome(read: Callable[[Path], object], path: Path) -> tuple[ValueError | None, int]:
-    """The error of ours, if there is one, and the most memory that was held."""
+def test_what_is_sound_is_read_and_what_is_spoilt_is_a_clear_error(name: str, tmp_path: Path) -> None:
+    reader, draw = READERS[name], random.Random(0)
+    path = place(reader, tmp_path / "a")
+    assert outcome(reader, reader.sound, path) == ""
     tracemalloc.start()
     try:
-        read(path)
-        return None, tracemalloc.get_traced_memory()[1]
-    except ValueError as error:
-        return error, tracemalloc.get_traced_memory()[1]
+        for number in range(120):
+            data = spoilt(reader.sound, random.Random(number)) if number % 4 else draw.randbytes(draw.randrange(400))
+            assert outcome(reader, data, path) in ("", REFUSED), data
+        assert tracemalloc.get_traced_memory()[1] < _MOST
     finally:
         tracemalloc.stop()
 
 
-@pytest.mark.parametrize("name", READERS)
-@settings(max_examples=100, deadline=None)
-@given(data=st.data())
-def test_a_spoilt_file_is_a_clear_error(name: str, data: st.DataObject) -> None:
-    reader = READERS[name]
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / reader.file
-        path.write_bytes(data.draw(spoilt(reader.sound)))
-        error, most = outcome(reader.read, path)
-        assert error is None or reader.file in str(error)  # it says which
-        assert most < _MOST
+@pytest.mark.parametrize(
+    ("file", "read", "said"),
+    [
+        ("a.txt", lambda path: int(path.read_text()), "not ours: ValueError"),  # of Python's own
+        ("a.txt", lambda path: {}[path], "not ours: KeyError"),
+        ("a.txt", lambda path: square_index("z9", 8), "names no file: ValueError"),
+        ("", lambda text: square_index(text, 8), REFUSED),
+    ],
+)
+def test_the_campaign_tells_errors_of_ours_from_others(file: str, read: Any, said: str, tmp_path: Path) -> None:
+    reader = Reader(file, b"", read)
+    assert outcome(reader, b"x", place(reader, tmp_path / "a")).startswith(said)

@@ -1,6 +1,7 @@
 """The one place that makes a model. Everything else calls only what transformer-lens 3 and 4 share."""
 
 import warnings
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,6 +28,9 @@ def device_of(device: str | torch.device) -> torch.device:
         raise ValueError(f"device={str(device)!r}: there is no such device here, but {', '.join(here)}") from None
 
 
+_ONE_AT_A_TIME = Lock()  # threads share the filter of warnings and the random state
+
+
 @checked
 def build_model(spec: ModelSpec, *, seed: int, device: str | torch.device = "cpu") -> "HookedTransformer":
     """A HookedTransformer with random weights, drawn from a normal distribution of width `initializer_range`.
@@ -34,7 +38,7 @@ def build_model(spec: ModelSpec, *, seed: int, device: str | torch.device = "cpu
     Pre-norm GPT-2 style with learned positions, GELU, untied unembedding. The unembedding's bias is zero and frozen, as
     in the paper. The global random state is left as it was.
     """
-    with warnings.catch_warnings(), gradients():
+    with _ONE_AT_A_TIME, warnings.catch_warnings(), gradients():
         warnings.simplefilter("ignore")  # transformer-lens 3 announces that 4 drops this class; pyproject pins <4
         from transformer_lens import HookedTransformer
 

@@ -229,14 +229,7 @@ def load_checkpoint(folder: str | Path, *, device: str | torch.device = "cpu", n
     missing = [file for file in (WEIGHTS, SPEC, PROVENANCE) if not (folder / file).is_file()]
     if missing:
         raise CheckpointError(f"{folder} is no checkpoint: {', '.join(missing)} missing")
-    try:
-        if (size := (folder / PROVENANCE).stat().st_size) > _LONGEST:
-            raise ValueError(f"{size} bytes, expected {_LONGEST} at most")
-        provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{folder / PROVENANCE} cannot be read: {error}") from None
-    if not isinstance(provenance, dict):
-        raise CheckpointError(f"{folder / PROVENANCE} cannot be read: expected one table, found {provenance!r:.40}")
+    provenance = read_provenance(folder)
     hashes = provenance.pop(_HASHES, {})
     for file in (WEIGHTS, SPEC) if hashes else ():
         if sha256_of(folder / file) != hashes.get(file):
@@ -265,6 +258,23 @@ def load_checkpoint(folder: str | Path, *, device: str | torch.device = "cpu", n
         return Checkpoint(model.eval(), spec, provenance, name or folder.name)
     except CheckpointError as error:
         raise CheckpointError(f"{folder / WEIGHTS}: {error}") from None
+
+
+def read_provenance(folder: Path) -> dict[str, Any]:
+    """How a checkpoint was made, as its folder says.
+
+    Raises:
+        CheckpointError: for a file that is no table in JSON, or a very long one.
+    """
+    try:
+        if (size := (folder / PROVENANCE).stat().st_size) > _LONGEST:
+            raise ValueError(f"{size} bytes, expected {_LONGEST} at most")
+        provenance = json.loads((folder / PROVENANCE).read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{folder / PROVENANCE} cannot be read: {error}") from None
+    if not isinstance(provenance, dict) or not isinstance(provenance.get(_HASHES, {}), dict):
+        raise CheckpointError(f"{folder / PROVENANCE} cannot be read: expected one table, found {provenance!r:.40}")
+    return provenance
 
 
 def _check_sizes(folder: Path, spec: ModelSpec) -> None:

@@ -95,7 +95,7 @@ def model_with(spec: ModelSpec, weights: Weights, source: str) -> "HookedTransfo
     """The model of a spec with these weights, in evaluation mode.
 
     Raises:
-        CheckpointError: for a name or shape that it does not have, or lacks.
+        CheckpointError: for a name or shape that it does not have, or lacks, or values that are not finite.
     """
     model = build_model(spec, seed=0)
     expected = {name: tuple(weight.shape) for name, weight in model.named_parameters()}
@@ -105,6 +105,8 @@ def model_with(spec: ModelSpec, weights: Weights, source: str) -> "HookedTransfo
         raise CheckpointError(
             f"{source}: the weights do not fit {spec.model.n_layers} layers of {spec.model.d_model}: {differ}"
         )
+    if spoilt := [name for name, weight in weights.items() if not weight.isfinite().all()]:
+        raise CheckpointError(f"{source}: {spoilt[0]} holds values that are not finite")
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             parameter.copy_(weights[name])

@@ -157,7 +157,7 @@ def read_manifest(path: str | Path) -> dict[str, str]:
     """
     try:
         hashes = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} cannot be read: {error}") from None
     if not isinstance(hashes, dict) or not all(re.fullmatch("[0-9a-f]{64}", str(value)) for value in hashes.values()):
         raise CheckpointError(f"{path} is no manifest: expected one table from file names to SHA-256 in hexadecimal")

@@ -281,7 +281,7 @@ def test_fine_tuned_from_another_start(house: House) -> None:
 def test_rows_that_are_kept_at_one_time_are_all_there(house: House) -> None:
     """And a checkpoint that nobody could name is refused."""
     runs = [house.save(f"run{seed}", "atomic", seed=seed) for seed in range(1, 5)]
-    meet = threading.Barrier(4)
+    meet = threading.Barrier(4, timeout=30)
 
     def measure(checkpoint: Checkpoint) -> pd.DataFrame:
         meet.wait()

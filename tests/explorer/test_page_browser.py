@@ -18,6 +18,7 @@ from tests.explorer.test_browser import contrast, square
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 pytestmark = [pytest.mark.slow, needs_browser]
 NAME = "mini/atomic-split-anchors4"
+KINDS = (NAME, *(f"mini/{kind}" for kind in ("atomic-compositional-anchors4", "atomic-split-unified", "four-atomic")))
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +70,15 @@ def differences(found: Any, expected: Any, place: str = "") -> list[str]:
     return [] if found == expected else [f"{place}: {expected} is {found}"]
 
 
-def test_chromium_gives_the_views_of_python(page: Any, reader: Reader) -> None:
-    for expected in recorded(reader, positions=16, seed=1):
+@pytest.mark.parametrize("name", KINDS)
+def test_chromium_gives_the_views_of_python(context: Any, name: str, tmp_path: Path) -> None:
+    reader, page = Reader(load(name)), context.new_page()
+    page.goto(write_page(reader, tmp_path / "page.html").as_uri())
+    for expected in recorded(reader, positions=24, seed=1):
         found: View = page.evaluate("link => { explorer.open(link); return explorer.get('view') }", expected["link"])
         ours, theirs = ({**one, "code": "", "game": ""} for one in (expected, found))
         assert differences(theirs, ours) == [], expected["link"]
+    page.close()
 
 
 def test_a_session_of_clicks_is_in_the_address(page: Any, context: Any, reader: Reader, address: str) -> None:

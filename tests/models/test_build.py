@@ -1,6 +1,7 @@
 """build_model: what it builds, from which randomness, and what it leaves alone."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -36,6 +37,13 @@ def test_the_weights_depend_on_the_seed_alone() -> None:
     drawn = [name for name in first if ".W_" in name]
     assert drawn
     assert not any(torch.equal(first[name], other[name]) for name in drawn)
+
+
+def test_threads_do_not_disturb_one_another() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda seed: build_model(tiny_spec(), seed=seed), range(12)))
+    for seed, model in enumerate(together):
+        assert torch.equal(model.W_E, build_model(tiny_spec(), seed=seed).W_E)
 
 
 def test_the_global_random_state_is_left_alone() -> None:

@@ -50,6 +50,10 @@ def test_another_model_is_refused() -> None:
         ({"pos_embed.W_pos": torch.zeros(60, 24)}, r"W_pos is \(60, 24\), expected \(59, 24\)"),
         ({"blocks.1.ln1.w": torch.zeros(24)}, r"blocks\.0\.ln1\.b is missing"),
         ({"blocks.0.attn.W_Q": torch.zeros(24)}, r"no blocks\.0\.attn\.W_Q"),
+        (
+            {"embed.W_E": torch.full((61, 24), torch.nan)},
+            r"the state dict: embed\.W_E holds values that are not finite",
+        ),
         ({"extra": torch.zeros(1)}, r"extra is \(1,\), expected no such weight"),
     ):
         with pytest.raises(CheckpointError, match=message):
