@@ -40,8 +40,9 @@ def _legend_below(figure: go.Figure, inside: float, *, left: float | None = 62, 
     names = {trace.name for trace in figure.data if trace.showlegend is not False and trace.name}
     rows, below = len(names) if len(names) > 1 else 0, 66 + _UPRIGHT * upright
     legend = {"orientation": "v", "x": 0, "xanchor": "left", "y": -below / inside, "yanchor": "top"}
-    margin = {"l": left, "r": 10, "t": _MARGIN, "b": below + 14 + rows * _LEGEND}
-    return figure.update_layout(height=inside + _MARGIN + margin["b"], margin=margin, legend=legend)
+    bottom = below + 14 + rows * _LEGEND
+    margin = {"l": left, "r": 10, "t": _MARGIN, "b": bottom}
+    return figure.update_layout(height=inside + _MARGIN + bottom, margin=margin, legend=legend)
 
 
 def _number(axis: Any) -> str:
