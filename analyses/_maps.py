@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from analyses._models import LABELS, Checkpoint, Probes
+from analyses._models import LABELS, Checkpoint, Probes, other_model
 from analyses._tables import cross
 from mothello_interp.othello import SYMMETRIES, Symmetry, random_games
 
@@ -20,7 +20,6 @@ MODELS = {
     "mini/five-atomic-antidiagonal": "5, one anchor on the antidiagonal",
 }  # whose languages may meet through any symmetry, and their regimes
 LAYER = 0  # named beforehand: where the prototype's languages met
-ALIGNED = 0.2  # normalised alignment from which a pair counts as aligned
 FIT, SCORE = 1000, 800  # games
 
 
@@ -42,20 +41,39 @@ def best_maps(
     layer: int = LAYER,
     candidates: Mapping[str, Symmetry] = SYMMETRIES,
     score: int = SCORE,
+    own: Checkpoint | None = None,
 ) -> pd.DataFrame:
-    """The best of the candidates for every ordered pair, as `align_up_to_symmetry` gives it."""
+    """The best of the candidates for every ordered pair, as `align_up_to_symmetry` gives it; `own`: the model of the probes, if the
+    checkpoint is another one."""
     from mothello_interp.symmetries import align_up_to_symmetry
 
     games = random_games(score, board=checkpoint.spec.board, seed=62)
     symmetries = tuple(candidates.values())
-    return align_up_to_symmetry(probes, checkpoint, games, layer=layer, symmetries=symmetries, resamples=200)
+    return align_up_to_symmetry(probes, checkpoint, games, layer=layer, symmetries=symmetries, own=own, resamples=200)
 
 
-def aligned(pairs: pd.DataFrame) -> pd.DataFrame:
+def between_models(
+    checkpoint: Checkpoint, probes: Probes, *, fit: int = FIT, score: int = SCORE, layer: int = LAYER
+) -> pd.DataFrame:
+    """`best_maps` between this model's languages and another model's, in both directions: what the best of four reaches by chance.
+    No rows where there is no such model."""
+    if not (other := other_model(checkpoint)):
+        return pd.DataFrame()
+    there = best_maps(other, probes, layer=layer, score=score, own=checkpoint)
+    back = best_maps(checkpoint, probes_at(other, layer, fit=fit), layer=layer, score=score, own=other)
+    return pd.concat([there, back], ignore_index=True)
+
+
+def threshold(controls: pd.DataFrame) -> float:
+    """The highest normalised alignment of pairs that share nothing, above which a pair counts as aligned; 0 if there are none."""
+    return float(controls["normalised"].max()) if len(controls) else 0.0
+
+
+def aligned(pairs: pd.DataFrame, above: float) -> pd.DataFrame:
     """Which pairs of different languages are aligned: both directions name inverse symmetries, each above the threshold, and each
     decodes that image on the squares where it differs from the runner-up's."""
     pairs = cross(pairs)
-    there = pairs.assign(up=(pairs["normalised"] >= ALIGNED) & (pairs["margin_low"] > 0))
+    there = pairs.assign(up=(pairs["normalised"] > above) & (pairs["margin_low"] > 0))
     back = there[["source", "target", "symmetry", "up"]].rename(columns={"source": "target", "target": "source"})
     both = there.merge(back, on=["source", "target"], suffixes=("", "_back"))
     mutual = both["symmetry"].map(lambda name: Symmetry.of(name).inverse.name) == both["symmetry_back"]

@@ -39,6 +39,8 @@ class _Labels(dict[str, str]):
 
 LABELS = _Labels(naive="naive (no anchors)", anchors="4 anchor tokens", unified="unified output")
 BUNDLE = Path(mothello_interp.__file__).parent / "models" / "bundle"
+OTHER = "mini/atomic-atomic-anchors0-seed1"  # a trained model of another seed: its languages are the trained null
+OTHER_FILES = (BUNDLE / OTHER / "weights.safetensors",)  # the `INPUTS` of an analysis that has it
 TABLES = Path(__file__).parent / "tables"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mothello-interp"
 
@@ -120,6 +122,17 @@ def _check_same(folder: Path, preset: str, other: Path) -> None:
             f"{folder} goes by the name {preset}, but differs from {other} in {', '.join(odd)}: call it otherwise, or measure "
             f"it as a regime of its own: --checkpoint {folder}"
         )
+
+
+def other_model(checkpoint: Checkpoint) -> Checkpoint | None:
+    """A model trained from another seed, whose languages share nothing but the game with the checkpoint's; None where there is
+    none of its board and size, or the checkpoint is of that seed (equal seeds give equal tokens equal initial embeddings)."""
+    from mothello_interp.models import load
+
+    other = load(OTHER, device=checkpoint.model.W_E.device)
+    sizes = [(m.spec.board, m.spec.model.n_layers, m.spec.model.d_model) for m in (other, checkpoint)]
+    seeds = [m.provenance.get("seed", 0) for m in (other, checkpoint)]
+    return other if sizes[0] == sizes[1] and seeds[0] != seeds[1] else None
 
 
 def over_models(

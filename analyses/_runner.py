@@ -45,17 +45,17 @@ class Analysis:
         """The module, with `measure`, `figure` and `headline`."""
         return importlib.import_module(f"analyses.{self.name}")
 
-    def table(self, zoo: "Zoo", inputs: Mapping[str, Any] = NO_INPUTS) -> "pd.DataFrame":
+    def table(self, zoo: "Zoo", given: Mapping[str, Any] = NO_INPUTS) -> "pd.DataFrame":
         """The module's `compute(zoo, ...)`, if it has one; else `measure` over its `MODELS` (by default the three regimes),
-        of which those that are not in a folder of runs are stored rows if `STORED` is True."""
+        of which those that are not in a folder of runs are stored rows if `STORED` is True; `INPUTS` are other files it reads."""
         from analyses._models import MODELS, over_models
 
         module = self.module()
         if hasattr(module, "compute"):
-            found: pd.DataFrame = module.compute(zoo, **{name: inputs.get(name) for name in self.takes})
+            found: pd.DataFrame = module.compute(zoo, **{name: given.get(name) for name in self.takes})
             return found
-        models = getattr(module, "MODELS", MODELS)
-        return over_models(self.name, module.measure, models, zoo=zoo, stored=self.stored)
+        models, inputs = getattr(module, "MODELS", MODELS), getattr(module, "INPUTS", ())
+        return over_models(self.name, module.measure, models, zoo=zoo, stored=self.stored, inputs=inputs)
 
 
 def find() -> dict[str, Analysis]:

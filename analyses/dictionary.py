@@ -5,12 +5,12 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import LABELS, Checkpoint
+from analyses._models import LABELS, OTHER_FILES, Checkpoint, other_model
 from analyses._tables import lowest_seed, summary, where
 from mothello_interp.othello import CONTROLS, SYMMETRIES, random_games
 from mothello_interp.plots import COLOURS, Line, add_lines, panel_grid
 
-_OTHER = "mini/four-naive"  # the model whose first language is matched with that of the others
+INPUTS = OTHER_FILES
 _ALL = list(SYMMETRIES | CONTROLS)
 
 
@@ -18,7 +18,6 @@ def measure(checkpoint: Checkpoint, *, games: int = 200, restarts: int = 24) -> 
     """Matchings of the first two input languages, by token embeddings and by layer; and with another model's language."""
     from mothello_interp.activations import all_layers
     from mothello_interp.dictionary import embedding_map
-    from mothello_interp.models import load
 
     source, target = checkpoint.mothello.inputs[:2]
     rows = []
@@ -36,8 +35,8 @@ def measure(checkpoint: Checkpoint, *, games: int = 200, restarts: int = 24) -> 
         for layer in all_layers(checkpoint):
             found = _geometry(model, source, model, target, layer, games, restarts)
             rows.append({"weights": weights, "part": "geometry", "layer": layer, **found})
-    if checkpoint.spec.board == (other := load(_OTHER)).spec.board and checkpoint.name != _OTHER:
-        for layer in sorted(set(all_layers(checkpoint)) & set(all_layers(other))):
+    if other := other_model(checkpoint):
+        for layer in all_layers(checkpoint):
             found = _geometry(checkpoint, source, other, 0, layer, games, restarts)
             rows.append({"weights": "trained", "part": "another model", "layer": layer, **found})
     return pd.DataFrame(rows)

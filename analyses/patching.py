@@ -6,12 +6,14 @@ from typing import Any
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import LABELS, Checkpoint
+from analyses._models import LABELS, OTHER_FILES, Checkpoint, other_model
 from analyses._tables import lowest_seed, where
 from mothello_interp.othello import random_games
 from mothello_interp.plots import COLOURS, Line, add_label, facet, layer_axis, layer_name
 
+INPUTS = OTHER_FILES
 _MASSES = {"interchange": "legal_mass", "transplant": "mass"}
+_CONTROLS = ("own", "mean-shifted", "rotated", "rotated, mismatched", "another model, rotated")
 _AT = ("regime", "seed", "layer")
 
 
@@ -32,23 +34,27 @@ def measure(checkpoint: Checkpoint, *, pairs: int = 80, games: int = 120, fit: i
         if source == target:
             tables.append(transplant(given, run).assign(part="transplant", state="own"))
             continue
-        for state, maps in _maps(checkpoint, source, target, fit):
-            same, other = interchange(given, run, through=maps), transplant(given, run, through=maps)
+        for state, states, maps in _states(checkpoint, given, target, fit):
+            same, other = interchange(states, run, through=maps), transplant(states, run, through=maps)
             tables += [same.assign(part="interchange", state=state), other.assign(part="transplant", state=state)]
     return pd.concat(tables, ignore_index=True)
 
 
-def _maps(checkpoint: Checkpoint, source: int, target: int, fit: int) -> Iterator[tuple[str, Any]]:
-    """What the source's states go through, by state."""
+def _states(checkpoint: Checkpoint, source: Any, target: int, fit: int) -> Iterator[tuple[str, Any, Any]]:
+    """(name, the reading whose states are patched in, the maps they pass): the source's, and another model's of the same games."""
     from mothello_interp.activations import collect
     from mothello_interp.maps import fit_maps
 
     games = random_games(fit, board=checkpoint.spec.board, seed=53)
-    given, wanted = (collect(checkpoint, games, languages=[language]) for language in (source, target))
-    yield "as it is", None
-    yield "mean-shifted", fit_maps(given, wanted, kind="mean_shift")
-    yield "rotated", fit_maps(given, wanted)
-    yield "rotated, mismatched", fit_maps(given, wanted, mismatched=True)
+    given, wanted = (collect(checkpoint, games, languages=[language]) for language in (source.language, target))
+    yield "as it is", source, None
+    yield "mean-shifted", source, fit_maps(given, wanted, kind="mean_shift")
+    yield "rotated", source, fit_maps(given, wanted)
+    yield "rotated, mismatched", source, fit_maps(given, wanted, mismatched=True)
+    if other := other_model(checkpoint):
+        language = other.mothello.inputs[0]
+        theirs = collect(other, games, languages=[language])
+        yield "another model, rotated", other.read(source.games, language), fit_maps(theirs, wanted)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
@@ -77,6 +83,9 @@ def _lines(part: str) -> list[Line]:
     if part == "transplant":
         lines.append(Line("rotated", "other language's state, rotated", COLOURS["rotated"], rows, dash="dash"))
         lines.append(Line("source_tokens", "same moves, in the source's tokens", COLOURS["paper"], rows, dash="dot"))
+        lines.append(
+            Line("another model, rotated", "another model's state, rotated", COLOURS["another model"], rows, dash="dot")
+        )
     lines.append(Line("value", "<b>other language's state</b>", "", rows, width=4, band=("low", "high")))
     return lines
 
@@ -90,8 +99,7 @@ def _transplants(table: pd.DataFrame) -> pd.DataFrame:
         .groupby(keys, sort=False)[["mass", "low", "high", "floor", "source_tokens"]]
         .mean()
     )
-    others = {name: where(rows, state=name).groupby(keys)["mass"].mean() for name in ("own", "mean-shifted", "rotated")}
-    others["rotated, mismatched"] = where(rows, state="rotated, mismatched").groupby(keys)["mass"].mean()
+    others = {name: where(rows, state=name).groupby(keys)["mass"].mean() for name in _CONTROLS}
     return plain.rename(columns={"mass": "value"}).assign(**others, part="transplant").reset_index()
 
 
@@ -113,7 +121,7 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
     found = _transplants(table).set_index(keys)
     names = {"own": "own state", "value": "other language's", "rotated": "other's, rotated", "floor": "floor",
              "source_tokens": "in the source's tokens", "mean-shifted": "other's, mean-shifted",
-             "rotated, mismatched": "rotated by a mismatched map"}  # fmt: skip
+             "rotated, mismatched": "rotated by a mismatched map", "another model, rotated": "another model's, rotated"}  # fmt: skip
     shown = found.rename(columns=names)[list(names.values())]
     pairs = _pairs(table).set_index(keys)[["value", "own", "floor"]]
     pairs.columns = pd.Index(["recovery", "recovery, own", "recovery, floor"])

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from scipy.stats import t as student
 
 from analyses import _maps
-from analyses._maps import aligned, best_maps, probes_at
+from analyses._maps import aligned, best_maps, between_models, probes_at, threshold
 from analyses._models import LABELS, Checkpoint
 from analyses._tables import cross, summary, where
 from mothello_interp.othello import Games, random_games
@@ -52,8 +52,12 @@ def measure(
         table["taught_tokens_before"] = table["target"].map({target: tokens[target][there] for target in languages})
         table["taught_tokens_after"] = table["target"].map({target: later[target][there] for target in languages})
         tables.append(table.assign(source=source, draw=draw, teaching=teaching))
-    maps = best_maps(checkpoint, probes_at(checkpoint, _maps.LAYER, languages, fit=fit), score=score)
-    maps = maps.merge(aligned(maps)[["source", "target", "aligned"]], how="left", on=["source", "target"])
+    probes = probes_at(checkpoint, _maps.LAYER, languages, fit=fit)
+    maps, above = (
+        best_maps(checkpoint, probes, score=score),
+        threshold(between_models(checkpoint, probes, fit=fit, score=score)),
+    )
+    maps = maps.merge(aligned(maps, above)[["source", "target", "aligned"]], how="left", on=["source", "target"])
     maps = maps.rename(columns={"symmetry": "first", "runner_up": "second"})
     columns = ["source", "target", "first", "second", "normalised", "aligned"]
     return pd.concat(tables, ignore_index=True).merge(maps[columns], on=["source", "target"])

@@ -1,21 +1,24 @@
 """What has to be removed before two languages align: means, a subspace, or a rotation."""
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from analyses._models import LABELS, Activations, Checkpoint, Probes
+from analyses._models import LABELS, OTHER_FILES, Activations, Checkpoint, Probes, other_model
 from analyses._tables import cross, lowest_seed, summary, where
 from mothello_interp.othello import random_games
 from mothello_interp.plots import COLOURS, Line, facet, layer_axis
 
+INPUTS = OTHER_FILES
 _STYLES: dict[str, dict[str, Any]] = {
     "as it is": {},
     "less the means": {"dash": "dash"},
     "without the language subspace": {"dash": "dot"},
     "rotated": {"colour": COLOURS["ceiling"]},
     "rotated, mismatched": {"colour": COLOURS["floor"], "width": 1.5},
+    "another model, rotated": {"colour": COLOURS["another model"], "dash": "dot"},
     "rotated, random weights": {"colour": COLOURS["random weights"], "dash": "dash"},
 }
 _COLUMNS = ["layer", "source", "target", "accuracy", "floor", "ceiling", "normalised", "normalised_low",
@@ -42,6 +45,8 @@ def measure(checkpoint: Checkpoint, *, fit: int = 600, score: int = 200) -> pd.D
         _mapped(probes, *rows, mismatched=True).assign(change="rotated, mismatched"),
         _mapped(fit_probes_on(random[0], seed=0), *random).assign(change="rotated, random weights"),
     ]
+    if other := other_model(checkpoint, same_recipe=True):
+        tables.append(_another(probes, *rows, *_rows(other, fit, score)).assign(change="another model, rotated"))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -63,6 +68,21 @@ def _mapped(probes: Probes, fit: Activations, score: Activations, **kind: Any) -
         table = _aligned(probes, fit_maps(fit, reference, **kind)(score), own=score)
         tables.append(where(table, source=reference))
     return pd.concat(tables, ignore_index=True)
+
+
+def _another(
+    probes: Probes, fit: Activations, score: Activations, their_fit: Activations, theirs: Activations
+) -> pd.DataFrame:
+    """Languages of another model mapped into each of this model's, and decoded by its probe."""
+    from mothello_interp.alignment import align_on
+    from mothello_interp.maps import fit_maps
+
+    tables = []
+    for place, reference in enumerate(fit.languages):
+        onto = fit_maps(their_fit, replace(fit, values=fit.values[[place]], languages=(reference,)))
+        options: dict[str, Any] = {"own": score, "targets": theirs.languages, "symmetries": ["identity"]}
+        tables.append(where(align_on(probes, onto(theirs), resamples=200, **options), source=reference))
+    return pd.concat(tables, ignore_index=True)[_COLUMNS].assign(part="alignment")
 
 
 def _aligned(probes: Probes, score: Activations, **options: Any) -> pd.DataFrame:

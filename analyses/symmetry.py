@@ -9,16 +9,17 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from analyses import _maps
-from analyses._maps import LAYER, aligned, best_maps, clustered, probes_at, strip_places
-from analyses._models import Checkpoint, Probes
+from analyses._maps import LAYER, aligned, best_maps, between_models, clustered, probes_at, strip_places, threshold
+from analyses._models import OTHER_FILES, Checkpoint, Probes
 from analyses._tables import cross, leading, where
 from mothello_interp.othello import CONTROLS, SYMMETRIES, Symmetry, random_games
 from mothello_interp.othello.symmetry import ALL
 from mothello_interp.plots import COLOURS, add_categories, add_heatmap, add_label, themed
 
 MODELS = _maps.MODELS | {"mini/atomic-atomic-anchors4": "2, four anchors"}
+INPUTS = OTHER_FILES
 _SHOWN = "4 naive languages"  # whose matrices are drawn, of the lowest seed
-_TURNED = "flip or quarter turn"
+_P = "p, shuffled"
 _PAPER = ["layer", "source", "target", "symmetry", "accuracy", "low", "high", "majority", "predicted", "floor", "ceiling",
           "normalised", "games"]  # fmt: skip
 _MOVED = ["differing", "differing_as_board", "differing_ceiling"]
@@ -29,8 +30,8 @@ Maps = dict[
 
 
 def measure(checkpoint: Checkpoint, *, fit: int = _maps.FIT, score: int = _maps.SCORE) -> pd.DataFrame:
-    """Symmetries of all pairs by layer ("pairs") and whether they compose ("composition"), the pairs through their symmetries by
-    move ("moves"), and accuracies in the paper's measure ("paper")."""
+    """Symmetries of all pairs by layer ("pairs"), of pairs with another model's languages ("two models") and whether they compose
+    ("composition"), the pairs through their symmetries by move ("moves"), and accuracies in the paper's measure ("paper")."""
     from mothello_interp.activations import all_layers
 
     layers = all_layers(checkpoint) if len(checkpoint.mothello.inputs) <= 5 else (LAYER,)
@@ -43,6 +44,7 @@ def measure(checkpoint: Checkpoint, *, fit: int = _maps.FIT, score: int = _maps.
         model, found = (checkpoint, probes[layer]) if weights == "trained" else (random, untrained)
         table = best_maps(model, found, layer=layer, candidates=candidates, score=score)
         tables.append(table.assign(weights=weights, candidates=len(candidates), part="pairs"))
+    tables.append(between_models(checkpoint, probes[LAYER], fit=fit, score=score).assign(part="two models"))
     four, eight = tables[layers.index(LAYER)], tables[len(layers)]
     tables += [_tested(four, SYMMETRIES), _tested(eight, ALL)]
     maps = _by_pair(four)
@@ -112,6 +114,16 @@ def _named(table: pd.DataFrame, candidates: Mapping[str, Symmetry] = SYMMETRIES,
     return where(table, part="pairs", layer=LAYER, candidates=len(candidates), **model)
 
 
+def _controls(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Pairs that share nothing: of two models, and of random weights."""
+    return {"two models": where(table, part="two models"), "random weights": cross(_named(table, weights="random"))}
+
+
+def _above(table: pd.DataFrame) -> float:
+    """The threshold of an aligned pair: no control is above it."""
+    return threshold(pd.concat(_controls(table).values()))
+
+
 def figure(table: pd.DataFrame) -> go.Figure:
     """Matrices of one model, in the paper's measure and by symmetry; below, every pair of every model."""
     drawing = make_subplots(
@@ -122,15 +134,19 @@ def figure(table: pd.DataFrame) -> go.Figure:
     themed(drawing).update_layout(height=760, margin={"t": 80}).update_annotations(font_size=15)
     models = _models_of(table)
     shown = next((model for model in models if model[0] == _SHOWN), models[0])
-    _matrices(drawing, where(table, regime=shown[0], seed=shown[1]))
+    above = _above(table)
+    _matrices(drawing, where(table, regime=shown[0], seed=shown[1]), above)
     place, middle = strip_places(models)
     for (regime, seed), x in place.items():
         for weights in ("random", "trained"):
-            _strip(drawing, _named(table, regime=regime, seed=seed, weights=weights), x, random=weights == "random")
+            _strip(
+                drawing, _named(table, regime=regime, seed=seed, weights=weights), x, above, random=weights == "random"
+            )
     drawing.update_xaxes(
         tickvals=list(middle), ticktext=list(middle.values()), tickangle=0, showgrid=False, row=2, tickfont_size=12
     )
     drawing.update_yaxes(title="normalised alignment", range=[-0.15, 1.1], row=2)
+    drawing.add_hline(y=above, line={"color": COLOURS["another model"], "width": 1.5}, row=2, col=1)
     add_label(
         drawing,
         "crosses: random weights",
@@ -144,10 +160,10 @@ def figure(table: pd.DataFrame) -> go.Figure:
     return drawing
 
 
-def _matrices(drawing: go.Figure, model: pd.DataFrame) -> None:
+def _matrices(drawing: go.Figure, model: pd.DataFrame, above: float) -> None:
     """One model's pairs: the row is the language of the probe, the column the one it is applied to."""
     pairs = where(_named(model), weights="trained")
-    both = aligned(pairs).set_index(["source", "target"])["aligned"]
+    both = aligned(pairs, above).set_index(["source", "target"])["aligned"]
     category = [
         symmetry if source == target or both[source, target] else "none"
         for source, target, symmetry in pairs[["source", "target", "symmetry"]].itertuples(index=False, name=None)
@@ -183,9 +199,9 @@ def _matrices(drawing: go.Figure, model: pd.DataFrame) -> None:
     drawing.update_yaxes(title="probe of language", row=1, col=1)
 
 
-def _strip(drawing: go.Figure, pairs: pd.DataFrame, place: float, *, random: bool) -> None:
+def _strip(drawing: go.Figure, pairs: pd.DataFrame, place: float, above: float, *, random: bool) -> None:
     """A dot a pair of different languages, in the colour of its symmetry if it is aligned."""
-    rows = aligned(pairs)
+    rows = aligned(pairs, above)
     group = rows["symmetry"].where(rows["aligned"], "none")
     for name in (*SYMMETRIES, "none"):
         here = rows[group == name]
@@ -202,31 +218,44 @@ def _strip(drawing: go.Figure, pairs: pd.DataFrame, place: float, *, random: boo
 def headline(table: pd.DataFrame) -> pd.DataFrame:
     """A row a model: how many pairs are aligned through a symmetry, whether the symmetries compose, and the controls."""
     found = pd.DataFrame([_model_row(table, regime, seed) for regime, seed in _models_of(table)])
+    if _P in found:
+        found[f"{_P}, pooled over seeds"] = found.groupby("regime")[_P].transform(_pooled)
     test = [name for name in ("triples that compose", "p, shuffled") if name in found]
     return leading(found, "regime", "seed", "aligned pairs", "symmetries", "normalised", "random weights", *test)
+
+
+def _pooled(p: pd.Series) -> float:
+    """The p-values of all seeds as one, by Fisher's method; NaN without any."""
+    from scipy.stats import combine_pvalues
+
+    return float(combine_pvalues(p.dropna(), method="fisher").pvalue) if p.notna().any() else np.nan
 
 
 def _model_row(table: pd.DataFrame, regime: str, seed: int) -> dict[str, Any]:
     """Of one model, its trained weights next to random ones."""
     here = where(table, regime=regime, seed=seed)
     trained, random = (where(_named(here), weights=weights) for weights in ("trained", "random"))
-    eight = where(_named(here, ALL), weights="trained")
-    row: dict[str, Any] = {"regime": regime, "seed": seed, **_aligned_pairs(trained)}
+    eight, above = where(_named(here, ALL), weights="trained"), _above(table)
+    row: dict[str, Any] = {"regime": regime, "seed": seed, **_aligned_pairs(trained, above)}
     row["random weights"] = cross(random)["normalised"].mean()
-    row |= _composition(here) | _differing(here) | _in_the_paper(here) | _of_eight(eight)
+    row |= _composition(here) | _differing(here) | _in_the_paper(here) | _of_eight(eight, above)
     row["languages"] = trained["source"].nunique()
-    row["random pairs aligned"] = int(aligned(random)["aligned"].sum()) // 2
-    return row
+    row |= {f"highest of {name}": pairs["normalised"].max() for name, pairs in _controls(table).items()}
+    return row | {
+        "pairs of two models": len(_controls(table)["two models"]),
+        "mean of two models": _controls(table)["two models"]["normalised"].mean(),
+    }
 
 
-def _aligned_pairs(pairs: pd.DataFrame) -> dict[str, Any]:
+def _aligned_pairs(pairs: pd.DataFrame, above: float) -> dict[str, Any]:
     """How many pairs are aligned through a symmetry, through which, and the normalised alignment of all."""
-    both = aligned(pairs)
+    both = aligned(pairs, above)
     once = both[both["source"] < both["target"]]
     counts = once[once["aligned"]]["symmetry"].value_counts()
     found: dict[str, Any] = {"aligned pairs": f"{once['aligned'].sum()} of {len(once)}"}
     found["symmetries"] = ", ".join(f"{counts[name]} {name.replace('_', ' ')}" for name in SYMMETRIES if name in counts)
     found["normalised"] = both["normalised"].mean()
+    found["margin / own"] = (both["margin"] / both["margin_ceiling"]).mean()
     return found | {"share aligned": once["aligned"].mean()}
 
 
@@ -254,9 +283,9 @@ def _composition(here: pd.DataFrame) -> dict[str, Any]:
     return found
 
 
-def _of_eight(pairs: pd.DataFrame) -> dict[str, Any]:
+def _of_eight(pairs: pd.DataFrame, above: float) -> dict[str, Any]:
     """With flips and quarter turns among the candidates: how often one is chosen."""
-    both = aligned(pairs)
+    both = aligned(pairs, above)
     turned, once = both["symmetry"].isin(list(CONTROLS)), both["source"] < both["target"]
     return {
         "flip or quarter turn": f"{turned.sum()} of {len(both)}",

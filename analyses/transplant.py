@@ -7,8 +7,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from analyses import _maps
-from analyses._maps import ALIGNED, LAYER, best_maps, probes_at, strip_places
-from analyses._models import LABELS, Checkpoint
+from analyses._maps import LAYER, best_maps, between_models, probes_at, strip_places, threshold
+from analyses._models import LABELS, OTHER_FILES, Checkpoint
 from analyses._tables import where
 from mothello_interp.othello import SYMMETRIES, random_games
 from mothello_interp.plots import COLOURS, Line, add_lines, panel_grid
@@ -19,6 +19,7 @@ MODELS = {
     "mini/atomic-atomic-anchors4": "anchors",
     "mini/atomic-atomic-anchors0": "naive",
 }
+INPUTS = OTHER_FILES
 _SOURCES = 4  # languages whose states are put into the first one's runs
 _SHARES = {"effect": "mass", "effect_low": "low", "floor share": "floor"}  # of the effect of the own state
 
@@ -32,7 +33,11 @@ def measure(
     from mothello_interp.patching import transplant
 
     board, languages = checkpoint.spec.board, checkpoint.mothello.inputs[: _SOURCES + 1]
-    maps = best_maps(checkpoint, probes_at(checkpoint, LAYER, languages, fit=fit), score=score)
+    probes = probes_at(checkpoint, LAYER, languages, fit=fit)
+    maps, above = (
+        best_maps(checkpoint, probes, score=score),
+        threshold(between_models(checkpoint, probes, fit=fit, score=score)),
+    )
     maps = maps[["source", "target", "symmetry", "normalised"]]
     maps = maps.rename(
         columns={"source": "target", "target": "source", "symmetry": "named"}
@@ -44,7 +49,7 @@ def measure(
         symmetries = tuple(SYMMETRIES.values()) if source.language != target.language else (SYMMETRIES["identity"],)
         table = transplant(source, target, symmetries=symmetries, resamples=200)
         tables.append(table.merge(maps[maps["source"] == source.language], how="left", on=["source", "target"]))
-    return pd.concat(tables, ignore_index=True)
+    return pd.concat(tables, ignore_index=True).assign(threshold=above)
 
 
 def figure(table: pd.DataFrame) -> go.Figure:
@@ -78,10 +83,11 @@ def _effects(table: pd.DataFrame) -> pd.DataFrame:
     here = where(table, layer=LAYER)
     own = here[here["source"] == here["target"]].set_index(["regime", "seed"])["mass"].rename("own")
     rows = here[here["source"] != here["target"]].join(own, on=["regime", "seed"])
-    named = np.where(
-        rows["normalised"] < ALIGNED, "none", np.where(rows["symmetry"] == rows["named"], "named", "other")
+    aligned = rows["normalised"] > table.get("threshold", pd.Series([0.0])).max()
+    named = np.where(aligned, np.where(rows["symmetry"] == rows["named"], "named", "other"), "none")
+    rows = rows.assign(
+        aligned=aligned, role=named, **{name: rows[column] / rows["own"] for name, column in _SHARES.items()}
     )
-    rows = rows.assign(role=named, **{name: rows[column] / rows["own"] for name, column in _SHARES.items()})
     order = rows["regime"].map(list(MODELS.values()).index)
     return rows.assign(order=order).sort_values(["order", "seed", "source"], kind="stable")
 
@@ -103,7 +109,7 @@ def _of_pair(group: pd.DataFrame) -> dict[str, Any]:
     through, others = where(group, symmetry=named).iloc[0], group[group["symmetry"] != named]["effect"].max()
     row = {"named by the probes": named.replace("_", " "), "most legal": most.replace("_", " ")}
     row |= {"effect": through["effect"], "highest other": others, "floor": through["floor share"]}
-    row |= {"normalised": through["normalised"], "aligned": through["normalised"] >= ALIGNED, "first": named == most}
+    row |= {"normalised": through["normalised"], "aligned": through["aligned"], "first": named == most}
     return row | {
         "beyond": through["effect_low"] > others,
         "mass": through["mass"],

@@ -147,7 +147,7 @@ def align_by_move(
         differing, differing_as_board: on the squares where board and image differ, the share decoded as the image and as
         the board (NaN at moves at which no square differs; of a source in itself `differing_as_board` is the ceiling).
     """
-    labels, rows = at_layer(probes, checkpoint, games, layer, symmetries)
+    labels, rows, _ = at_layer(probes, checkpoint, games, layer, symmetries)
     tables = []
     for source in probes.languages:
         own = labels.count(probes, rows, layer, source, source)
@@ -262,14 +262,20 @@ class BoardLabels:
 
 
 def at_layer(
-    probes: Probes, checkpoint: Checkpoint, games: Games, layer: int, symmetries: Sequence[Symmetry | str]
-) -> tuple[BoardLabels, Activations]:
-    """Labels and rows of every language of the probes at one layer."""
+    probes: Probes,
+    checkpoint: Checkpoint,
+    games: Games,
+    layer: int,
+    symmetries: Sequence[Symmetry | str],
+    own: Checkpoint | None = None,
+) -> tuple[BoardLabels, Activations, Activations]:
+    """Labels, the rows to score at one layer, and those of the model `own` that the probes were fitted on, if it is another one."""
     if layer not in probes.layers:
         raise ValueError(f"layer {layer}: these probes were fitted at layers {list(probes.layers)}")
-    rows = collect(checkpoint, games, layers=[layer], languages=probes.languages)
-    probes.check(rows.model)
-    return BoardLabels(probes, rows, symmetries), rows
+    home = collect(own or checkpoint, games, layers=[layer], languages=probes.languages)
+    probes.check(home.model)
+    rows = collect(checkpoint, games, layers=[layer], languages=checkpoint.mothello.inputs) if own else home
+    return BoardLabels(probes, home, symmetries), rows, home
 
 
 def ratio(part: Any, total: Any) -> Any:

@@ -202,8 +202,8 @@ def transplant(
         95% interval; floor, floor_low, floor_high: of the moves legal on the board of a third game alone, in the same runs;
         retained: of the moves legal on the target's board alone, in its tokens; unpatched, retained_unpatched: mass and
         retained without patching; source_tokens: of the source's moves in the source's tokens, where they differ (0 within a
-        language and under a unified output); games, dropped (uninformative: one of the boards allows nothing of its own, or
-        there are fewer than three games of a length).
+        language, under a unified output and from a model of other languages); games, dropped (uninformative: one of the
+        boards allows nothing of its own, or there are fewer than three games of a length).
 
     Raises:
         ValueError: as `interchange`; if no game is left; for moves of the source's language that find no room after the games.
@@ -217,7 +217,8 @@ def transplant(
     if not len(here):
         raise ValueError(f"{len(target)} games, no three of one length: pass more games, or truncate them alike")
     move_tokens = target.checkpoint.mothello.move_tokens
-    differ = (move_tokens[target.output] != move_tokens[source.output]).any(axis=1)
+    theirs_in = source.output if source.checkpoint.spec == target.checkpoint.spec else target.output
+    differ = (move_tokens[target.output] != move_tokens[theirs_in]).any(axis=1)
     plain, last = target.final_moves()[here], target.games.lengths[None] - 1
     exchange = Exchange(
         source, target, last, np.where(giver < 0, np.arange(len(target)), giver)[None], last, hook, through
@@ -225,9 +226,9 @@ def transplant(
     rows = []
     for row, values in exchange.places():
         row |= {"source": source.language, "target": target.language}
-        outputs = dict.fromkeys((target.output, source.output))
+        outputs = dict.fromkeys((target.output, theirs_in))
         found = {output: exchange.patched(row, values, "move", output)[0, here] for output in outputs}
-        after, theirs = found[target.output], found[source.output]
+        after, theirs = found[target.output], found[theirs_in]
         for symmetry in images:
             boards = [symmetry.boards(legal[who[here]]) for who in (giver, third)]
             scores = _transplanted(plain, after, theirs, legal[here], boards[0], boards[1], differ)

@@ -45,6 +45,7 @@ def align_up_to_symmetry(
     *,
     layer: int,
     symmetries: Sequence[Symmetry | str] = ALL_FOUR,
+    own: Checkpoint | None = None,
     resamples: int = 1000,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -53,6 +54,9 @@ def align_up_to_symmetry(
     Args:
         layer: named beforehand, so that it is not chosen by what it shows.
         symmetries: the candidates, a group; add the `CONTROLS` to see whether one of them wins.
+        own: the model that the probes were fitted on, if `checkpoint` is another one. The targets are then the input languages
+            of `checkpoint`, without a ceiling of their own. Two models share nothing but their data: such pairs show what the
+            best of the candidates reaches by chance.
         resamples, seed: of the bootstrap over games.
 
     Returns:
@@ -70,17 +74,18 @@ def align_up_to_symmetry(
     """
     symmetries = _group(symmetries)
     half = len(games) // 2
-    choice, choice_rows = at_layer(probes, checkpoint, games[:half], layer, symmetries)
-    labels, rows = at_layer(probes, checkpoint, games[half:], layer, symmetries)
+    choice, choice_rows, _ = at_layer(probes, checkpoint, games[:half], layer, symmetries, own)
+    labels, rows, own_rows = at_layer(probes, checkpoint, games[half:], layer, symmetries, own)
+    home = {language: labels.count(probes, own_rows, layer, language, language) for language in probes.languages}
+    ceilings = home if own is None else {}
     bootstrap = Bootstrap(len(games) - half, resamples, seed)
     table = []
-    home = {language: labels.count(probes, rows, layer, language, language) for language in probes.languages}
     for source in probes.languages:
-        for target in probes.languages:
+        for target in rows.languages:
             ranked = choice.count(probes, choice_rows, layer, source, target).accuracy.mean(axis=1)
             best, runner_up = (int(place) for place in np.argsort(-ranked, kind="stable")[:2])
             counts = labels.count(probes, rows, layer, source, target)
-            found = pd.DataFrame(scores(labels, counts, home[source], home[target], bootstrap))
+            found = pd.DataFrame(scores(labels, counts, home[source], ceilings.get(target), bootstrap))
             row: dict[str, Any] = {"layer": layer, "hook": hook_name(layer), "source": source, "target": target}
             row |= {name: found[name][best] for name in _AS_IN_ALIGN}
             row |= {"runner_up": symmetries[runner_up].name, "runner_up_accuracy": found["accuracy"][runner_up]}
@@ -140,7 +145,7 @@ def compare_symmetries(
     first, second = Symmetry.of(first), Symmetry.of(second)
     if first == second:
         raise ValueError(f"{first.name} against itself: there is no square where the two images differ")
-    labels, rows = at_layer(probes, checkpoint, games, layer, (first, second))
+    labels, rows, _ = at_layer(probes, checkpoint, games, layer, (first, second))
     predicted = labels.predict(probes, rows, layer, source, target)
     elsewhere = predicted[mismatched_rows(labels.game, labels.move)]
     one, other = labels.images

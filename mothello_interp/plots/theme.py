@@ -18,6 +18,7 @@ COLOURS = {
     "cka": "#0072B2",
     "retrieval": "#D55E00",
     "cosine": "#009E73",
+    "another model": "#E69F00",
     "random weights": "#8A8A8A",
     "floor": "#6E6E6E",
     "ceiling": "#333333",

@@ -71,6 +71,23 @@ def test_align_up_to_symmetry_chooses_on_one_half_and_scores_on_the_other() -> N
     assert row_of(table, source=0, target=0)["accuracy"] == 1
 
 
+def test_align_up_to_symmetry_between_two_models_takes_the_targets_from_the_other_and_the_ceiling_from_its_own() -> (
+    None
+):
+    """The other model's languages say the board through a symmetry each, where those of the probes' model are noisy."""
+    noise = np.random.default_rng(0)
+    other = planted(through(SYMMETRIES["diagonal"], SYMMETRIES["half_turn"]))
+    home = planted(lambda language, layer, scene: mismatched(scene, noise.random(len(scene.game)) < 0.2, seed=0))
+    table = align_up_to_symmetry(copying(languages=1), other, GAMES, layer=0, own=home, resamples=2)
+    assert list(zip(table["source"], table["target"], table["symmetry"], strict=True)) == [
+        (0, 0, "diagonal"),
+        (0, 1, "half_turn"),
+    ]
+    assert (table["accuracy"] == 1).all()
+    assert (table["ceiling"] < 0.95).all()
+    assert table["ceiling_target"].isna().all()
+
+
 @pytest.mark.parametrize("name", EIGHT)
 def test_the_margin_of_an_aligned_pair_is_that_of_a_language_with_itself(name: str) -> None:
     """An in-language probe is right wherever two images differ, and the other image never is: the margin is 1."""

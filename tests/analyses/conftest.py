@@ -1,6 +1,7 @@
 """The table that every analysis measures on a tiny model, the same with random results, and a folder of all figures."""
 
 import importlib
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,6 +48,7 @@ SIZES: dict[str, dict[str, int]] = {
     "transfer": {},
     "transplant": {"games": 40} | MAPS,
 }
+LEARNED = ("heads", "patching", "transplant")
 TRANSFER = ["top1", "top1_any", "alignment", "normalised", "low", "high", "floor", "ceiling"]
 RESULTS = {
     "anchors": ["accuracy", "low", "high", "floor", "ceiling", "majority", "normalised"],
@@ -123,9 +125,13 @@ def labels_of(name: str) -> dict[str, str]:
 
 
 def measure(name: str, **sizes: Any) -> pd.DataFrame:
-    """What the analysis measures on a tiny model; patching needs one that has learned something."""
+    """What the analysis measures on a tiny model, next to another tiny one; patching needs one that has learned something."""
     found = partial(module_of(name).measure, **SIZES[name] | sizes)
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        if name not in LEARNED:
+            another = tiny_checkpoint().untrained(seed=1)
+            save_checkpoint(Path(folder) / "another", replace(another, provenance={"seed": 1}))
+            patch.setattr(_models, "OTHER", str(Path(folder) / "another"))
         if name in ("four_languages", "transfer"):
             schedules = ("mini", "mini-rising")
             return pd.concat([found(fine_tuned(Path(folder) / name, name)) for name in schedules], ignore_index=True)
@@ -133,8 +139,7 @@ def measure(name: str, **sizes: Any) -> pd.DataFrame:
             return found(step_by_step(Path(folder)))
         if name == "realgames":
             return found(*on_real_games(Path(folder)))
-        learned = name in ("heads", "patching", "transplant")
-        return found(load(REGIMES["anchors"]) if learned else tiny_checkpoint())
+        return found(load(REGIMES["anchors"]) if name in LEARNED else tiny_checkpoint())
 
 
 def step_by_step(folder: Path) -> Checkpoint:

@@ -12,6 +12,7 @@ def test_transplant_draws_its_table() -> None:
     """As a share of the own state's effect; the image that the probes named is filled, if the pair is aligned."""
     table = table_of("transplant").assign(named="diagonal")
     table["normalised"] = np.where(table["regime"] == "naive", 0.1, 0.5)
+    table["threshold"] = 0.2
     at = table[table["layer"] == 0]
     own = at[at["target"] == at["source"]].set_index(["regime", "seed"])["mass"].rename("own")
     across = at[at["target"] != at["source"]].join(own, on=["regime", "seed"])
