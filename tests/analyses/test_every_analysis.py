@@ -45,7 +45,9 @@ def test_an_analysis_is_three_functions_and_its_models(name: str) -> None:
             patch.setattr(_models, "over_models", lambda *given, **settings: asked.append((given, settings)))
             found.table(_models.BUNDLED)
         models = getattr(module, "MODELS", _models.MODELS)
-        settings = {name: getattr(module, name.upper(), default) for name, default in (("stored", False), ("inputs", ()))}
+        settings = {
+            name: getattr(module, name.upper(), default) for name, default in (("stored", False), ("inputs", ()))
+        }
         settings |= {"zoo": _models.BUNDLED}
         assert asked == [((name, module.measure, models), settings)]
 
