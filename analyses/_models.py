@@ -41,6 +41,7 @@ LABELS = _Labels(naive="naive (no anchors)", anchors="4 anchor tokens", unified=
 BUNDLE = Path(mothello_interp.__file__).parent / "models" / "bundle"
 OTHER = "mini/atomic-atomic-anchors0-seed1"  # a trained model of another seed: its languages are the trained null
 OTHER_FILES = (BUNDLE / OTHER / "weights.safetensors",)  # the `INPUTS` of an analysis that has it
+_RECIPE = ("optimizer", "lr", "matrix_lr", "weight_decay", "decay", "games")
 TABLES = Path(__file__).parent / "tables"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mothello-interp"
 
@@ -124,15 +125,20 @@ def _check_same(folder: Path, preset: str, other: Path) -> None:
         )
 
 
-def other_model(checkpoint: Checkpoint) -> Checkpoint | None:
+def other_model(checkpoint: Checkpoint, *, same_recipe: bool = False) -> Checkpoint | None:
     """A model trained from another seed, whose languages share nothing but the game with the checkpoint's; None where there is
-    none of its board and size, or the checkpoint is of that seed (equal seeds give equal tokens equal initial embeddings)."""
+    none of its board and size, or the checkpoint is of that seed (equal seeds give equal tokens equal initial embeddings).
+
+    same_recipe: only one trained in the same way: weight decay sets how large states are, which a rotation cannot mend.
+    """
     from mothello_interp.models import load
 
     other = load(OTHER, device=checkpoint.model.W_E.device)
     sizes = [(m.spec.board, m.spec.model.n_layers, m.spec.model.d_model) for m in (other, checkpoint)]
     seeds = [m.provenance.get("seed", 0) for m in (other, checkpoint)]
-    return other if sizes[0] == sizes[1] and seeds[0] != seeds[1] else None
+    recipes = [[(m.provenance.get("training") or {}).get(key) for key in _RECIPE] for m in (other, checkpoint)]
+    alike = sizes[0] == sizes[1] and (recipes[0] == recipes[1] or not same_recipe)
+    return other if alike and seeds[0] != seeds[1] else None
 
 
 def over_models(

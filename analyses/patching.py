@@ -51,7 +51,7 @@ def _states(checkpoint: Checkpoint, source: Any, target: int, fit: int) -> Itera
     yield "mean-shifted", source, fit_maps(given, wanted, kind="mean_shift")
     yield "rotated", source, fit_maps(given, wanted)
     yield "rotated, mismatched", source, fit_maps(given, wanted, mismatched=True)
-    if other := other_model(checkpoint):
+    if other := other_model(checkpoint, same_recipe=True):
         language = other.mothello.inputs[0]
         theirs = collect(other, games, languages=[language])
         yield "another model, rotated", other.read(source.games, language), fit_maps(theirs, wanted)
@@ -60,10 +60,8 @@ def _states(checkpoint: Checkpoint, source: Any, target: int, fit: int) -> Itera
 def figure(table: pd.DataFrame) -> go.Figure:
     """A column a regime, by layer: the source's moves after a transplant, and recovery of minimal pairs."""
     means = lowest_seed(pd.concat([_transplants(table), _pairs(table)], ignore_index=True))
-    rows = {
-        "probability of the<br>source's moves": _lines("transplant"),
-        "recovery<br>(minimal pairs)": _lines("pairs"),
-    }
+    parts = {"probability of the<br>source's moves": "transplant", "recovery<br>(minimal pairs)": "pairs"}
+    rows = {name: [line for line in _lines(part) if means[line.y].notna().any()] for name, part in parts.items()}
     drawing = facet(means, rows, x="layer", titles=LABELS)
     layer_axis(drawing, table["layer"])
     last = where(means, regime=means["regime"].iloc[0], part="transplant", layer=max(table["layer"])).iloc[0]
@@ -122,7 +120,7 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
     names = {"own": "own state", "value": "other language's", "rotated": "other's, rotated", "floor": "floor",
              "source_tokens": "in the source's tokens", "mean-shifted": "other's, mean-shifted",
              "rotated, mismatched": "rotated by a mismatched map", "another model, rotated": "another model's, rotated"}  # fmt: skip
-    shown = found.rename(columns=names)[list(names.values())]
+    shown = found.rename(columns=names)[list(names.values())].dropna(axis=1, how="all")
     pairs = _pairs(table).set_index(keys)[["value", "own", "floor"]]
     pairs.columns = pd.Index(["recovery", "recovery, own", "recovery, floor"])
     legal = where(table, part="interchange", state="as it is").groupby(keys)[["legal_mass", "ceiling", "floor"]].mean()

@@ -98,13 +98,14 @@ def figure(table: pd.DataFrame) -> go.Figure:
     by, columns = ["regime", "seed", "part", "change", "layer"], ["normalised"]
     means = where(table, part="alignment").groupby(by, as_index=False, sort=False)[columns].mean()
     means["first"] = means.index.isin(lowest_seed(means).index)
+    styles = {change: look for change, look in _STYLES.items() if change in set(means["change"])}
     lines = [
         Line("normalised", f"{change}, other seeds", rows=_of(change, False), each="seed", shown=False,
              **{"colour": "", **look, "width": 0.8})
-        for change, look in _STYLES.items()
+        for change, look in styles.items()
     ]  # fmt: skip
     lines += [
-        Line("normalised", change, rows=_of(change, True), **{"colour": "", **look}) for change, look in _STYLES.items()
+        Line("normalised", change, rows=_of(change, True), **{"colour": "", **look}) for change, look in styles.items()
     ]
     drawing = layer_axis(facet(means, {"normalised alignment": lines}, x="layer", titles=LABELS), table["layer"])
     return drawing.update_yaxes(range=[-0.1, 1.05]).update_layout(height=430)
