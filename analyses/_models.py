@@ -202,7 +202,7 @@ def cached_rows(file: Path) -> pd.DataFrame | None:
     with suppress(ValueError):
         if (text := unsealed(file.read_bytes())) is not None:
             return pd.read_csv(BytesIO(text))
-    print(f"{file} is damaged; it is measured anew", file=sys.stderr)
+    print(f"{file} is damaged; it is measured again", file=sys.stderr)
     return None
 
 
