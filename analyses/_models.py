@@ -196,7 +196,7 @@ def read_rows(file: Path, *columns: str) -> pd.DataFrame:
 
 
 def cached_rows(file: Path) -> pd.DataFrame | None:
-    """A cached table; None where there is none, or, with a word to stderr, a damaged one."""
+    """A cached table; None where there is none, or a damaged one, which stderr is told of."""
     if not file.exists():
         return None
     with suppress(ValueError):
