@@ -215,13 +215,13 @@ def read_rows(file: Path, *columns: str) -> pd.DataFrame:
 
 
 def cached_rows(file: Path) -> pd.DataFrame | None:
-    """A cached table; None where there is none, or, with a word to stderr, a damaged one."""
+    """A cached table; None where there is none, or a damaged one, which stderr is told of."""
     if not file.exists():
         return None
     with suppress(ValueError):
         if (text := unsealed(file.read_bytes())) is not None:
             return pd.read_csv(BytesIO(text))
-    print(f"{file} is damaged; it is measured anew", file=sys.stderr)
+    print(f"{file} is damaged; it is measured again", file=sys.stderr)
     return None
 
 

@@ -24,7 +24,7 @@ def board_probes(checkpoint: Checkpoint, *, games: int = 1000) -> Probes:
             try:
                 return Probes.load(cached)
             except ValueError as error:
-                print(f"{error}; they are fitted anew", file=sys.stderr)
+                print(f"{error}; they are fitted again", file=sys.stderr)
         fitted = random_games(games, board=checkpoint.spec.board, seed=11)
         probes = fit_probes(checkpoint, fitted, kind="linear", frame="relative", seed=0)
         probes.save(cached)

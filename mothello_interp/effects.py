@@ -85,7 +85,7 @@ def edited_boards(
 
 
 def legal_errors(probabilities: np.ndarray, legal: np.ndarray) -> np.ndarray:
-    """Wrong moves among the k likeliest and legal ones not among them, int64 `[game]`; k is the number of legal moves.
+    """Wrong moves among the k most likely and legal ones not among them, int64 `[game]`; k is the number of legal moves.
 
     Args:
         probabilities: float `[game square]`.

@@ -84,7 +84,7 @@ class Probes:
         return rearrange(rows @ self.weights["weight"][site] + self.weights["bias"][site], "row (c s) -> row s c", c=3)
 
     def predict(self, rows: torch.Tensor, language: int, layer: int) -> np.ndarray:
-        """The likeliest class of every square, int8 `[row square]`, by the probe of a language and layer.
+        """The most likely class of every square, int8 `[row square]`, by the probe of a language and layer.
 
         The classes are 0, 1, 2: white, empty, black, or theirs, empty, mine. Arguments and errors as `logits`.
         """

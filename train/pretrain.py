@@ -67,7 +67,7 @@ def held_out_accuracy(checkpoint: Checkpoint, games: Games) -> list[dict[Hashabl
 
 
 class QuickLegality:
-    """A quick measure during training: on held-out games, does the likeliest next token continue a legal game?
+    """A quick measure during training: on held-out games, does the most likely next token continue a legal game?
 
     In the first eight input languages at most, one column each (`legal_0`); `held_out_accuracy` at the end has all.
     """

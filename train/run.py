@@ -268,7 +268,7 @@ class Run:
             save_state(self.folder, state)
 
     def _check_place(self) -> None:
-        """In a folder that was deleted and made anew another run may be in training, under a lock of its own."""
+        """In a folder that was deleted and created again another run may be in training, under a lock of its own."""
         if not self.folder.exists() or not os.path.samestat(self.folder.stat(), os.fstat(self.place)):
             raise TrainingStopped(f"{self.folder} was deleted while it was in training: this run ends here")
 

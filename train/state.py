@@ -41,7 +41,7 @@ def save_state(folder: Path, state: dict[str, Any]) -> None:
 
 # as `Run.save` writes them, and which way of adding up a batch their weights come from
 _PARTS = {"identity", "precision", "model", "optimizer", "step", "seconds", "sums", "tables", "parts"}
-ANEW = "continue with the version that wrote it, or delete the folder to start anew"
+ANEW = "continue with the version that wrote it, or delete the folder to start again"
 
 
 def load_state(folder: Path) -> dict[str, Any] | None:
@@ -66,7 +66,7 @@ def load_state(folder: Path) -> dict[str, Any] | None:
             if good is None
             else f"the last kept checkpoint is {folder / STEPS / str(good)}"
         )
-        raise TrainingStopped(f"{path} is damaged, {kept}: put back a copy, or delete the folder to start anew")
+        raise TrainingStopped(f"{path} is damaged, {kept}: put back a copy, or delete the folder to start again")
     try:
         state: dict[str, Any] = dict(torch.load(BytesIO(whole), weights_only=True, map_location="cpu"))
     except Exception as error:  # written whole, but not by us
@@ -132,7 +132,7 @@ class Table:
         if there < count:
             raise TrainingStopped(
                 f"{path} has {there} lines, the state knows of {count}: put back what was there, or delete {path.parent} "
-                f"to start anew"
+                f"to start again"
             )
         os.truncate(path, sum(map(len, lines[: count + 1])))
 

@@ -39,7 +39,7 @@ class Result:
     status: str  # "trained", "already there", or "failed: " and why
     steps: int | None = None  # of the optimiser, in all
     minutes: float | None = None  # of training, in all
-    top1: Mapping[int, float] = field(default_factory=dict)  # legal share of likeliest moves, by input language
+    top1: Mapping[int, float] = field(default_factory=dict)  # legal share of most likely moves, by input language
 
     @property
     def failed(self) -> bool:

@@ -138,7 +138,7 @@ def check_kind(checkpoint: Checkpoint) -> None:
     odd = _differences(checkpoint.model.cfg, checkpoint.spec, settings)
     if odd := odd or _altered(checkpoint.model, checkpoint.spec):
         raise CheckpointError(
-            f"a spec cannot describe this model: {_in_words(odd)}; keep its own files, and make it a Checkpoint anew"
+            f"a spec cannot describe this model: {_in_words(odd)}; keep its own files, and make it a Checkpoint again"
         )
 
 

@@ -21,7 +21,7 @@ def test_legality_draws_its_table() -> None:
             equal(drawn.x, rows["move"] + 1)
             equal(drawn.y, np.where(rows["move"] == 4, 1e-4, 1 - rows["top1"]))
             assert drawn.line.color == LANGUAGES[language]
-        equal(curve(figure, "guess among the empty squares", panel=panel).y, 1 - rows["chance"])
+        equal(curve(figure, "random empty square", panel=panel).y, 1 - rows["chance"])
         assert figure.get_subplot(1, panel).yaxis.type == "log"
 
 

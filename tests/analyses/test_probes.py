@@ -10,7 +10,7 @@ from tests.conftest import tiny_checkpoint
 
 
 def test_board_probes_are_fitted_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """For weights and a number of games; what comes from the cache decodes the same; damaged ones are fitted anew."""
+    """For weights and a number of games; what comes from the cache decodes the same; damaged ones are fitted again."""
     asked: list[int] = []
     fit = probes.fit_probes
 

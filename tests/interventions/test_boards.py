@@ -223,8 +223,8 @@ def flip(**settings: Any) -> FlipSquares:
 @pytest.mark.parametrize(
     ("make", "match"),
     [
-        (lambda: flip(hook="mlp_out"), "probes read the residual stream"),
-        (lambda: flip(tokens="all"), "probes read the residual stream"),
+        (lambda: flip(hook="mlp_out"), "probes decode the residual stream"),
+        (lambda: flip(tokens="all"), "probes decode the residual stream"),
         (lambda: flip(scale=0), "scale=0, steps=20"),
         (lambda: flip(steps=0), "steps=0"),
         (lambda: flip(rate=-1.0), "rate=-1.0"),
