@@ -1,10 +1,12 @@
 # The front door: every target sets up .venv by itself, with what it needs of the locked versions, and does nothing twice.
+# uv installs where it is on the PATH; it reads no settings of pip's, so that it is told where wheels lie.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEVELOP := $(VENV)/.ready-to-develop
 UV := $(shell command -v uv)
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
 INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
 
 .PHONY: setup figures lab docs test test-slow check bench clean
