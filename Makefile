@@ -1,17 +1,26 @@
-# The front door: every target sets up .venv from requirements.lock by itself, and does nothing twice.
+# The front door: every target sets up .venv by itself, with what it needs of the locked versions, and does nothing twice.
+# uv installs where it is on the PATH; it reads no settings of pip's, so that it is told where wheels lie.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEVELOP := $(VENV)/.ready-to-develop
+UV := $(shell command -v uv)
+export UV_FIND_LINKS ?= $(PIP_FIND_LINKS)
+INSTALL := $(if $(UV),uv pip install --quiet --python $(BIN)/python,$(BIN)/python -m pip install --quiet --disable-pip-version-check)
 
 .PHONY: setup figures lab docs test test-slow check bench clean
 setup: $(READY)
 
 $(READY): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	test -x $(BIN)/python || $(if $(UV),uv venv --quiet --python $(PYTHON),$(PYTHON) -m venv) $(VENV)
+	$(INSTALL) -r requirements.lock
+	$(INSTALL) --no-deps --editable .
+	@touch $@
+
+$(DEVELOP): requirements-dev.lock $(READY)
+	$(INSTALL) -r requirements-dev.lock
 	@touch $@
 
 figures: $(READY)  ## every figure and table, from the bundled checkpoints, into figures/
@@ -22,7 +31,7 @@ figures: $(READY)  ## every figure and table, from the bundled checkpoints, into
 lab: $(READY)  ## JupyterLab on the notebooks
 	$(BIN)/python -m jupyterlab notebooks
 
-docs: $(patsubst %,build/%,$(wildcard notebooks/*.ipynb))  ## the documentation, into site/; open site/index.html
+docs: $(DEVELOP) $(patsubst %,build/%,$(wildcard notebooks/*.ipynb))  ## the documentation, into site/; open site/index.html
 	$(BIN)/python -m docs.write_pages build/docs build/notebooks
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --config-file docs/mkdocs.yml
 	@echo Open site/index.html
@@ -30,20 +39,20 @@ docs: $(patsubst %,build/%,$(wildcard notebooks/*.ipynb))  ## the documentation,
 build/notebooks/%.ipynb: notebooks/%.ipynb $(READY) $(shell find mothello_interp train -name '*.py')
 	$(BIN)/python -m nbconvert --log-level WARN --to notebook --execute --output-dir $(@D) $<
 
-test: $(READY)  ## the quick tests
+test: $(DEVELOP)  ## the quick tests
 	$(BIN)/python -m pytest
 
-test-slow: $(READY)  ## the tests that take minutes
+test-slow: $(DEVELOP)  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow
 
-check: $(READY)  ## lint, format and types; JavaScript where node is installed
+check: $(DEVELOP)  ## lint, format and types; JavaScript where node is installed
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	@if command -v npx >/dev/null; then cd mothello_interp/explorer/page && npm run --silent lint && npm test --silent; \
 	else echo "node is not installed: the explorer's page is not checked"; fi
 
-bench: $(READY)  ## speeds, as ratios measured side by side
+bench: $(DEVELOP)  ## speeds, as ratios measured side by side
 	$(BIN)/python -m benchmarks
 
 clean:  ## forget figures, site and caches, keep .venv

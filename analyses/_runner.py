@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from analyses._models import Zoo
 
 HERE = Path(__file__).parent
+_LONGEST = ("symmetry", "anchors", "structure", "patching", "interventions", "table1", "cka", "heads", "transplant")
 NO_INPUTS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -118,12 +119,14 @@ def draw(analysis: Analysis, out: Path) -> None:
 def run_side_by_side(
     analyses: Sequence[Analysis], out: Path, inputs: Mapping[str, Any] = NO_INPUTS, **settings: Any
 ) -> Iterator[tuple[str, Future[None]]]:
-    """Run them two at a time, each on half of the processor's cores; those that are done, in the order in which they end."""
+    """Run them two at a time, each on half of the processor's cores, the longest first; those that are done, in the order in
+    which they end."""
     cores = os.cpu_count() or 1
     workers = min(2, cores)
     spawn = get_context("spawn")  # a forked process would inherit torch's threads without their locks
     with ProcessPoolExecutor(workers, spawn, initializer=_use_cores, initargs=(cores // workers,)) as pool:
-        waiting = {pool.submit(run, analysis, out, dict(inputs), **settings): analysis.name for analysis in analyses}
+        order = sorted(analyses, key=lambda one: _LONGEST.index(one.name) if one.name in _LONGEST else len(_LONGEST))
+        waiting = {pool.submit(run, analysis, out, dict(inputs), **settings): analysis.name for analysis in order}
         yield from ((waiting[done], done) for done in as_completed(waiting))
 
 

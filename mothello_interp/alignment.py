@@ -229,9 +229,9 @@ class BoardLabels:
         self.sizes = np.bincount(self.game, minlength=len(activations.games))
         self.moves, self.games_at_move = np.unique(self.move, return_counts=True)
         self.images = np.stack([symmetry.boards(self._board) for symmetry in self.symmetries])
-        self.differing = (self.images != self._board).mean(axis=2)
+        self.differing = _share(self.images != self._board)
         known = probes.majority[np.minimum(self.move, len(probes.majority) - 1)]
-        self.majority = (known == self.images).mean(axis=2)
+        self.majority = _share(known == self.images)
         self._classes = class_counts(self._board, self.move)
 
     def predict(self, probes: Probes, activations: Activations, layer: int, source: int, target: int) -> np.ndarray:
@@ -243,8 +243,8 @@ class BoardLabels:
         predicted = self.predict(probes, activations, layer, source, target)
         right, plain = predicted == self.images, predicted == self._board
         differ = self.images != self._board
-        accuracy, differing, as_board_there = (cells.mean(axis=2) for cells in (right, right & differ, plain & differ))
-        return ProbeCounts(predicted, accuracy, differing, as_board_there, plain.mean(axis=1), self._floor(predicted))
+        accuracy, differing, as_board_there = (_share(cells) for cells in (right, right & differ, plain & differ))
+        return ProbeCounts(predicted, accuracy, differing, as_board_there, _share(plain), self._floor(predicted))
 
     def _floor(self, predicted: np.ndarray) -> np.ndarray:
         agreeing = np.take_along_axis(self._classes[self.move], predicted[..., None].astype(np.int64), 2)[..., 0]
@@ -276,6 +276,11 @@ def at_layer(
     probes.check(home.model)
     rows = collect(checkpoint, games, layers=[layer], languages=checkpoint.mothello.inputs) if own else home
     return BoardLabels(probes, home, symmetries), rows, home
+
+
+def _share(cells: np.ndarray) -> np.ndarray:
+    """Which share of the squares is True, float64 `[...]`, of bool `[... square]`."""
+    return np.bitwise_count(np.packbits(cells, axis=-1)).sum(axis=-1) / cells.shape[-1]
 
 
 def ratio(part: Any, total: Any) -> Any:

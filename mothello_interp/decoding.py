@@ -140,6 +140,7 @@ def prefixes(reading: "Reading", *, final: bool, cells: int = 1, pieces: int = 1
     rows = Rows(order.repeat(cells), np.tile(np.arange(cells), len(order)), ends[order].repeat(cells))
     with reading.bound() as bound, torch.inference_mode():
         size = max(1, TOKENS // max(1, int(ends.max(initial=0)) + 1))
+        size = cells * -(-size // cells)  # what the cells of a game share is run once
         for first in shown(range(0, len(rows.game), size), "runs of the model"):
             yield _run(
                 reading, bound, rows.some(np.arange(first, min(first + size, len(rows.game)))), final, pieces > 1

@@ -63,15 +63,25 @@ class Exchange:
                 found = found if self.through is None else self.through.apply(found, layer)
                 yield {"layer": layer, "hook": hook_name(layer, self.hook), "head": -1 if head is None else head}, found
 
-    def patched(self, row: dict[str, Any], values: torch.Tensor, mass: Mass, output: int | None = None) -> np.ndarray:
-        """What the target predicts with the states in place, float32 `[cell game outcome]`."""
-        patch = StatePatch(row["layer"], values, self.at, self.hook, None if row["head"] < 0 else row["head"])
-        return predicted(self.target.edited(patch, allow_no_effect=True), mass, len(values), output)
+    def patched(
+        self, mass: Mass, output: int | None = None, *, last: bool = True
+    ) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
+        """(place, what the target predicts with the states there, float32 `[cell game outcome]`); all places share runs."""
+        places, cells = list(self.places(last=last)), len(self.at)
+        patches = [
+            StatePatch(
+                row["layer"], values, self.at, self.hook, None if row["head"] < 0 else row["head"], cells * place
+            )
+            for place, (row, values) in enumerate(places)
+        ]
+        patched = self.target.edited(*patches, allow_no_effect=True)
+        found = predicted(patched, mass, cells * len(places), output)
+        yield from zip((row for row, _ in places), np.split(found, len(places)), strict=True)
 
     def scores(self, weights: np.ndarray, mass: Mass) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
         """(place, sum of predicted probabilities times `weights` `[game outcome]`, float64 `[cell game]`)."""
-        for row, values in self.places(last=False):
-            yield row, (self.patched(row, values, mass) * weights).sum(-1).astype(float)
+        for row, after in self.patched(mass, last=False):
+            yield row, (after * weights).sum(-1).astype(float)
 
     def estimates(self, weights: np.ndarray, mass: Mass) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
         """First-order estimates of `scores`: value + gradient @ (new state - own state)."""

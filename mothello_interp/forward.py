@@ -273,6 +273,7 @@ class StatePatch:
         layer, hook, head: the place.
         values: float32 `[cell game d_model]` (`[cell game d_head]` of a head).
         moves: number of the move, int `[cell game]`.
+        cell: number of the first of these cells; it changes no other ones.
     """
 
     layer: int
@@ -280,6 +281,7 @@ class StatePatch:
     moves: np.ndarray
     hook: str = "resid_post"
     head: int | None = None
+    cell: int = 0
 
     def bind(self, reading: "Reading") -> BoundEdit:
         return _BoundPatch(self, reading)
@@ -301,7 +303,8 @@ class _BoundPatch:
         self.position = reading.positions(np.arange(len(reading)), patch.moves)
 
     def first(self, rows: Rows) -> int:
-        return int(self.position[rows.cell, rows.game].min())
+        _, position = self._at(rows)
+        return int(position.min(initial=rows.end.max()))
 
     def hooks(self, rows: Rows) -> list[Hook]:
         return [Hook(self.name, max(self.patch.layer, 0), partial(self._act, rows))]
@@ -315,13 +318,21 @@ class _BoundPatch:
     def _act(self, rows: Rows, activation: torch.Tensor) -> torch.Tensor:
         result = activation.clone()
         seen = result.transpose(1, 2) if self.patch.hook == "pattern" else result
-        position = self.position[rows.cell, rows.game] - rows.start
-        here = np.flatnonzero(position <= np.minimum(rows.end - rows.start, seen.shape[1] - 1))
-        at: tuple[Any, ...] = (torch.from_numpy(here), torch.from_numpy(position[here]))
+        here, position = self._at(rows)
+        run = position <= np.minimum(rows.end[here], rows.start + seen.shape[1] - 1)
+        here, position = here[run], position[run] - rows.start
+        at: tuple[Any, ...] = (torch.from_numpy(here), torch.from_numpy(position))
         at = at if self.patch.head is None else (*at, self.patch.head)
-        values = self.patch.values[torch.from_numpy(rows.cell[here]), torch.from_numpy(rows.game[here])].to(activation)
+        cell, game = (torch.from_numpy(part[here]) for part in (rows.cell - self.patch.cell, rows.game))
+        values = self.patch.values[cell, game].to(activation)
         if seen[at].shape != values.shape:
             raise ValueError(f"{self.patch}: values of shape {tuple(values.shape)}, expected {tuple(seen[at].shape)}")
         self.changed = self.changed or not torch.equal(seen[at], values)
         seen[at] = values
         return result
+
+    def _at(self, rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+        """The rows that are of its cells, and the position in each, int64 `[patched]` both."""
+        cell = rows.cell - self.patch.cell
+        here = np.flatnonzero((cell >= 0) & (cell < len(self.position)))
+        return here, self.position[cell[here], rows.game[here]]

@@ -159,9 +159,9 @@ def interchange(
     moves_of_other = np.minimum(lengths, lengths[other]) - 1 - behind
     exchange = Exchange.with_floor(given, target, lengths - 1 - behind, other, moves_of_other, hook, through)
     tables = []
-    for row, values in exchange.places():
+    for row, patched in exchange.patched(mass):
         row |= {"back": list(back), "source": source.language, "target": target.language, "symmetry": symmetry.name}
-        for name, after in zip(("legal_mass", "floor"), np.split(exchange.patched(row, values, mass), 2), strict=True):
+        for name, after in zip(("legal_mass", "floor"), np.split(patched, 2), strict=True):
             found = (after * mask).sum(-1).astype(float)
             row |= {name: found.mean(axis=-1), **_interval(name, boot, found)}
             divergence = kl(torch.from_numpy(after), torch.from_numpy(plain)).mean(-1).numpy()
@@ -224,11 +224,11 @@ def transplant(
         source, target, last, np.where(giver < 0, np.arange(len(target)), giver)[None], last, hook, through
     )
     rows = []
-    for row, values in exchange.places():
+    outputs = dict.fromkeys((target.output, theirs_in))
+    patched = {output: list(exchange.patched("move", output)) for output in outputs}
+    for (row, after), (_, theirs) in zip(patched[target.output], patched[theirs_in], strict=True):
         row |= {"source": source.language, "target": target.language}
-        outputs = dict.fromkeys((target.output, theirs_in))
-        found = {output: exchange.patched(row, values, "move", output)[0, here] for output in outputs}
-        after, theirs = found[target.output], found[theirs_in]
+        after, theirs = after[0, here], theirs[0, here]
         for symmetry in images:
             boards = [symmetry.boards(legal[who[here]]) for who in (giver, third)]
             scores = _transplanted(plain, after, theirs, legal[here], boards[0], boards[1], differ)
