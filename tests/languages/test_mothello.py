@@ -1,7 +1,7 @@
 """Mothello: games come back from their words, anchors are shared and nothing else is, and every refusal."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate, combinations
@@ -254,40 +254,6 @@ def test_an_open_language_closes_when_its_groups_part() -> None:
     assert mothello.language_open(games, 2)[:, :3].tolist() == [[True, False, False], [True, True, False], [False] * 3]
 
 
-@pytest.mark.parametrize(
-    ("anchors", "message"),
-    [
-        (["c3"], "anchor c3: start squares are never played"),
-        ([14], "anchor c3: start squares are never played"),
-        ([36], "anchor 36 is no square of a board of side 6: expected 0 to 35, or a name"),
-        ([-1], "anchor -1 is no square of a board of side 6"),
-        (["g1"], "'g1' is no square of a board of side 6"),
-        ({"c2": [[0, 3]]}, r"anchor 'c2' is shared by languages \(0, 3\): there are only 0 to 2"),
-        ({"c2": [[-1, 0]]}, r"anchor 'c2' is shared by languages \(-1, 0\): there are only 0 to 2"),
-        ({"c2": [[0, 1], [1, 2]]}, r"anchor 'c2': a language is in two of its groups \[\[0, 1\], \[1, 2\]\]"),
-        ({"c2": [[0, 1]], 8: [[1, 2]]}, r"anchor 'c2': a language is in two of its groups \[\[0, 1\], \[1, 2\]\]"),
-        ({"c2": [[0, 1]], "C2": [[0, 1]]}, "anchor 'c2': a language is in two of its groups"),
-    ],
-)
-def test_anchors_that_cannot_be(anchors: list[str | int] | Mapping[str | int, list[list[int]]], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Mothello(6, (Atomic(),) * 3, anchors)
-
-
-@pytest.mark.parametrize(
-    ("words", "message"),
-    [
-        ((("a",), ()), r"language 1 \(Spelled.*\) has no tokens for b1"),
-        ((("a",), ("a",)), r"language 1 \(Spelled.*\) writes a1 like another square"),
-        ((("a",), ("a", "b")), r"language 1 \(Spelled.*\): the tokens of another square begin those of b1"),
-        ((("a", "b", "c"), ("a", "b")), r"language 1 \(Spelled.*\): the tokens of another square begin those of a1"),
-    ],
-)
-def test_words_that_cannot_be_read_back(words: tuple[tuple[str, ...], ...], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        Mothello(6, (Atomic(), Spelled(words)))
-
-
 @dataclass(frozen=True)
 class Raw:
     """Gives what it is told to."""
@@ -298,32 +264,52 @@ class Raw:
         return self.table
 
 
-@pytest.mark.parametrize(
-    "table", [[f"{square}" for square in range(16)], [("a",)] * 15, [(square,) for square in range(16)]]
-)
-def test_words_that_are_none(table: Any) -> None:
-    """Names not in tuples would be cut into letters, and read as so many pieces."""
-    with pytest.raises(ValueError, match=r"language 1 \(Raw.*\): move_tokens\(4\) must give 16 tuples of names"):
-        Mothello(4, (Atomic(), Raw(table)))
+ANCHORS: list[tuple[Any, str]] = [
+    (["c3"], "anchor c3: start squares are never played"),
+    ([14], "anchor c3: start squares are never played"),
+    ([36], "anchor 36 is no square of a board of side 6: expected 0 to 35, or a name"),
+    ([-1], "anchor -1 is no square of a board of side 6"),
+    (["g1"], "'g1' is no square of a board of side 6"),
+    ({"c2": [[0, 3]]}, r"anchor 'c2' is shared by languages \(0, 3\): there are only 0 to 2"),
+    ({"c2": [[-1, 0]]}, r"anchor 'c2' is shared by languages \(-1, 0\): there are only 0 to 2"),
+    ({"c2": [[0, 1], [1, 2]]}, r"anchor 'c2': a language is in two of its groups \[\[0, 1\], \[1, 2\]\]"),
+    ({"c2": [[0, 1]], 8: [[1, 2]]}, r"anchor 'c2': a language is in two of its groups \[\[0, 1\], \[1, 2\]\]"),
+    ({"c2": [[0, 1]], "C2": [[0, 1]]}, "anchor 'c2': a language is in two of its groups"),
+]
+NO_TUPLES = r"language 1 \(Raw.*\): move_tokens\(6\) must give 36 tuples of names"  # names would be cut into letters
+LANGUAGES: list[tuple[Any, str]] = [
+    ((Atomic(), Spelled((("a",), ()))), r"language 1 \(Spelled.*\) has no tokens for b1"),
+    ((Atomic(), Spelled((("a",), ("a",)))), r"language 1 \(Spelled.*\) writes a1 like another square"),
+    ((Atomic(), Spelled((("a",), ("a", "b")))), "the tokens of another square begin those of b1"),
+    ((Atomic(), Spelled((("a", "b", "c"), ("a", "b")))), "the tokens of another square begin those of a1"),
+    ((Atomic(), Raw([f"{square}" for square in range(36)])), NO_TUPLES),
+    ((Atomic(), Raw([("a",)] * 35)), NO_TUPLES),
+    ((Atomic(), Raw([(square,) for square in range(36)])), NO_TUPLES),
+    ((Atomic(), "atomic"), r"language 1 is 'atomic': expected a language, such as Atomic\(\)"),
+    ((Atomic(), Atomic), "language 1 is .*: expected a language"),
+    ((None, Atomic()), "language 0 is None: expected a language"),
+    ((), "0 languages given: at least 1 needed"),
+]
+UNIFIED: list[tuple[Any, str]] = [
+    ((), "0 languages given: at least 2 needed"),
+    ((Atomic(),), "1 languages given: at least 2 needed"),
+    ((Compositional(), Atomic()), "the output language .* several tokens; it must be like Atomic"),
+    ((Split(), Atomic()), "the output language .* several tokens"),
+]
 
 
 @pytest.mark.parametrize(
-    ("board", "languages", "unified", "message"),
+    ("settings", "message"),
     [
-        (4, (Atomic(), "atomic"), False, r"language 1 is 'atomic': expected a language, such as Atomic\(\)"),
-        (4, (Atomic(), Atomic), False, "language 1 is .*: expected a language"),
-        (4, (None, Atomic()), False, "language 0 is None: expected a language"),
-        (4, (), False, "0 languages given: at least 1 needed"),
-        (4, (), True, "0 languages given: at least 2 needed"),
-        (4, (Atomic(),), True, "1 languages given: at least 2 needed"),
-        (4, (Compositional(), Atomic()), True, "the output language .* several tokens; it must be like Atomic"),
-        (4, (Split(), Atomic()), True, "the output language .* several tokens"),
-        (5, (Atomic(),), False, "board=5: Othello is played here"),
+        *(({"languages": (Atomic(),) * 3, "anchors": anchors}, message) for anchors, message in ANCHORS),
+        *(({"languages": languages}, message) for languages, message in LANGUAGES),
+        *(({"languages": languages, "unified_output": True}, message) for languages, message in UNIFIED),
+        ({"board": 5, "languages": (Atomic(),)}, "board=5: Othello is played here"),
     ],
 )
-def test_mothello_refuses_what_it_cannot_be(board: int, languages: Any, unified: bool, message: str) -> None:
+def test_mothello_refuses_what_it_cannot_be(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        Mothello(board, languages, unified_output=unified)
+        Mothello(**{"board": 6, **settings})
 
 
 def test_words_may_share_their_beginning() -> None:

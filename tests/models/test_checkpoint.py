@@ -203,7 +203,8 @@ def test_weights_cut_short_or_pickled_are_refused(saved: Path, keep: int | None)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [('{"seed": ', ""), ('["seed"]', r"expected one table, found \['seed'\]")]
+    ("text", "message"),
+    [('{"seed": ', ""), ('["seed"]', r"expected one table, found \['seed'\]"), ('{"files": 3}', "expected one table")],
 )
 def test_provenance_that_is_no_table_is_refused(saved: Path, text: str, message: str) -> None:
     (saved / PROVENANCE).write_text(text, encoding="utf-8")

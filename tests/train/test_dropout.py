@@ -11,7 +11,7 @@ from transformer_lens import HookedTransformer
 
 from mothello_interp.models import build_model, load_checkpoint
 from tests.conftest import scramble, tiny_spec
-from tests.train.tiny import BATCH, KINDS, assert_same, lose, measured, saved, tiny_preset, train, weights
+from tests.train.tiny import BATCH, tiny_preset, train
 from train import run as module
 from train.pretrain import QuickLegality
 from train.state import CHECKPOINT, METRICS
@@ -95,23 +95,6 @@ def test_without_it_nothing_is_drawn(model: HookedTransformer) -> None:
         assert not torch.equal(torch.get_rng_state(), before)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_an_interruption_changes_nothing(tmp_path: Path, kind: str) -> None:
-    """Masks belong to their step; and whoever calls keeps his own generator."""
-    preset = tiny_preset(kind, world="compositional", dropout=P)
-    before = torch.get_rng_state()
-    expected = weights(train(preset, tmp_path / "straight"))
-    assert torch.equal(torch.get_rng_state(), before)
-    lose(preset, tmp_path / "broken", step=10)
-    assert torch.equal(torch.get_rng_state(), before)
-    assert saved(tmp_path / "broken") == 8
-    with torch.random.fork_rng():
-        torch.manual_seed(9)  # another process has another generator
-        found = weights(train(preset, tmp_path / "broken"))
-    assert_same(found, expected)
-    pd.testing.assert_frame_equal(measured(tmp_path / "broken"), measured(tmp_path / "straight"))
-
-
 def test_every_step_has_masks_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seeds = set()
     whole = module.add_gradients
@@ -127,8 +110,10 @@ def test_every_step_has_masks_of_its_own(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_it_matters_to_training_and_is_not_in_the_evaluation(tmp_path: Path) -> None:
-    preset = tiny_preset(dropout=P, games=4 * BATCH)
+    """Nor in the random state of whoever calls."""
+    preset, before = tiny_preset(dropout=P, games=4 * BATCH), torch.get_rng_state()
     dropped = train(preset, tmp_path / "dropped")
+    assert torch.equal(torch.get_rng_state(), before)
     plain = train(tiny_preset(games=4 * BATCH), tmp_path / "plain")
     assert not torch.equal(dropped.model.W_E, plain.model.W_E)
     assert dropped.provenance["training"]["dropout"] == P

@@ -125,14 +125,15 @@ def test_another_seed_is_another_run(finished: Callable[[str], Run], tmp_path: P
 def test_an_interruption_changes_nothing(
     finished: Callable[[str], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, step: int
 ) -> None:
+    alone = finished(kind)
     lose(tiny_preset(kind), tmp_path, step=step)
     assert saved(tmp_path) == step // 4 * 4
     assert not (tmp_path / CHECKPOINT).exists()
     steps_left = STEPS - step // 4 * 4
     stop_at(monkeypatch, steps_left)  # it may not start from the beginning again
-    assert_same(weights(train(tiny_preset(kind), tmp_path)), finished(kind).weights)
-    assert_same(weights(load_checkpoint(tmp_path / CHECKPOINT)), finished(kind).weights)
-    pd.testing.assert_frame_equal(measured(tmp_path), finished(kind).metrics)
+    assert_same(weights(train(tiny_preset(kind), tmp_path)), alone.weights)
+    assert_same(weights(load_checkpoint(tmp_path / CHECKPOINT)), alone.weights)
+    pd.testing.assert_frame_equal(measured(tmp_path), alone.metrics)
 
 
 def test_an_interruption_between_two_lines_of_metrics(tmp_path: Path) -> None:
@@ -147,6 +148,8 @@ def test_an_interruption_between_two_lines_of_metrics(tmp_path: Path) -> None:
 def test_lost_between_the_last_step_and_the_checkpoint(
     finished: Callable[[str], Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    alone = finished("muon")
+
     def lost(*_: Any, **__: Any) -> None:
         raise Interrupted
 
@@ -155,8 +158,8 @@ def test_lost_between_the_last_step_and_the_checkpoint(
         with pytest.raises(Interrupted):
             train(tiny_preset(), tmp_path)
     stop_at(monkeypatch, 0)
-    assert_same(weights(train(tiny_preset(), tmp_path)), finished("muon").weights)
-    pd.testing.assert_frame_equal(measured(tmp_path), finished("muon").metrics)
+    assert_same(weights(train(tiny_preset(), tmp_path)), alone.weights)
+    pd.testing.assert_frame_equal(measured(tmp_path), alone.metrics)
 
 
 def test_a_loss_that_is_not_finite(

@@ -21,7 +21,7 @@ TRAINING |= {"precision": "float32", "evaluate_every": 2 * BATCH, "save_every": 
 KINDS: dict[str, dict[str, Any]] = {
     "adamw": {},
     "muon": {"optimizer": "muon", "decay": "all"},
-    "sampled": {"objective": "sampled", "opening": ["b1", "a1"], "language_weights": [1, 2]},
+    "sampled": {"objective": "sampled", "opening": ["b1", "a1"], "language_weights": [1, 2], "dropout": 0.2},
 }
 
 
