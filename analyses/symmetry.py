@@ -219,7 +219,8 @@ def headline(table: pd.DataFrame) -> pd.DataFrame:
     """A row a model: how many pairs are aligned through a symmetry, whether the symmetries compose, and the controls."""
     found = pd.DataFrame([_model_row(table, regime, seed) for regime, seed in _models_of(table)])
     if _P in found:
-        found[f"{_P}, pooled over seeds"] = found.groupby("regime")[_P].transform(_pooled)
+        strict = found[_P].mask(found[_P].notna() & (found["of these flips or turns"] > 0), 1.0)  # Othello has neither
+        found[f"{_P}, pooled over seeds"] = strict.groupby(found["regime"]).transform(_pooled)
     test = [name for name in ("triples that compose", "p, shuffled") if name in found]
     return leading(found, "regime", "seed", "aligned pairs", "symmetries", "normalised", "random weights", *test)
 

@@ -108,6 +108,7 @@ def test_the_headline_of_symmetry() -> None:
         "6 of 6",
         "2 of 4",
     ]
+    assert row["p, shuffled"] < row["p, shuffled, pooled over seeds"] == 1
     broken = maps_of(OWN)
     broken.loc[(broken["source"] == 0) & (broken["target"] == 2), "symmetry"] = "identity"
     row = module_of("symmetry").headline(symmetric(broken)).iloc[0]
