@@ -379,8 +379,7 @@ class Reading:
         points = self.checkpoint.model.hook_dict
         left = [name for name, point in points.items() if any(one.context_level is None for one in point.fwd_hooks)]
         if left:
-            names = ", ".join(left)
-            mend = "model.reset_hooks(including_permanent=True) removes them"
+            names, mend = ", ".join(left), "model.reset_hooks(including_permanent=True) removes them"
             warnings.warn(
                 f"hooks were left on the model, at {names}, and change what is measured: {mend}", stacklevel=2
             )

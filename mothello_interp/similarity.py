@@ -89,9 +89,8 @@ def _linear(debiased: bool) -> Measure:
         n, folds = keep.sum(dim=1), [(~fold).nonzero().flatten() for fold in keep]
 
         def each(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-            means = [
-                -(~keep).to(rows) @ rows / n[:, None] for rows in (a, b)
-            ]  # of the kept rows: those of all sum to 0
+            # of the kept rows: those of all sum to 0
+            means = [-(~keep).to(rows) @ rows / n[:, None] for rows in (a, b)]
             left_out = torch.stack([a[fold].T @ b[fold] for fold in folds])
             cross = a.T @ b - left_out - n[:, None, None] * means[0][:, :, None] * means[1][:, None]
             lengths = [
