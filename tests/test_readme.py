@@ -77,3 +77,9 @@ def test_every_file_of_the_tree_exists() -> None:
             assert path.exists(), path
             if name.endswith("/") and depth == 1:
                 folder = name
+
+
+def test_development_adds_to_the_run_time_lock() -> None:
+    """What figures are made with is what tests run with."""
+    run, develop = (set((ROOT / f"requirements{kind}.lock").read_text("utf-8").splitlines()) for kind in ("", "-dev"))
+    assert run < develop
