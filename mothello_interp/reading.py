@@ -376,13 +376,11 @@ class Reading:
 
         A hook that somebody has left on the model is warned of; one in a `with model.hooks(...)` is meant.
         """
-        points = self.checkpoint.model.hook_dict
-        left = [name for name, point in points.items() if any(one.context_level is None for one in point.fwd_hooks)]
+        places = self.checkpoint.model.hook_dict.items()
+        left = ", ".join(name for name, place in places if any(one.context_level is None for one in place.fwd_hooks))
         if left:
-            names, mend = ", ".join(left), "model.reset_hooks(including_permanent=True) removes them"
-            warnings.warn(
-                f"hooks were left on the model, at {names}, and change what is measured: {mend}", stacklevel=2
-            )
+            mend = "model.reset_hooks(including_permanent=True) removes them"
+            warnings.warn(f"hooks were left on the model, at {left}, and change what is measured: {mend}", stacklevel=2)
         bound = [edit.bind(self) for edit in self.edits]
         with finite_runs(self.checkpoint.model, self):
             yield bound
