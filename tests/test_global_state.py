@@ -49,7 +49,7 @@ def same(found: Any, expected: Any) -> None:
     elif isinstance(expected, torch.Tensor):
         torch.testing.assert_close(found.detach(), expected.detach(), rtol=1e-6, atol=1e-6)
     else:
-        assert found == pytest.approx(expected, rel=1e-6)
+        assert found == pytest.approx(expected, rel=1e-5)  # a step along a probe, in float32
 
 
 def fresh() -> Checkpoint:

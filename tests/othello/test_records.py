@@ -122,7 +122,7 @@ def test_read_wthor_refuses_a_byte_that_is_no_square(wtb: Callable[..., Path], b
     """Or one after the end."""
     bad = bytearray(record(OPENING))
     bad[8 + 2] = byte
-    reason = f"move 3: byte {byte} is no square" if byte else "move 4: the game goes on after"
+    reason = f"move 3: byte {byte} is no square" if byte else "move 4: the game continues after"
     with pytest.raises(IllegalGame, match=rf"real\.wtb: game 1, {reason}"):
         read_wthor(wtb(record(OPENING), bytes(bad)))
 
