@@ -43,7 +43,7 @@ def figure(table: pd.DataFrame) -> go.Figure:
         here = where(means, regime=regime, weights="trained")
         add_lines(drawing, here, _lines(COLOURS.get(regime, COLOURS["own"])), x="layer", column=column)
         if column == 1:
-            _label(drawing, where(here, first=True, symmetry="identity"), COLOURS.get(regime, COLOURS["own"]))
+            _label(drawing, where(here, symmetry="identity"), COLOURS.get(regime, COLOURS["own"]))
     layer_axis(drawing, table["layer"])
     return drawing.update_yaxes(range=[0.38, 1.0]).update_layout(height=400)
 
@@ -69,14 +69,15 @@ def _lines(colour: str) -> list[Line]:
 
 
 def _label(drawing: go.Figure, here: pd.DataFrame, colour: str) -> None:
-    """Names of the curves, written next to them."""
-    names = {"ceiling": "in-language (ceiling)", "majority": "majority baseline", "floor": "mismatched games (floor)"}
-    layer = sorted(here["layer"])[len(here) // 2]
-    row = where(here, layer=layer).iloc[0]
-    for column, name in names.items():
-        shade = COLOURS["ceiling" if column == "ceiling" else "floor"]
-        add_label(drawing, name, layer, row[column], shade, above=column != "floor")
-    add_label(drawing, "<b>cross-lingual</b>", layer, row["accuracy"], colour)
+    """Names of the curves, next to those of the lowest seed, but above or below the curves of all seeds."""
+    first = where(here, first=True)
+    layer = sorted(first["layer"])[len(first) // 2]
+    row = where(first, layer=layer).iloc[0]
+    add_label(drawing, "in-language (ceiling)", layer, row["ceiling"], COLOURS["ceiling"])
+    add_label(drawing, "majority baseline", layer, row["majority"], COLOURS["floor"])
+    add_label(drawing, "<b>cross-lingual</b>", layer, here["accuracy"].max(), colour)
+    lowest = here[["accuracy", "floor"]].min().min()
+    add_label(drawing, "mismatched games (floor)", layer, lowest, COLOURS["floor"], above=False)
 
 
 def headline(table: pd.DataFrame) -> pd.DataFrame:
