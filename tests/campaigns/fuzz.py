@@ -80,7 +80,7 @@ def spoilt(sound: bytes, draw: random.Random) -> bytes:
 
 
 def place(reader: Reader, folder: Path) -> Path:
-    """The path of a reader's file, in a folder of its own, with what has to lie beside it."""
+    """The path of a reader's file, in a folder of its own, with what else it needs there."""
     folder.mkdir()
     for name, data in reader.beside:
         (folder / name).write_bytes(data)
